@@ -1,0 +1,1 @@
+"""The two configuration files and where everything lies."""

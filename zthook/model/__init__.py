@@ -1,0 +1,1 @@
+"""What zthook talks about: pure values and decisions, standard library only."""

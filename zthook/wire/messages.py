@@ -1,0 +1,167 @@
+"""The messages of the edge's API, version 1, as both ends read and write them.
+
+Every message after enrolment carries ``session`` (the rising number the edge gave this
+agent when it started) and ``sequence`` (rising within it): the edge refuses older ones,
+so that a late message changes nothing.
+"""
+
+import hashlib
+from typing import Annotated, Literal
+
+import msgspec
+
+Text = Annotated[str, msgspec.Meta(max_length=256)]
+Address = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Uuid = Annotated[
+    str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+]
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of a request's body the edge reads at most: 10,000 claims take 2.5 MB."""
+MAX_CLAIMS = 10_000
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A message someone sends to the edge; unknown fields are refused."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of the edge; an older client ignores fields it does not know."""
+
+
+class EnrolRequest(Message, frozen=True):
+    """POST /v1/enrol, the only request without a credential: spends a one-time token."""
+
+    secret: Text
+    hostname: Text
+
+
+class EnrolReply(Reply, frozen=True):
+    """The host's name at the edge, and its credential (shown this once)."""
+
+    host: str
+    credential: str
+
+
+class SessionRequest(Message, frozen=True):
+    """POST /v1/session. ``instance`` is random and lasts one agent process."""
+
+    agent: Text
+    instance: Text
+    highest_epoch: Number = 0
+
+
+class PoolView(Reply, frozen=True):
+    """A pool as hosts may see it: ranges in the form of edge.toml."""
+
+    name: str
+    addresses: list[str]
+
+
+class SessionReply(Reply, frozen=True):
+    """``prefixes``: where this host's private addresses must lie. ``lease_seconds`` > 0."""
+
+    session: int
+    host: str
+    edge: str
+    lease_seconds: float
+    prefixes: list[str]
+    pools: list[PoolView]
+    generation: int
+
+
+class ClaimMessage(Message, frozen=True):
+    """One claim; see ``zthook.model.mappings.Claim``."""
+
+    guest: Uuid
+    name: Text
+    public: Address
+    private: Address | None = None
+    mode: Literal["nat", "routed"] = "nat"
+    client: Literal["keep", "hide"] = "keep"
+    rewriter: Literal["edge", "host"] = "edge"
+    epoch: Number = 0
+
+
+class ListRequest(Message, frozen=True):
+    """PUT /v1/claims: everything this host claims now; what it held and left out is withdrawn."""
+
+    session: Number
+    sequence: Number
+    claims: Annotated[list[ClaimMessage], msgspec.Meta(max_length=MAX_CLAIMS)]
+
+
+class ReserveRequest(Message, frozen=True):
+    """POST /v1/claims: claims of one guest, beside whatever else the host claims."""
+
+    session: Number
+    sequence: Number
+    claims: Annotated[list[ClaimMessage], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Holder(Reply, frozen=True):
+    """Who has an address: the guest's name and UUID, and its host's name."""
+
+    guest: str
+    uuid: str
+    host: str
+
+
+class MappingReply(Reply, frozen=True):
+    """What the edge says of one claim. ``since`` is Unix time of the state's last change."""
+
+    guest: str
+    public: str
+    private: str | None
+    state: Literal["active", "pending", "conflict", "refused"]
+    reason: str = ""
+    holder: Holder | None = None
+    epoch: int = 0
+    since: float = 0.0
+
+
+class ClaimsReply(Reply, frozen=True):
+    """Answers to a list or a reservation, in the order of its claims."""
+
+    generation: int
+    mappings: list[MappingReply]
+
+
+class HeartbeatRequest(Message, frozen=True):
+    """POST /v1/heartbeat: renews the lease. ``digest`` is that of the last list (see below)."""
+
+    session: Number
+    sequence: Number
+    digest: Text = ""
+
+
+class HeartbeatReply(Reply, frozen=True):
+    """``current`` false: the edge does not have that list, send it whole."""
+
+    generation: int
+    current: bool
+
+
+class ChangesReply(Reply, frozen=True):
+    """GET /v1/changes?session=S&after=G: answered when the generation passes G, or after 25 s."""
+
+    generation: int
+
+
+class ErrorReply(Reply, frozen=True):
+    """The body of every answer that is not 2xx. ``error`` is a name of ``ERRORS``."""
+
+    error: str
+    message: str
+    hint: str = ""
+
+
+CHANGES_SECONDS = 25.0
+"""How long the edge keeps a request for changes open."""
+
+
+def claims_digest(claims: list[ClaimMessage]) -> str:
+    """SHA-256, hex, over the claims in the order of guest and address."""
+    ordered = sorted(claims, key=lambda claim: (claim.guest, claim.public))
+    return hashlib.sha256(msgspec.json.encode(ordered)).hexdigest()
