@@ -1,0 +1,51 @@
+"""The checkers are part of the tests: none of them may have anything to say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = Path(sys.executable).parent
+SHELL_FILES = ["install.sh", ".ci/run", "hooks/qemu"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param([PYTHON / "ruff", "check", "."], id="ruff-check"),
+        pytest.param([PYTHON / "ruff", "format", "--check", "."], id="ruff-format"),
+        pytest.param([PYTHON / "mypy", "--strict", "-p", "zthook"], id="mypy"),
+        pytest.param([PYTHON / "lint-imports", "--no-cache"], id="import-linter"),
+        pytest.param(["shellcheck", *SHELL_FILES], id="shellcheck"),
+    ],
+)
+def test_checker_is_silent(command: list[str | Path]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_shell_script_is_checked() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    scripts = {
+        name
+        for name in listed
+        if (ROOT / name).is_file()
+        and (ROOT / name).open("rb").read(64).split(b"\n")[0] in {b"#!/bin/sh", b"#!/bin/bash"}
+    }
+    assert scripts - {name for name in scripts if name.endswith(".py")} <= set(SHELL_FILES)
+
+
+def test_the_project_speaks_of_itself_alone() -> None:
+    """No path of a developer's machine and no package registry's host is in any file."""
+    words = ["/wor" + "k/", "pypi." + "org", "deb." + "debian.org", "files.python" + "hosted"]
+    found = subprocess.run(
+        ["git", "grep", "-nIF", *(part for word in words for part in ("-e", word))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 1, found.stdout
