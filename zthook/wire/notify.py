@@ -1,0 +1,49 @@
+"""What a daemon tells systemd: ready, reloading, stopping, alive. Without systemd: nothing."""
+
+import os
+import socket
+import time
+
+
+def notify(*states: str) -> bool:
+    """Send ``NAME=value`` lines to ``$NOTIFY_SOCKET``; false where there is no such socket.
+
+    Raises OSError where the socket is named but does not take the message.
+    """
+    name = os.environ.get("NOTIFY_SOCKET")
+    if not name:
+        return False
+    address = "\0" + name[1:] if name.startswith("@") else name
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+        link.sendto("\n".join(states).encode(), address)
+    return True
+
+
+def ready(status: str = "") -> bool:
+    """The daemon serves; after :func:`reloading` also: the reload is over."""
+    return notify("READY=1", f"STATUS={status}")
+
+
+def reloading() -> bool:
+    """A reload began; ``Type=notify-reload`` wants the time beside it."""
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    return notify("RELOADING=1", f"MONOTONIC_USEC={now}")
+
+
+def stopping() -> bool:
+    """The daemon is about to leave."""
+    return notify("STOPPING=1")
+
+
+def alive() -> bool:
+    """The daemon's loop turns: to be sent within each half of :func:`watchdog_seconds`."""
+    return notify("WATCHDOG=1")
+
+
+def watchdog_seconds() -> float | None:
+    """After how many seconds of silence systemd restarts us; None where it does not watch."""
+    period = os.environ.get("WATCHDOG_USEC", "")
+    watched = os.environ.get("WATCHDOG_PID", str(os.getpid()))
+    if not period.isdigit() or watched != str(os.getpid()):
+        return None
+    return int(period) / 1_000_000
