@@ -1,0 +1,55 @@
+"""What the two configuration files say, as frozen values."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+from zthook.model.addresses import Pool
+
+ZEROTIER_HOME = Path("/var/lib/zerotier-one")
+"""Where Linux packages of zerotier-one keep authtoken.secret and zerotier-one.port."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverlaySettings:
+    """Which overlay, and how it is asked.
+
+    Driver ``zerotier`` has ``network`` (16 hexadecimal digits) and ``home``, driver
+    ``interface`` has ``interface``; what belongs to the other driver is None.
+    """
+
+    driver: Literal["zerotier", "interface"]
+    network: str | None = None
+    home: Path | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """edge.toml. Times are seconds."""
+
+    overlay: OverlaySettings
+    api_port: int = 9443
+    lease_seconds: float = 60.0
+    grace_seconds: float = 600.0
+    resync_seconds: float = 2.0
+    pools: tuple[Pool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """host.toml. ``via`` is the overlay address of the LAN gateway of a host that is no member.
+
+    ``mark`` is the packet mark's one bit or bits (also its mask), ``table`` and
+    ``preference`` the policy route's.
+    """
+
+    overlay: OverlaySettings
+    libvirt_uri: str = "qemu:///system"
+    via: IPv4Address | None = None
+    dnsmasq_folder: Path = Path("/var/lib/libvirt/dnsmasq")
+    required_seconds: float = 5.0
+    mark: int = 0x08000000
+    table: int = 12300
+    preference: int = 12300
