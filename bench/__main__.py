@@ -1,0 +1,19 @@
+"""``python -m bench [NAME…] [--rounds N]``: run benchmarks, print their tables."""
+
+import argparse
+
+from bench import hook
+
+BENCHMARKS = {"hook": hook.run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="install.sh bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds of each benchmark")
+    options = parser.parse_args()
+    for name in options.names or BENCHMARKS:
+        print(BENCHMARKS[name](options.rounds), flush=True)
+
+
+main()
