@@ -1,0 +1,77 @@
+"""The one-time token that enrols a host: what `zthook edge host add` prints and `join` takes.
+
+``zthook1.`` + base64url of JSON + ``.`` + CRC-32 of what stands before, in hex. The sum is
+no protection, it tells a mistyped or cut-off token from one that the edge does not know.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from ipaddress import ip_address
+from typing import Annotated
+
+import msgspec
+
+from zthook.errors import TokenError
+
+PREFIX = "zthook1"
+AGAIN = "copy it again from the edge, whole, or make a new one: zthook edge host add NAME"
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the edge is, how to know it, and the secret that it takes once.
+
+    ``ca`` is the SHA-256 of the CA certificate's DER, hex; ``address`` the edge's on the
+    overlay; ``secret`` is spent by the first enrolment.
+    """
+
+    edge: str
+    ca: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    address: str
+    port: Annotated[int, msgspec.Meta(gt=0, lt=65536)]
+    secret: str
+
+
+def _sum(text: str) -> str:
+    return f"{binascii.crc32(text.encode()):08x}"
+
+
+def write_token(token: Token) -> str:
+    """The token as one line without blanks."""
+    text = f"{PREFIX}.{urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip('=')}"
+    return f"{text}.{_sum(text)}"
+
+
+def read_token(text: str) -> Token:
+    """Read what :func:`write_token` wrote; blanks and line breaks from a copy are ignored.
+
+    Raises TokenError that says whether it is none of ours, cut off, mistyped, or of a newer
+    version.
+    """
+    packed = "".join(text.split())
+    if not packed.startswith(f"{PREFIX}."):
+        raise TokenError(_foreign(packed))
+    body, _, checked = packed.rpartition(".")
+    if body == PREFIX or len(checked) < 8:
+        raise TokenError(f"the token is cut off after {len(packed)} characters", hint=AGAIN)
+    if not packed.isascii() or checked.lower() != _sum(body):
+        raise TokenError("the token is mistyped: its check sum is wrong", hint=AGAIN)
+    return _content(body.removeprefix(f"{PREFIX}."))
+
+
+def _foreign(packed: str) -> str:
+    if packed.startswith("zthook") and packed[6:7].isdigit():
+        kind = packed.partition(".")[0]
+        return f"the token is a {kind!r} one and this zthook reads {PREFIX!r}: upgrade this host"
+    if packed and PREFIX.startswith(packed):
+        return f"the token is cut off after {len(packed)} characters; copy it again"
+    return f"this is no token: one begins with {PREFIX!r} and is printed by zthook edge host add"
+
+
+def _content(payload: str) -> Token:
+    try:
+        raw = urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        token = msgspec.json.decode(raw, type=Token)
+        ip_address(token.address)
+    except ValueError as error:
+        raise TokenError(f"the token holds what no edge writes: {error}", hint=AGAIN) from error
+    return token
