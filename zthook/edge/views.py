@@ -1,0 +1,131 @@
+"""What the edge shows to its admin: plain JSON-able answers of the control socket."""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["active", "pending", "conflict", "refused", "withdrawn"]
+Lease = Literal["live", "ended", "none"]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of an answer; times are Unix seconds, addresses and prefixes text."""
+
+
+class TrafficView(View, frozen=True):
+    """Since the mapping entered the kernel; ``in`` is toward the guest."""
+
+    bytes_in: int
+    packets_in: int
+    bytes_out: int
+    packets_out: int
+
+
+class MappingView(View, frozen=True):
+    """One claim and what became of it. ``guest`` is the name, ``uuid`` the identity.
+
+    ``holder`` is "GUEST on HOST" where another one has the address, else empty.
+    ``traffic`` is None where the kernel has no mapping, or can not be asked.
+    """
+
+    public: str
+    guest: str
+    uuid: str
+    host: str
+    private: str | None
+    mode: str
+    client: str
+    state: State
+    reason: str
+    holder: str
+    epoch: int
+    since: float
+    traffic: TrafficView | None = None
+
+
+class HostView(View, frozen=True):
+    """One enrolled or invited host.
+
+    ``pools`` empty means every pool. ``lease`` is "none" before the first contact;
+    ``lease_seconds`` counts down, and is negative once it ended. ``mac`` None where the
+    overlay neighbour is not known. ``fault`` names two agents with one credential.
+    """
+
+    name: str
+    enrolled: bool
+    invited_until: float | None
+    member: str | None
+    prefixes: list[str]
+    pools: list[str]
+    group: str | None
+    hostname: str
+    agent: str
+    address: str | None
+    mac: str | None
+    last_seen: float | None
+    lease: Lease
+    lease_seconds: float | None
+    held: int
+    fault: str = ""
+
+
+class PoolUse(View, frozen=True):
+    """A pool's addresses: ``size`` = ``used`` (held now) + ``free``."""
+
+    name: str
+    addresses: list[str]
+    uplink: str
+    size: int
+    used: int
+    free: int
+
+
+class OverlayView(View, frozen=True):
+    """The overlay as the kernel has it now."""
+
+    device: str
+    mac: str
+    mtu: int
+    addresses: list[str]
+
+
+class DriftView(View, frozen=True):
+    """What the passes had to put right since the daemon started."""
+
+    repaired: int = 0
+    last: list[str] = []
+    last_at: float | None = None
+
+
+class EdgeStatus(View, frozen=True):
+    """The answer to ``zthook edge status``.
+
+    ``overlay`` None: its device or address is not there. ``mappings`` counts every state.
+    ``kernel`` says why the kernel is not as it should be; empty where it is.
+    """
+
+    edge: str
+    version: str
+    started: float
+    overlay: OverlayView | None
+    hosts: list[HostView]
+    mappings: dict[State, int]
+    drift: DriftView
+    kernel: str = ""
+
+
+class Invitation(View, frozen=True):
+    """What ``add_host`` gives: the one-time secret is shown here and nowhere else."""
+
+    host: str
+    secret: str
+    expires: float
+    member: str | None = None
+
+
+class Released(View, frozen=True):
+    """What ``release`` ended."""
+
+    public: str
+    guest: str
+    host: str
