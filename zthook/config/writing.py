@@ -16,7 +16,7 @@ from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, Ov
 from zthook.errors import ConfigError, NotFound
 from zthook.model.addresses import AddressRange, Pool
 
-_COMMENT_COLUMN = 37
+_COMMENT_COLUMN = 36
 _EXAMPLE_NETWORK = "b87d70f46bc5c578"
 _EXAMPLE_INTERFACE = "br-overlay"
 _EXAMPLE_VIA = "192.168.193.2"
@@ -145,7 +145,7 @@ def _value(value: str | float) -> str:
 def _line(key: str, value: str | float, comment: str) -> str:
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
     shown = f"0x{value:08x}" if key == "mark" else _value(whole)
-    return f"{f'{key} = {shown}':<{_COMMENT_COLUMN}}# {comment}" if comment else f"{key} = {shown}"
+    return f"{f'{key} = {shown}':<{_COMMENT_COLUMN}} # {comment}" if comment else f"{key} = {shown}"
 
 
 def _unless(usual: str | float, key: str, value: str | float, comment: str) -> str:
@@ -190,15 +190,20 @@ def _create(path: Path, content: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary(path, content, 0o644)
         try:
-            # A link fails where the name is taken: nobody's file is overwritten.
-            os.link(temporary, path)
+            _link(temporary, path)
         finally:
             temporary.unlink()
+    except OSError as error:
+        raise ConfigError(f"{path} can not be written: {error.strerror}") from error
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        # A link, unlike a rename, fails where the name is taken: nobody's file is overwritten.
+        path.hardlink_to(temporary)
     except FileExistsError:
         hint = "edit it, or move it away and run this again"
         raise ConfigError(f"{path} is there already; it was left as it is", hint=hint) from None
-    except OSError as error:
-        raise ConfigError(f"{path} can not be written: {error.strerror}") from error
 
 
 def _replace(path: Path, content: str) -> None:
