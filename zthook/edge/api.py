@@ -1,0 +1,234 @@
+"""The edge's HTTPS API: HTTP in, calls of the service in its one thread, JSON out.
+
+Every answer that is not 2xx is an ErrorReply. Who asks is the bearer credential; where a
+host is reached is the source address of its connection, never what a request says.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from ipaddress import IPv4Address
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from zthook.edge.asked import bearer_of, number_of, read_message, source_of
+from zthook.edge.changes import Changes
+from zthook.edge.openapi import OPERATIONS, HealthReply, document
+from zthook.edge.refusals import Refusals
+from zthook.edge.worker import Worker
+from zthook.errors import ZthookError
+from zthook.wire.faults import to_reply
+from zthook.wire.messages import (
+    CHANGES_SECONDS,
+    ChangesReply,
+    ClaimsReply,
+    EnrolReply,
+    EnrolRequest,
+    ErrorReply,
+    HeartbeatReply,
+    HeartbeatRequest,
+    ListRequest,
+    ReserveRequest,
+    SessionReply,
+    SessionRequest,
+)
+
+T = TypeVar("T")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_NAMES = {401: "not_authenticated", 403: "not_authorised", 404: "not_found", 500: "unavailable"}
+_ENDS_CONNECTION = {408, 413}
+"""The rest of such a body is not read, so nothing more can come by that connection."""
+
+
+class Service(Protocol):
+    """What the API asks of ``edge.service.EdgeService``; each call in the one thread."""
+
+    def authenticate(self, credential: str) -> str: ...
+    def enrol(self, secret: str, hostname: str) -> EnrolReply: ...
+    def open_session(
+        self, host: str, request: SessionRequest, source: IPv4Address
+    ) -> SessionReply: ...
+    def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply: ...
+    def reserve(self, host: str, request: ReserveRequest, source: IPv4Address) -> ClaimsReply: ...
+    def heartbeat(
+        self, host: str, request: HeartbeatRequest, source: IPv4Address
+    ) -> HeartbeatReply: ...
+    def generation(self, host: str, session: int) -> int: ...
+    def leave(self, host: str) -> None: ...
+
+
+class Api:
+    """The endpoints; each is named as its operation in ``edge.openapi``."""
+
+    def __init__(
+        self,
+        service: Service,
+        worker: Worker,
+        changes: Changes,
+        *,
+        edge_id: str,
+        ca_pem: str,
+        changes_seconds: float = CHANGES_SECONDS,
+    ) -> None:
+        self.service = service
+        self.worker = worker
+        self.waiters = changes
+        self.edge_id = edge_id
+        self.ca_pem = ca_pem
+        self.changes_seconds = changes_seconds
+        self.document = msgspec.json.encode(document())
+
+    async def ca(self, _request: Request) -> Response:
+        return Response(self.ca_pem, media_type="application/x-pem-file")
+
+    async def openapi(self, _request: Request) -> Response:
+        return Response(self.document, media_type="application/json")
+
+    async def health(self, _request: Request) -> Response:
+        await self.worker.run(lambda: None)
+        return _reply(HealthReply(edge=self.edge_id))
+
+    async def enrol(self, request: Request) -> Response:
+        asked = await read_message(request, EnrolRequest)
+        return _reply(await self.worker.run(self.service.enrol, asked.secret, asked.hostname))
+
+    async def session(self, request: Request) -> Response:
+        return await self._speak(request, SessionRequest, self.service.open_session)
+
+    async def claims(self, request: Request) -> Response:
+        return await self._speak(request, ListRequest, self.service.list_claims)
+
+    async def reserve(self, request: Request) -> Response:
+        return await self._speak(request, ReserveRequest, self.service.reserve)
+
+    async def heartbeat(self, request: Request) -> Response:
+        return await self._speak(request, HeartbeatRequest, self.service.heartbeat)
+
+    async def leave(self, request: Request) -> Response:
+        await self._as_host(request, self.service.leave)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def changes(self, request: Request) -> Response:
+        """Wait for the host's generation to pass ``after``; a removed host hears 401 at once."""
+        session, after = number_of(request, "session"), number_of(request, "after")
+        host = await self._as_host(request, lambda name: name)
+        deadline = asyncio.get_running_loop().time() + self.changes_seconds
+        gone = asyncio.create_task(_disconnected(request))
+        try:
+            with self.waiters.waiting(host) as woken:
+                while True:
+                    woken.clear()
+                    generation = await self._as_host(
+                        request, lambda name: self.service.generation(name, session)
+                    )
+                    if generation > after or self.waiters.closed:
+                        break
+                    if not await _wait(woken, gone, deadline):
+                        break
+        finally:
+            gone.cancel()
+        return _reply(ChangesReply(generation=generation))
+
+    async def _speak(
+        self,
+        request: Request,
+        kind: type[T],
+        act: Callable[[str, T, IPv4Address], Any],
+    ) -> Response:
+        """Read a message of ``kind`` and answer it; the body only of who may speak at all."""
+        await self._as_host(request, lambda host: host)
+        message = await read_message(request, kind)
+        source = source_of(request)
+        return _reply(await self._as_host(request, lambda host: act(host, message, source)))
+
+    async def _as_host(self, request: Request, act: Callable[[str], T]) -> T:
+        """Authenticate and act in one turn of the thread: no host is removed in between."""
+        credential = bearer_of(request)
+        return await self.worker.run(lambda: act(self.service.authenticate(credential)))
+
+
+def make_app(api: Api, refusals: Refusals) -> Starlette:
+    """The ASGI application."""
+    by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        by_path[operation.path][operation.method] = getattr(api, operation.name)
+    app = Starlette(
+        routes=[
+            Route(path, _by_method(methods), methods=list(methods))
+            for path, methods in by_path.items()
+        ],
+        exception_handlers={
+            ZthookError: _refuse(refusals),
+            HTTPException: _refuse(refusals),
+            ClientDisconnect: _refuse(refusals),
+            Exception: _refuse(refusals),
+        },
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _by_method(methods: dict[str, Endpoint]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await methods[method](request)
+
+    return endpoint
+
+
+def _refuse(refusals: Refusals) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handler(request: Request, error: Exception) -> Response:
+        status, body, headers = _describe(error)
+        source = request.client.host if request.client else "nowhere"
+        refusals.tell(source, status, f"{request.method} {request.url.path[:64]!r}", body.message)
+        return _reply(body, status, headers)
+
+    return handler
+
+
+def _describe(error: Exception) -> tuple[int, ErrorReply, dict[str, str]]:
+    if isinstance(error, ZthookError):
+        status, body = to_reply(error)
+        return status, body, {"www-authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(error, HTTPException):
+        name = _NAMES.get(error.status_code, "bad_request")
+        return (
+            error.status_code,
+            ErrorReply(error=name, message=error.detail),
+            dict(error.headers or {})
+            | ({"connection": "close"} if error.status_code in _ENDS_CONNECTION else {}),
+        )
+    if isinstance(error, ClientDisconnect):
+        return 400, ErrorReply(error="bad_request", message="the client left"), {}
+    message = "a fault of the edge: its log has the details"
+    return 500, ErrorReply(error="unavailable", message=message), {}
+
+
+def _reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(body), status, headers=headers, media_type="application/json"
+    )
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _wait(woken: asyncio.Event, gone: asyncio.Task[None], deadline: float) -> bool:
+    """Whether to look again: not once the time is over or the client has left."""
+    left = deadline - asyncio.get_running_loop().time()
+    woke = asyncio.create_task(woken.wait())
+    try:
+        done, _ = await asyncio.wait({woke, gone}, timeout=left, return_when="FIRST_COMPLETED")
+    finally:
+        woke.cancel()
+    return bool(done) and not gone.done()
