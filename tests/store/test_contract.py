@@ -1,0 +1,172 @@
+"""What every ledger must do: run on the one on disk and on the one in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from zthook.errors import StoreError
+from zthook.store.ledger import Ledger
+from zthook.store.memory import MemoryLedger
+from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Standing
+from zthook.store.sqlite import SqliteLedger
+
+GUEST = "11111111-1111-1111-1111-111111111111"
+OTHER = "22222222-2222-2222-2222-222222222222"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = (
+        MemoryLedger() if request.param == "memory" else SqliteLedger(tmp_path / "edge.sqlite")
+    )
+    yield made
+    made.close()
+
+
+def claim(
+    host: str = "home1", guest: str = GUEST, public: str = "203.0.113.10", **more: object
+) -> ClaimRow:
+    row = ClaimRow(
+        host=host,
+        guest=guest,
+        public=public,
+        name="web1",
+        private="192.168.122.50",
+        mode="nat",
+        client="keep",
+        rewriter="edge",
+        standing=Standing.WAITING,
+        place=1,
+        since=1.5,
+    )
+    return msgspec.structs.replace(row, **more)
+
+
+def test_rows_come_back_as_they_were_put(ledger: Ledger) -> None:
+    host = HostRow(
+        name="home1", prefixes=("10.0.0.0/8",), credential="c0ffee", superseded=("a", "b"), seen=1.5
+    )
+    invitation = InvitationRow(secret="5ec", host="home1", expires=7.25)
+    row = claim(after=Standing.REFUSED, standing=Standing.LEAVING, private=None, heir=True)
+    with ledger.transaction():
+        ledger.put_host(host)
+        ledger.put_invitation(invitation)
+        ledger.put_claim(row)
+    assert ledger.host("home1") == host
+    assert ledger.invitation("5ec") == invitation
+    assert ledger.claim(row.key) == row
+    assert (ledger.hosts(), ledger.invitations(), ledger.claims()) == ([host], [invitation], [row])
+
+
+def test_what_is_not_there_is_none(ledger: Ledger) -> None:
+    assert ledger.host("home1") is None
+    assert ledger.host_with("c0ffee") is None
+    assert ledger.invitation("5ec") is None
+    assert ledger.claim(("home1", GUEST, "203.0.113.10")) is None
+    assert ledger.claims_on("203.0.113.10") == []
+
+
+def test_a_host_is_found_by_its_present_credential_only(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_host(HostRow(name="home1", credential="old"))
+        ledger.put_host(HostRow(name="home2"))
+        ledger.put_host(HostRow(name="home1", credential="new"))
+    assert ledger.host_with("old") is None
+    found = ledger.host_with("new")
+    assert found is not None
+    assert found.name == "home1"
+
+
+def test_claims_are_found_by_each_of_their_parts_in_order_of_place(ledger: Ledger) -> None:
+    late = claim(guest=OTHER, place=9, private="192.168.122.51")
+    early = claim(host="home2", place=2)
+    elsewhere = claim(public="203.0.113.11", place=5, standing=Standing.REFUSED)
+    with ledger.transaction():
+        for row in (late, elsewhere, early):
+            ledger.put_claim(row)
+    assert ledger.claims_on("203.0.113.10") == [early, late]
+    assert ledger.claims_of("home1") == [elsewhere, late]
+    assert ledger.claims_using("192.168.122.50") == [early, elsewhere]
+    assert ledger.claims(Standing.REFUSED) == [elsewhere]
+    assert ledger.claims() == [early, late, elsewhere]
+
+
+def test_a_changed_claim_is_found_by_its_new_parts_only(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim())
+        ledger.put_claim(claim(private="192.168.122.51", standing=Standing.HOLDING, place=4))
+    assert ledger.claims_using("192.168.122.50") == []
+    assert ledger.claims(Standing.WAITING) == []
+    assert [row.place for row in ledger.claims_on("203.0.113.10")] == [4]
+
+
+def test_dropped_rows_are_gone(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_host(HostRow(name="home1"))
+        ledger.put_invitation(InvitationRow(secret="5ec", host="home1", expires=1))
+        ledger.put_claim(claim())
+    with ledger.transaction():
+        ledger.drop_host("home1")
+        ledger.drop_invitation("5ec")
+        ledger.drop_claim(claim().key)
+        ledger.drop_claim(claim().key)
+    assert (ledger.hosts(), ledger.invitations(), ledger.claims()) == ([], [], [])
+
+
+def test_what_is_raised_inside_undoes_everything(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim())
+        first = ledger.next("epoch")
+
+    def cut_short() -> None:
+        with ledger.transaction():
+            ledger.put_host(HostRow(name="home1"))
+            ledger.put_invitation(InvitationRow(secret="5ec", host="home1", expires=1))
+            ledger.put_claim(claim(name="renamed"))
+            ledger.drop_claim(claim().key)
+            ledger.next("epoch")
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        cut_short()
+    assert (ledger.hosts(), ledger.invitations(), ledger.claims()) == ([], [], [claim()])
+    with ledger.transaction():
+        assert ledger.next("epoch") == first + 1
+
+
+@pytest.mark.parametrize("standing", [Standing.HOLDING, Standing.LEAVING])
+def test_the_store_itself_knows_one_holder(ledger: Ledger, standing: Standing) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim(standing=standing))
+        ledger.put_claim(claim(standing=Standing.HOLDING))
+    with pytest.raises(StoreError), ledger.transaction():
+        ledger.put_claim(claim(host="home2", standing=Standing.HOLDING))
+    with ledger.transaction():
+        ledger.put_claim(claim(host="home2", standing=Standing.WAITING))
+    assert [row.host for row in ledger.claims(Standing.HOLDING)] == ["home1"]
+
+
+def test_counters_rise_each_for_itself(ledger: Ledger) -> None:
+    with ledger.transaction():
+        assert [ledger.next("epoch"), ledger.next("epoch"), ledger.next("session")] == [1, 2, 1]
+
+
+def test_a_counter_is_raised_above_what_others_have_seen(ledger: Ledger) -> None:
+    with ledger.transaction():
+        assert ledger.next("epoch", above=40) == 41
+        assert ledger.next("epoch", above=7) == 42
+        assert ledger.next("epoch", above=2**52) == 2**52 + 1
+
+
+def test_changes_belong_into_transactions_and_those_do_not_nest(ledger: Ledger) -> None:
+    with pytest.raises(StoreError):
+        ledger.put_claim(claim())
+    with pytest.raises(StoreError):
+        ledger.next("epoch")
+    with pytest.raises(StoreError), ledger.transaction(), ledger.transaction():
+        pass
+    with ledger.transaction():
+        ledger.put_claim(claim())
+    assert ledger.claims() == [claim()]

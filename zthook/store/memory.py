@@ -1,0 +1,122 @@
+"""A ledger that forgets when the process ends: for tests."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from zthook.errors import StoreError
+from zthook.store.ledger import ClaimKey
+from zthook.store.rows import OCCUPYING, ClaimRow, HostRow, InvitationRow, Standing
+
+
+class MemoryLedger:
+    """A ``Ledger`` in dictionaries, with the same rules as the one on disk."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, HostRow] = {}
+        self._invitations: dict[str, InvitationRow] = {}
+        self._claims: dict[ClaimKey, ClaimRow] = {}
+        self._counters: dict[str, int] = {}
+        self._inside = False
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._inside:
+            raise StoreError("a transaction is open already")
+        kept = [dict(table) for table in self._tables()]
+        self._inside = True
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            for table, before in zip(self._tables(), kept, strict=True):
+                table.clear()
+                table.update(before)  # type: ignore[arg-type]
+            raise
+        finally:
+            self._inside = False
+
+    def commit(self) -> None:
+        """Nothing to do here; tests override it to fail."""
+
+    def close(self) -> None:
+        pass
+
+    def _tables(
+        self,
+    ) -> list[
+        dict[str, HostRow] | dict[str, InvitationRow] | dict[ClaimKey, ClaimRow] | dict[str, int]
+    ]:
+        return [self._hosts, self._invitations, self._claims, self._counters]
+
+    def _write(self) -> None:
+        if not self._inside:
+            raise StoreError("a change outside of a transaction")
+
+    def next(self, counter: str, above: int = 0) -> int:
+        self._write()
+        self._counters[counter] = max(self._counters.get(counter, 0), above) + 1
+        return self._counters[counter]
+
+    def hosts(self) -> list[HostRow]:
+        return [self._hosts[name] for name in sorted(self._hosts)]
+
+    def host(self, name: str) -> HostRow | None:
+        return self._hosts.get(name)
+
+    def host_with(self, credential: str) -> HostRow | None:
+        found = (row for row in self._hosts.values() if row.credential == credential)
+        return next(found, None)
+
+    def put_host(self, row: HostRow) -> None:
+        self._write()
+        self._hosts[row.name] = row
+
+    def drop_host(self, name: str) -> None:
+        self._write()
+        self._hosts.pop(name, None)
+
+    def invitations(self) -> list[InvitationRow]:
+        return sorted(self._invitations.values(), key=lambda row: (row.host, row.expires))
+
+    def invitation(self, secret: str) -> InvitationRow | None:
+        return self._invitations.get(secret)
+
+    def put_invitation(self, row: InvitationRow) -> None:
+        self._write()
+        self._invitations[row.secret] = row
+
+    def drop_invitation(self, secret: str) -> None:
+        self._write()
+        self._invitations.pop(secret, None)
+
+    def _chosen(self, chosen: Callable[[ClaimRow], bool]) -> list[ClaimRow]:
+        return sorted(filter(chosen, self._claims.values()), key=lambda row: row.place)
+
+    def claim(self, key: ClaimKey) -> ClaimRow | None:
+        return self._claims.get(key)
+
+    def claims(self, standing: Standing | None = None) -> list[ClaimRow]:
+        rows = self._chosen(lambda row: standing in (None, row.standing))
+        return sorted(rows, key=lambda row: row.public)
+
+    def claims_on(self, public: str) -> list[ClaimRow]:
+        return self._chosen(lambda row: row.public == public)
+
+    def claims_of(self, host: str) -> list[ClaimRow]:
+        return self._chosen(lambda row: row.host == host)
+
+    def claims_using(self, private: str) -> list[ClaimRow]:
+        return self._chosen(lambda row: row.private == private)
+
+    def put_claim(self, row: ClaimRow) -> None:
+        self._write()
+        if row.standing in OCCUPYING and any(
+            other.key != row.key and other.standing in OCCUPYING
+            for other in self.claims_on(row.public)
+        ):
+            raise StoreError(f"{row.public} has a holder already; {row.host} can not be another")
+        self._claims[row.key] = row
+
+    def drop_claim(self, key: ClaimKey) -> None:
+        self._write()
+        self._claims.pop(key, None)

@@ -1,0 +1,259 @@
+"""The ledger on disk: SQLite, each transaction durable before it ends."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from zthook.errors import StoreError
+from zthook.store.ledger import ClaimKey
+from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Row, Standing
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE hosts (name TEXT PRIMARY KEY, credential TEXT UNIQUE, row TEXT NOT NULL);
+CREATE TABLE invitations (secret TEXT PRIMARY KEY, host TEXT NOT NULL, expires REAL NOT NULL,
+                          row TEXT NOT NULL);
+CREATE TABLE claims (host TEXT NOT NULL, guest TEXT NOT NULL, public TEXT NOT NULL,
+                     private TEXT, standing TEXT NOT NULL, place INTEGER NOT NULL,
+                     row TEXT NOT NULL, PRIMARY KEY (host, guest, public));
+CREATE INDEX claims_by_public ON claims (public, place);
+CREATE INDEX claims_by_private ON claims (private);
+CREATE INDEX claims_by_standing ON claims (standing, public, place);
+CREATE UNIQUE INDEX one_holder ON claims (public) WHERE standing IN ('holding', 'leaving');
+"""
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+Value = str | int | float | None
+
+
+def _explain(path: Path, error: sqlite3.Error) -> StoreError:
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreError(f"the store {path} refuses to contradict itself: {error}")
+    if isinstance(error, sqlite3.OperationalError):
+        return StoreError(
+            f"the store {path} can not be used: {error}",
+            hint="is the disk full, read-only, or the file not ours? nothing was changed",
+        )
+    return StoreError(
+        f"the store {path} is damaged: {error}",
+        hint="put a backup in its place, or move it away and run `zthook edge init`: hosts "
+        "then have to enrol again",
+    )
+
+
+def _claim_file(path: Path) -> int:
+    """Make the file readable by its owner only, and ours alone while we live.
+
+    Two daemons on one store would each believe what only one of them decided. The lock
+    is on a file beside it: closing the store's own would drop SQLite's locks.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+class SqliteLedger:
+    """A ``Ledger`` in one file (mode 0600, its folder made with 0700) beside its WAL.
+
+    Opening makes the file where it is not there. Raises StoreError, naming the file,
+    where it is damaged, of a newer zthook, or can not be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._lock = _claim_file(path)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"the store {path} is in use by another daemon",
+                hint="is `zthook edge serve` running already?",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"the store {path} can not be opened: {error.strerror or error}"
+            ) from error
+        with self._explained():
+            self._link = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        with self._explained():
+            self._link.execute("PRAGMA journal_mode = WAL")
+            self._link.execute("PRAGMA synchronous = FULL")
+            (version,) = self._link.execute("PRAGMA user_version").fetchone()
+            (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"the store {self._path} was written by a newer zthook (its version is "
+                f"{version}, this one knows {SCHEMA_VERSION})",
+                hint="install that zthook again, or put back the store's backup of before",
+            )
+        if version == 0:
+            with self._explained():
+                self._link.executescript(
+                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+
+    def close(self) -> None:
+        self._link.close()
+        os.close(self._lock)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(self._path, error) from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._link.in_transaction:
+            raise StoreError("a transaction is open already")
+        with self._explained():
+            self._link.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self._explained():
+                self._link.execute("COMMIT")
+        finally:
+            # SQLite itself ends the transaction on some errors (a full disk).
+            if self._link.in_transaction:
+                self._link.execute("ROLLBACK")
+
+    def _rows(self, kind: type[AnyRow], rest: str, *values: Value) -> list[AnyRow]:
+        table = _TABLE[kind]
+        with self._explained():
+            found = self._link.execute(f"SELECT row FROM {table} {rest}", values)  # noqa: S608
+            texts = [text for (text,) in found]
+        try:
+            return [msgspec.json.decode(text, type=kind) for text in texts]
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"the store {self._path} has a row in {table} that is not ours: {error}",
+                hint="put a backup in its place",
+            ) from error
+
+    def _row(self, kind: type[AnyRow], rest: str, *values: Value) -> AnyRow | None:
+        return next(iter(self._rows(kind, rest, *values)), None)
+
+    def _write(self, statement: str, *values: Value) -> None:
+        if not self._link.in_transaction:
+            raise StoreError("a change outside of a transaction")
+        with self._explained():
+            self._link.execute(statement, values)
+
+    def next(self, counter: str, above: int = 0) -> int:
+        self._write(
+            "INSERT INTO counters VALUES (?1, ?2 + 1) "
+            "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2) + 1",
+            counter,
+            above,
+        )
+        with self._explained():
+            (value,) = self._link.execute(
+                "SELECT value FROM counters WHERE name = ?", (counter,)
+            ).fetchone()
+        return int(value)
+
+    def hosts(self) -> list[HostRow]:
+        return self._rows(HostRow, "ORDER BY name")
+
+    def host(self, name: str) -> HostRow | None:
+        return self._row(HostRow, "WHERE name = ?", name)
+
+    def host_with(self, credential: str) -> HostRow | None:
+        return self._row(HostRow, "WHERE credential = ?", credential)
+
+    def put_host(self, row: HostRow) -> None:
+        self._write(
+            "INSERT INTO hosts VALUES (?1, ?2, ?3) "
+            "ON CONFLICT (name) DO UPDATE SET credential = ?2, row = ?3",
+            row.name,
+            row.credential,
+            _text(row),
+        )
+
+    def drop_host(self, name: str) -> None:
+        self._write("DELETE FROM hosts WHERE name = ?", name)
+
+    def invitations(self) -> list[InvitationRow]:
+        return self._rows(InvitationRow, "ORDER BY host, expires")
+
+    def invitation(self, secret: str) -> InvitationRow | None:
+        return self._row(InvitationRow, "WHERE secret = ?", secret)
+
+    def put_invitation(self, row: InvitationRow) -> None:
+        self._write(
+            "INSERT OR REPLACE INTO invitations VALUES (?, ?, ?, ?)",
+            row.secret,
+            row.host,
+            row.expires,
+            _text(row),
+        )
+
+    def drop_invitation(self, secret: str) -> None:
+        self._write("DELETE FROM invitations WHERE secret = ?", secret)
+
+    def claim(self, key: ClaimKey) -> ClaimRow | None:
+        return self._row(ClaimRow, "WHERE host = ? AND guest = ? AND public = ?", *key)
+
+    def claims(self, standing: Standing | None = None) -> list[ClaimRow]:
+        if standing is None:
+            return self._rows(ClaimRow, "ORDER BY public, place")
+        return self._rows(ClaimRow, "WHERE standing = ? ORDER BY public, place", standing)
+
+    def claims_on(self, public: str) -> list[ClaimRow]:
+        return self._rows(ClaimRow, "WHERE public = ? ORDER BY place", public)
+
+    def claims_of(self, host: str) -> list[ClaimRow]:
+        return self._rows(ClaimRow, "WHERE host = ? ORDER BY place", host)
+
+    def claims_using(self, private: str) -> list[ClaimRow]:
+        return self._rows(ClaimRow, "WHERE private = ? ORDER BY place", private)
+
+    def put_claim(self, row: ClaimRow) -> None:
+        self._write(
+            "INSERT INTO claims VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+            "ON CONFLICT (host, guest, public) "
+            "DO UPDATE SET private = ?4, standing = ?5, place = ?6, row = ?7",
+            *row.key,
+            row.private,
+            row.standing,
+            row.place,
+            _text(row),
+        )
+
+    def drop_claim(self, key: ClaimKey) -> None:
+        self._write("DELETE FROM claims WHERE host = ? AND guest = ? AND public = ?", *key)
+
+
+_TABLE: dict[type[Row], str] = {
+    HostRow: "hosts",
+    InvitationRow: "invitations",
+    ClaimRow: "claims",
+}
+
+
+def _text(row: Row) -> str:
+    return msgspec.json.encode(row).decode()
