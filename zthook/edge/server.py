@@ -1,0 +1,142 @@
+"""Listening on the overlay's address alone, and following it when it changes.
+
+The socket is bound with IP_FREEBIND and so outlives its address: when ZeroTier restarts
+and the same address returns, whoever waits is still there. Only another address or port
+makes a new one.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from zthook.errors import OverlayDown
+
+log = logging.getLogger("zthook.edge.server")
+
+IP_FREEBIND = 15
+"""From linux/in.h; the socket module names it from Python 3.12 on only."""
+_HEADER_BYTES = 16 * 1024
+FIRST_REQUEST_SECONDS = 10.0
+_KEEP_ALIVE_SECONDS = 90
+"""Longer than a lease: an agent's heartbeats stay on one connection."""
+_LEAVE_SECONDS = 2
+MOST_CONNECTIONS = 2048
+MOST_OF_ONE_SOURCE = 64
+"""An agent needs two; several hosts may come by one LAN gateway."""
+
+
+def _source(connection: object) -> str:
+    client = getattr(connection, "client", None)
+    return str(client[0]) if client else ""
+
+
+class BoundedConnection(H11Protocol):
+    """uvicorn's connection, closed where one source has too many or sends no request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        source = _source(self)
+        same = [_source(other) for other in self.connections].count(source)
+        if same > MOST_OF_ONE_SOURCE or len(self.connections) > MOST_CONNECTIONS:
+            log.warning("closed a connection of %s: it has %d already", source, same - 1)
+            transport.abort()
+        self.loop.call_later(FIRST_REQUEST_SECONDS, self._expect_a_request)
+
+    def _expect_a_request(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Signals are the daemon's, not the server's: there may be two servers for a moment."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(address: IPv4Address, port: int) -> socket.socket:
+    """A socket for that address, there or not. Raises OSError, e.g. where the port is taken."""
+    # TCP is named: asyncio turns off Nagle's delay only where the protocol number says so.
+    link = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        link.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        link.bind((str(address), port))
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _configured(app: ASGIApp, context: ssl.SSLContext) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LEAVE_SECONDS,
+    )
+    config.load()
+    config.ssl = context
+    return config
+
+
+class Listener:
+    """The API at one place at a time. Use it from the loop's thread."""
+
+    def __init__(self, app: ASGIApp, context: ssl.SSLContext) -> None:
+        self._app = app
+        self._context = context
+        self._serving: tuple[_Server, asyncio.Task[None]] | None = None
+        self.place: tuple[IPv4Address, int] | None = None
+
+    async def listen(self, address: IPv4Address, port: int) -> None:
+        """Be at that address and port; where that is so already, nothing happens.
+
+        Raises OverlayDown where the port can not be had; then the place before stays.
+        """
+        if self._alive() and self.place == (address, port):
+            return
+        try:
+            link = bind(address, port)
+        except OSError as error:
+            raise OverlayDown(
+                f"can not listen on {address}:{port}: {error.strerror}",
+                hint="another program has that port there: ss -tlnp, or set [api] port",
+            ) from error
+        before, self.place = self._serving, (address, port)
+        server = _Server(_configured(self._app, self._context))
+        self._serving = server, asyncio.create_task(server.serve(sockets=[link]))
+        log.info("listening on https://%s:%d", address, port)
+        if before is not None:
+            await _end(*before)
+
+    def _alive(self) -> bool:
+        return self._serving is not None and not self._serving[1].done()
+
+    async def close(self) -> None:
+        """Answer what was asked, within two seconds, and leave."""
+        if self._serving is not None:
+            await _end(*self._serving)
+            self._serving = None
+
+
+async def _end(server: _Server, task: "asyncio.Task[Any]") -> None:
+    server.should_exit = True
+    await task
