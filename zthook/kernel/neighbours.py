@@ -1,0 +1,84 @@
+"""Neighbours' MAC addresses, and entries that make the kernel answer ARP for an address."""
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
+
+from zthook.kernel.netlink import ROUTE, Netlink, attributes
+from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
+from zthook.model.addresses import IPAddress
+
+PROXY = 0x08
+PERMANENT = 0x80
+# NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
+KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
+# pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
+GET_NEIGHBOUR = 30
+DESTINATION = 1
+ENTRY = struct.Struct("=BxxxiHBB")
+ONLY_PROXIES = ENTRY.pack(socket.AF_INET, 0, 0, PROXY, 0)
+GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO}
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyEntry:
+    """The kernel answers ARP for ``address`` on the device with that index.
+
+    It does so only where the route to the address leaves by another device.
+    """
+
+    address: IPv4Address
+    device: int
+
+
+def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
+    """Address → MAC (lower case) of every neighbour that is known on ``device``."""
+    with asking(f"listing the neighbours on device {device}"):
+        return {
+            ip_address(one.get("dst")): one.get("lladdr")
+            for one in ip.neigh("dump", ifindex=device)
+            if one["ifindex"] == device and one["state"] & KNOWN and one.get("lladdr")
+        }
+
+
+def neighbour_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
+    """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
+    return neighbours(ip, device).get(address)
+
+
+def proxy_entries() -> frozenset[ProxyEntry]:
+    """Every IPv4 proxy entry of this machine, whoever set it."""
+    with Netlink(ROUTE) as kernel:
+        listed = kernel.dump(GET_NEIGHBOUR, ONLY_PROXIES, about="listing proxy entries")
+    return frozenset(
+        ProxyEntry(IPv4Address(attributes(one, ENTRY.size)[DESTINATION]), ENTRY.unpack_from(one)[1])
+        for one in listed
+    )
+
+
+def set_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
+    """Make the kernel answer for the address on that device."""
+    with asking(f"answering for {entry.address}"):
+        ip.neigh("replace", **_request(entry))
+
+
+def remove_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
+    """Stop answering; the entry may be gone already."""
+    try:
+        ip.neigh("del", **_request(entry))
+    except NetlinkError as error:
+        if error.code not in GONE:
+            with asking(f"no longer answering for {entry.address}"):
+                raise
+
+
+def _request(entry: ProxyEntry) -> dict[str, object]:
+    return {
+        "family": socket.AF_INET,
+        "dst": str(entry.address),
+        "ifindex": entry.device,
+        "flags": PROXY,
+        "state": PERMANENT,
+    }

@@ -1,0 +1,139 @@
+"""A plain netlink socket, for the few questions that pyroute2 does not ask (or not fast enough)."""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Self
+
+from zthook.errors import KernelError
+
+ROUTE = 0
+NETFILTER = 12
+
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+NOOP, ERROR, DONE = 1, 2, 3
+DUMP_INTERRUPTED = 0x10
+
+HEADER = struct.Struct("=IHHII")
+ATTRIBUTE = struct.Struct("=HH")
+KIND_MASK = 0x3FFF
+"""An attribute's kind without the flags "nested" and "network byte order"."""
+
+LONGEST_ANSWER = 10.0
+
+
+def aligned(length: int) -> int:
+    """Netlink pads everything to four bytes."""
+    return (length + 3) & ~3
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One encoded attribute; for a nested one ``value`` is its attributes."""
+    padding = bytes(aligned(len(value)) - len(value))
+    return ATTRIBUTE.pack(4 + len(value), kind) + value + padding
+
+
+def attributes(payload: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Kind → value of the attributes in ``payload`` from ``offset`` on."""
+    found = {}
+    while offset + ATTRIBUTE.size <= len(payload):
+        length, kind = ATTRIBUTE.unpack_from(payload, offset)
+        if length < ATTRIBUTE.size:
+            break
+        found[kind & KIND_MASK] = payload[offset + ATTRIBUTE.size : offset + length]
+        offset += aligned(length)
+    return found
+
+
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    """One request, header and all."""
+    return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, 1, 0) + body
+
+
+class Netlink:
+    """Requests and their answers; for use in one thread, in that thread's network namespace."""
+
+    def __init__(self, protocol: int) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.settimeout(LONGEST_ANSWER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def ask(self, kind: int, flags: int, body: bytes, *, about: str) -> bytes:
+        """The payload of the one answer. Raises KernelError."""
+        return next(self._answers(message(kind, flags, body), about, single=True))
+
+    def dump(self, kind: int, body: bytes, *, about: str) -> list[bytes]:
+        """The payload of every object listed. Raises KernelError."""
+        return list(self._answers(message(kind, DUMP, body), about))
+
+    def carry_out(self, requests: list[bytes], *, about: str, fine: frozenset[int]) -> None:
+        """Send requests made with the flag ACK; errors in ``fine`` (errno) count as done.
+
+        Raises KernelError for any other; those after it may or may not have been done.
+        """
+        for first in range(0, len(requests), 100):
+            batch = requests[first : first + 100]
+            self._send(b"".join(batch), about)
+            waiting = len(batch)
+            while waiting:
+                for _, code, _ in self._receive(about):
+                    waiting -= 1
+                    if code and code not in fine:
+                        raise _refusal(about, code)
+
+    def _answers(self, request: bytes, about: str, *, single: bool = False) -> Iterator[bytes]:
+        self._send(request, about)
+        while True:
+            for kind, code, payload in self._receive(about):
+                if kind == DONE:
+                    return
+                if kind == ERROR:
+                    raise _refusal(about, code)
+                yield payload
+                if single:
+                    return
+
+    def _send(self, request: bytes, about: str) -> None:
+        try:
+            self._socket.send(request)
+        except OSError as error:
+            raise KernelError(f"{about}: {error.strerror}") from error
+
+    def _receive(self, about: str) -> Iterator[tuple[int, int, bytes]]:
+        """Kind, error number (0 for none) and payload of each message in one datagram."""
+        try:
+            buffer = self._socket.recv(1 << 18)
+        except TimeoutError as error:
+            raise KernelError(f"{about}: the kernel did not answer") from error
+        except OSError as error:
+            raise KernelError(f"{about}: {error.strerror}") from error
+        offset = 0
+        while offset + HEADER.size <= len(buffer):
+            length, kind, flags, _, _ = HEADER.unpack_from(buffer, offset)
+            if flags & DUMP_INTERRUPTED and kind != ERROR:
+                raise KernelError(f"{about}: it changed while it was listed")
+            payload = buffer[offset + HEADER.size : offset + length]
+            yield kind, _error_number(kind, payload), payload
+            offset += aligned(length)
+
+
+def _error_number(kind: int, payload: bytes) -> int:
+    return -struct.unpack_from("=i", payload)[0] if kind in {ERROR, DONE} and payload else 0
+
+
+def _refusal(about: str, code: int) -> KernelError:
+    name = errno.errorcode.get(code, str(code))
+    return KernelError(f"{about}: the kernel says {name} ({os.strerror(code)})")
