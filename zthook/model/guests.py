@@ -51,7 +51,8 @@ class Interface:
 class Domain:
     """A guest as its libvirt XML describes it.
 
-    ``publication`` is None where there is no annotation or it has ``problems``.
+    ``publication`` is None where there is no annotation or it has ``problems``;
+    ``wrong_but_required`` is whether such a wrong one says ``required="yes"`` anywhere.
     """
 
     uuid: UUID
@@ -59,6 +60,12 @@ class Domain:
     interfaces: tuple[Interface, ...]
     publication: Publication | None = None
     problems: tuple[Problem, ...] = ()
+    wrong_but_required: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether the guest may not start without its addresses."""
+        return self.wrong_but_required or bool(self.publication and self.publication.required)
 
     @property
     def annotated(self) -> bool:
