@@ -118,8 +118,8 @@ class Api:
 
     async def changes(self, request: Request) -> Response:
         """Wait for the host's generation to pass ``after``; a removed host hears 401 at once."""
-        session, after = number_of(request, "session"), number_of(request, "after")
         host = await self._as_host(request, lambda name: name)
+        session, after = number_of(request, "session"), number_of(request, "after")
         deadline = asyncio.get_running_loop().time() + self.changes_seconds
         gone = asyncio.create_task(_disconnected(request))
         try:

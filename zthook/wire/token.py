@@ -59,11 +59,11 @@ def read_token(text: str) -> Token:
 
 
 def _foreign(packed: str) -> str:
+    if packed and PREFIX.startswith(packed):
+        return f"the token is cut off after {len(packed)} characters; copy it again"
     if packed.startswith("zthook") and packed[6:7].isdigit():
         kind = packed.partition(".")[0]
         return f"the token is a {kind!r} one and this zthook reads {PREFIX!r}: upgrade this host"
-    if packed and PREFIX.startswith(packed):
-        return f"the token is cut off after {len(packed)} characters; copy it again"
     return f"this is no token: one begins with {PREFIX!r} and is printed by zthook edge host add"
 
 
