@@ -4,7 +4,8 @@ The first eligible answer counts, in this order: the annotation, the libvirt net
 entry, the DHCP lease, the guest agent, the host's neighbour table. The last two are in the
 guest's hands: they count only where the neighbour table of the guest's own interface has the
 address with the guest's MAC. An address of the host, of a gateway or of another guest is
-never taken, whoever says so.
+never taken, whoever says so. While none of them names one, the last known stays: a neighbour
+entry that fails for a moment or a lease that ended must not cut a guest off.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ class Source(StrEnum):
     LEASE = "DHCP lease"
     AGENT = "guest agent"
     NEIGHBOUR = "neighbour table"
+    LAST = "last known"
 
     @property
     def rank(self) -> int:
@@ -37,13 +39,15 @@ class Sightings:
     """Everything this host can read of addresses now.
 
     ``leases``: bridge → MAC → address; ``neighbours``: device → address → MAC; ``agents``:
-    guest → (MAC, address) as the guest agent says; ``own``: the host's addresses.
+    guest → (MAC, address) as the guest agent says; ``own``: the host's addresses; ``last``:
+    MAC → what was found for it by the pass before.
     """
 
     leases: Mapping[str, Mapping[str, IPAddress]] = field(default_factory=dict)
     neighbours: Mapping[str, Mapping[IPAddress, str]] = field(default_factory=dict)
     agents: Mapping[UUID, tuple[tuple[str, IPAddress], ...]] = field(default_factory=dict)
     own: frozenset[IPAddress] = frozenset()
+    last: Mapping[str, IPAddress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ def _sources(spot: Spot, sightings: Sightings) -> Iterator[tuple[Source, Iterabl
         Source.NEIGHBOUR,
         sorted((address for address, mac in neighbours.items() if mac == spot.mac), key=int),
     )
+    last = sightings.last.get(spot.mac)
+    yield Source.LAST, [last] if last else []
 
 
 def _neighbours(spot: Spot, sightings: Sightings) -> Mapping[IPAddress, str]:
@@ -136,7 +142,7 @@ def _useless(address: IPv4Address) -> bool:
 
 
 def _believed(found: Found, spot: Spot, sightings: Sightings) -> bool:
-    if found.source.rank < Source.AGENT.rank:
+    if found.source not in {Source.AGENT, Source.NEIGHBOUR}:
         return True
     return _neighbours(spot, sightings).get(found.address) == spot.mac
 

@@ -1,0 +1,26 @@
+"""How long to wait before the next try."""
+
+import random
+
+
+class Backoff:
+    """Decorrelated jitter: each pause lies between ``first`` and thrice the one before.
+
+    Seconds, never above ``cap``. Many hosts that lost one edge so come back spread out
+    (Brooker, "Exponential Backoff And Jitter", 2015).
+    """
+
+    def __init__(self, *, first: float = 0.1, cap: float = 10.0, chance: random.Random) -> None:
+        self._first = first
+        self._cap = cap
+        self._chance = chance
+        self._pause = first
+
+    def next(self) -> float:
+        """The pause before the next try."""
+        self._pause = min(self._cap, self._chance.uniform(self._first, self._pause * 3))
+        return self._pause
+
+    def reset(self) -> None:
+        """The last try went well."""
+        self._pause = self._first

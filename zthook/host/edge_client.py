@@ -1,0 +1,215 @@
+"""One agent's side of the edge's API: session, sequence, and what is known of the edge.
+
+Requests that carry a sequence number are composed and sent under one lock, so that a
+higher number always says what was known later. The long request for changes has a
+connection of its own and waits beside them.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import httpx
+
+from zthook import __version__
+from zthook.errors import EdgeUnreachable, NotAuthenticated, Stale, TwoAgents, ZthookError
+from zthook.host.credential import Credential
+from zthook.host.edge_http import EdgeHttp
+from zthook.host.health import Pulse
+from zthook.model.clock import Clock
+from zthook.wire.messages import (
+    CHANGES_SECONDS,
+    ChangesReply,
+    ClaimMessage,
+    ClaimsReply,
+    HeartbeatReply,
+    HeartbeatRequest,
+    ListRequest,
+    Message,
+    ReserveRequest,
+    SessionReply,
+    SessionRequest,
+    claims_digest,
+)
+
+T = TypeVar("T")
+
+CHANGES_SLACK = 10.0
+"""How much longer than the edge holds a request for changes we wait for its answer."""
+
+
+class EdgeClient:
+    """One agent process's side of the API. Every request raises ZthookError types only.
+
+    ``list_due``: the edge may not have our last list, or has news for it. ``pulse`` follows
+    whether the edge answers. ``lost`` is set when a request failed in a way that makes the
+    session doubtful, and cleared by ``greet``; ``fault`` is that failure while it lasts.
+    ``renewed``: when the edge last renewed our
+    lease (boottime).
+    """
+
+    def __init__(
+        self,
+        credential: Credential,
+        clock: Clock,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.credential = credential
+        self.pulse = Pulse(f"edge {credential.where}", clock, on_change)
+        self.session: SessionReply | None = None
+        self.list_due = True
+        self.generation = 0
+        self.renewed: float | None = None
+        self.fault: ZthookError | None = None
+        self.lost = asyncio.Event()
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._sequence = 0
+        self._digest = ""
+        self._highest_epoch = 0
+        self._instance = secrets.token_hex(16)
+        self._http = EdgeHttp(credential, transport)
+        self._waiting = EdgeHttp(credential, transport)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a session and the edge answered last time."""
+        return self.session is not None and self.pulse.up
+
+    async def close(self) -> None:
+        """Close the connections; nothing is withdrawn."""
+        await self._http.close()
+        await self._waiting.close()
+
+    async def greet(self) -> None:
+        """Open a session, or see that the one we have still holds."""
+        self.lost.clear()
+        if self.session is None:
+            async with self._lock:
+                if self.session is None:
+                    await self._open()
+        else:
+            await self.heartbeat()
+
+    async def list_claims(self, compose: Callable[[], Sequence[ClaimMessage]]) -> ClaimsReply:
+        """Send everything this host claims. ``compose`` is called when it is our turn."""
+
+        async def send(session: int, sequence: int) -> ClaimsReply:
+            claims = list(compose())
+            message = ListRequest(session=session, sequence=sequence, claims=claims)
+            self.list_due = False  # news that come while the answer travels set it again
+            try:
+                reply = await self._send("PUT", "claims", ClaimsReply, message)
+            except BaseException:
+                self.list_due = True
+                raise
+            self._digest = claims_digest(claims)
+            return self._heard(reply)
+
+        return await self._in_turn(send)
+
+    async def reserve(self, claims: Sequence[ClaimMessage]) -> ClaimsReply:
+        """Claims of one guest that is about to start, beside whatever else we claim."""
+
+        async def send(session: int, sequence: int) -> ClaimsReply:
+            message = ReserveRequest(session=session, sequence=sequence, claims=list(claims))
+            return self._heard(await self._send("POST", "claims", ClaimsReply, message))
+
+        return await self._in_turn(send)
+
+    async def heartbeat(self) -> None:
+        """Renew the lease; sets ``list_due`` where the edge lacks our list or has news."""
+
+        async def send(session: int, sequence: int) -> None:
+            message = HeartbeatRequest(session=session, sequence=sequence, digest=self._digest)
+            reply = await self._send("POST", "heartbeat", HeartbeatReply, message)
+            self.renewed = self._clock.boottime()
+            if not reply.current or reply.generation > self.generation:
+                self.list_due = True
+
+        await self._in_turn(send)
+
+    async def changes(self, after: int) -> int:
+        """Wait until the edge has news past generation ``after``, or for 25 s; the generation."""
+        session = self.session.session if self.session else 0
+        try:
+            with self._judged():
+                reply = await self._waiting.send(
+                    "GET",
+                    "changes",
+                    ChangesReply,
+                    params={"session": session, "after": after},
+                    seconds=CHANGES_SECONDS + CHANGES_SLACK,
+                )
+        except Stale:
+            self.session = None
+            raise
+        if reply.generation > self.generation:
+            self.list_due = True
+        return reply.generation
+
+    async def leave(self) -> None:
+        """End this host's enrolment: the edge withdraws its mappings and forgets it."""
+        await self._http.send("DELETE", "enrolment", type(None))
+
+    async def _in_turn(self, send: Callable[[int, int], Awaitable[T]]) -> T:
+        """Send in this session; once more in a new one where it turns out stale."""
+        async with self._lock:
+            try:
+                return await self._numbered(send)
+            except Stale:
+                self.session = None
+                return await self._numbered(send)
+
+    async def _numbered(self, send: Callable[[int, int], Awaitable[T]]) -> T:
+        session = self.session or await self._open()
+        self._sequence += 1
+        return await send(session.session, self._sequence)
+
+    async def _open(self) -> SessionReply:
+        message = SessionRequest(
+            agent=f"zthook {__version__}",
+            instance=self._instance,
+            highest_epoch=self._highest_epoch,
+        )
+        reply = await self._send("POST", "session", SessionReply, message)
+        self.session = reply
+        self.generation = reply.generation
+        self.list_due = True
+        self.renewed = self._clock.boottime()
+        self._sequence = 0
+        return reply
+
+    def _heard(self, reply: ClaimsReply) -> ClaimsReply:
+        self.generation = max(self.generation, reply.generation)
+        self.renewed = self._clock.boottime()
+        shown = [mapping.epoch for mapping in reply.mappings]
+        self._highest_epoch = max([self._highest_epoch, *shown])
+        return reply
+
+    async def _send(self, method: str, path: str, kind: type[T], message: Message) -> T:
+        with self._judged():
+            return await self._http.send(method, path, kind, message)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Follow what a request's end says of the edge."""
+        try:
+            yield
+        except (EdgeUnreachable, NotAuthenticated, TwoAgents) as error:
+            self.pulse.bad(error)
+            self.fault = error
+            self.lost.set()
+            raise
+        except ZthookError:
+            self._answered()  # if not what we want to hear
+            raise
+        self._answered()
+
+    def _answered(self) -> None:
+        self.fault = None
+        self.pulse.good()

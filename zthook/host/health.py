@@ -1,0 +1,54 @@
+"""Whether something the agent depends on answers, since when, and what it said last."""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from zthook.errors import ZthookError
+from zthook.model.clock import Clock
+
+log = logging.getLogger("zthook.agent")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """``up`` None: not tried yet. ``since`` is Unix time."""
+
+    up: bool | None
+    since: float
+    error: str = ""
+    hint: str = ""
+
+
+class Pulse:
+    """Follows the health of ``name`` and tells of each change, once, in the log."""
+
+    def __init__(self, name: str, clock: Clock, on_change: Callable[[], None] = lambda: None):
+        self.name = name
+        self._clock = clock
+        self._on_change = on_change
+        self.health = Health(None, clock.now())
+
+    @property
+    def up(self) -> bool:
+        """Whether it answered last time."""
+        return self.health.up is True
+
+    def good(self) -> None:
+        """It answered."""
+        if not self.up:
+            self._change(up=True, error="", hint="")
+            log.info("%s answers", self.name)
+
+    def bad(self, error: ZthookError) -> None:
+        """It did not."""
+        if self.health.up is not False or self.health.error != error.message:
+            self._change(up=False, error=error.message, hint=error.hint)
+            log.warning("%s: %s", self.name, error.message)
+
+    def _change(self, *, up: bool, error: str, hint: str) -> None:
+        turned = up is not self.health.up
+        since = self._clock.now() if turned else self.health.since
+        self.health = Health(up, since, error, hint)
+        if turned:
+            self._on_change()

@@ -1,0 +1,150 @@
+"""Keeps this host's kernel as the agent wants it, and follows the way to the edge."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from zthook.errors import KernelError, OverlayDown
+from zthook.host.health import Pulse
+from zthook.host.observer import Worker
+from zthook.host.planes import EdgeSide, plane
+from zthook.model.clock import Clock
+from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
+
+log = logging.getLogger("zthook.agent")
+
+CHECK_SECONDS = 1.0
+"""Between two checks for drift; with the pass that follows, a repair takes under two."""
+
+
+class Traffic(Protocol):
+    """Counted since the mapping began."""
+
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def packets_in(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def packets_out(self) -> int: ...
+
+
+class Dataplane(Protocol):
+    """The part of ``zthook.kernel.HostDataplane`` that is used here; blocking."""
+
+    def apply(self, desired: HostPlane | None) -> list[str]: ...
+    def drifted(self) -> bool: ...
+    def mac_of(self, address: IPv4Address, device: str) -> str | None: ...
+    def traffic(self) -> Mapping[IPv4Address, Traffic]: ...
+
+
+class Overlay(Protocol):
+    """``zthook.overlay.Overlay``."""
+
+    def observe(self) -> OverlayDevice: ...
+
+
+class HostKernel:
+    """``side`` is None until the overlay and the edge's MAC on it were seen once.
+
+    What was seen last stays: while the overlay is away its rules wait for its return.
+    """
+
+    def __init__(
+        self,
+        dataplane: Dataplane,
+        overlay: Overlay,
+        edge: IPv4Address,
+        *,
+        work: Worker,
+        clock: Clock,
+        hint: Callable[[], None],
+        on_overlay: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.side: EdgeSide | None = None
+        self.overlay = Pulse("overlay", clock, on_overlay)
+        self.kernel = Pulse("this host's kernel", clock)
+        self._dataplane = dataplane
+        self._overlay = overlay
+        self._edge = edge
+        self._work = work
+        self._hint = hint
+        self._applied: HostPlane | None = None
+        self._right = False
+        self._nudged = asyncio.Event()
+
+    def nudge(self, _kind: str = "") -> None:
+        """The kernel told of a change: check soon."""
+        self._nudged.set()
+
+    async def settle(self, wanted: frozenset[GuestRule], *, widen: bool) -> None:
+        """Make the kernel have these rules; with ``widen`` those it has stay beside them."""
+        if self.side is None and wanted:
+            await self._follow_edge()
+        if wanted and self.side is None:
+            return  # no way to the edge was ever seen: nothing of it can arrive either
+        desired = self._plane(wanted, widen=widen)
+        if self._right and desired == self._applied:
+            return
+        await self._apply(desired)
+
+    def _plane(self, wanted: frozenset[GuestRule], *, widen: bool) -> HostPlane | None:
+        kept = self._applied.rules if widen and self._applied else frozenset()
+        if self.side is None or not wanted | kept:
+            return None
+        return plane(self.side, wanted, kept)
+
+    async def _apply(self, desired: HostPlane | None) -> None:
+        self._right = False
+        self._applied = desired
+        try:
+            repairs = await self._work(lambda: self._dataplane.apply(desired))
+        except KernelError as error:
+            self.kernel.bad(error)
+            return
+        self.kernel.good()
+        self._right = True
+        for line in repairs:
+            log.info("kernel: %s", line)
+
+    async def watch(self) -> None:
+        """Look for drift every second and on each nudge, for ever; hints where there is any."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), CHECK_SECONDS)
+            self._nudged.clear()
+            side = self.side
+            await self._follow_edge()
+            if not self._right or side != self.side or await self._drifted():
+                self._right = False
+                self._hint()
+
+    async def _drifted(self) -> bool:
+        try:
+            return await self._work(self._dataplane.drifted)
+        except KernelError as error:
+            self.kernel.bad(error)
+            return True
+
+    async def _follow_edge(self) -> None:
+        try:
+            device = await self._work(self._overlay.observe)
+            mac = await self._work(lambda: self._dataplane.mac_of(self._edge, device.name))
+        except (OverlayDown, KernelError) as error:
+            self.overlay.bad(error)
+            return
+        self.overlay.good()
+        if mac is not None:
+            self.side = EdgeSide(device.name, self._edge, mac)
+
+    async def traffic(self) -> Mapping[IPv4Address, Traffic]:
+        """Counted by private address; empty where the kernel does not say."""
+        try:
+            return await self._work(self._dataplane.traffic)
+        except KernelError as error:
+            self.kernel.bad(error)
+            return {}

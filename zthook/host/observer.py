@@ -1,0 +1,202 @@
+"""What this host shows: running guests, libvirt's networks, and addresses from every source.
+
+Libvirt and the guest agents can hang. Nothing here waits for them longer than a moment:
+a look that takes longer goes on beside the passes, and hints when it is done. Until then
+the last known stays true, as unknown is never an empty list.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from zthook.errors import HypervisorUnavailable, KernelError
+from zthook.host.addresses import Sightings, Spot
+from zthook.host.claims import spots
+from zthook.host.health import Pulse
+from zthook.model.addresses import IPAddress
+from zthook.model.clock import Clock
+from zthook.model.guests import Guest, GuestState, Network
+
+log = logging.getLogger("zthook.agent")
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 0.5
+"""How long a pass waits for libvirt before it goes on with what was known."""
+AGENT_SECONDS = 10.0
+"""Between two questions to one guest's agent."""
+
+
+class Lister(Protocol):
+    """The part of ``zthook.hypervisor.Hypervisor`` that is used here."""
+
+    async def guests(self) -> list[Guest]: ...
+    async def networks(self) -> dict[str, Network]: ...
+    async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]: ...
+
+
+class Neighbourhood(Protocol):
+    """The part of ``zthook.kernel.HostDataplane`` that is used here; blocking."""
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]: ...
+    def own_addresses(self) -> frozenset[IPAddress]: ...
+
+
+class Worker(Protocol):
+    """Runs blocking calls one after another, in one thread."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+Agents = dict[UUID, tuple[tuple[str, IPAddress], ...]]
+"""What each guest's agent said last: MAC and address."""
+
+ReadLeases = Callable[[Path, str], dict[str, IPAddress]]
+"""``zthook.hypervisor.leases.read_leases``."""
+
+
+class Observer:
+    """``known`` is false until libvirt has answered once, and the kernel about its guests.
+
+    ``looked`` is when the listing that ``guests`` comes from began (boottime).
+    """
+
+    def __init__(
+        self,
+        *,
+        hypervisor: Lister,
+        neighbourhood: Neighbourhood,
+        work: Worker,
+        read_leases: ReadLeases,
+        dnsmasq: Path,
+        clock: Clock,
+        hint: Callable[[], None],
+    ) -> None:
+        self.known = False
+        self.guests: list[Guest] = []
+        self.networks: dict[str, Network] = {}
+        self.sightings = Sightings()
+        self.looked = 0.0
+        self.pulse = Pulse("libvirt", clock)
+        self._hypervisor = hypervisor
+        self._neighbourhood = neighbourhood
+        self._work = work
+        self._read_leases = read_leases
+        self._dnsmasq = dnsmasq
+        self._clock = clock
+        self._hint = hint
+        self._listed_once = False
+        self._listing: asyncio.Task[None] | None = None
+        self._asking: dict[UUID, asyncio.Task[None]] = {}
+        self._asked: dict[UUID, float] = {}
+        self._agents: Agents = {}
+
+    async def look(self) -> None:
+        """Look at everything once; never raises for libvirt, which may stay unknown."""
+        await self._list()
+        if not self._listed_once:
+            return
+        agents = dict(self._agents)
+        places = [
+            spot
+            for guest in self.guests
+            if guest.domain.annotated
+            for spot in spots(guest.domain, self.networks)
+        ]
+        try:
+            self.sightings = await self._work(lambda: self._read(places, agents))
+        except KernelError as error:
+            log.warning("the kernel did not say which addresses it has: %s", error.message)
+        else:
+            self.known = True
+
+    async def close(self) -> None:
+        """Leave what is still waiting for libvirt."""
+        tasks = [*self._asking.values(), *([self._listing] if self._listing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _list(self) -> None:
+        """One listing at a time; a slow one is left running and hints when it ends."""
+        late = self._listing is not None
+        if self._listing is None:
+            self._listing = asyncio.create_task(self._listed())
+        done, _ = await asyncio.wait({self._listing}, timeout=PATIENCE_SECONDS)
+        if done:
+            ended, self._listing = self._listing, None
+            ended.result()
+            if late:
+                self._hint()  # it began before the hint that this pass is for
+        elif not late:
+            self._listing.add_done_callback(lambda _: self._hint())
+
+    async def _listed(self) -> None:
+        began = self._clock.boottime()
+        try:
+            guests, networks = await asyncio.gather(
+                self._hypervisor.guests(), self._hypervisor.networks()
+            )
+        except HypervisorUnavailable as error:
+            self.pulse.bad(error)
+            return
+        self.pulse.good()
+        self.guests, self.networks, self.looked = guests, networks, began
+        self._listed_once = True
+        self._forget({guest.domain.uuid for guest in guests})
+
+    def _forget(self, running: set[UUID]) -> None:
+        for guest in self._agents.keys() - running:
+            del self._agents[guest]
+        for guest in self._asked.keys() - running:
+            del self._asked[guest]
+
+    def _read(self, places: list[Spot], agents: Agents) -> Sightings:
+        """Leases and neighbours of these interfaces' devices; in the worker thread."""
+        devices = {spot.device for spot in places if spot.device}
+        leased = {spot.device for spot in places if spot.device and spot.network}
+        return Sightings(
+            leases={bridge: self._read_leases(self._dnsmasq, bridge) for bridge in leased},
+            neighbours={name: self._neighbourhood.neighbours(name) for name in devices},
+            agents=agents,
+            own=self._neighbourhood.own_addresses(),
+        )
+
+    def ask_agents(self, guests: Iterable[UUID]) -> None:
+        """Ask these guests' agents for addresses, each at most every 10 s; hints on news."""
+        now = self._clock.boottime()
+        states = {guest.domain.uuid: guest.state for guest in self.guests}
+        for guest in guests:
+            due = now - self._asked.get(guest, -AGENT_SECONDS) >= AGENT_SECONDS
+            if due and guest not in self._asking and states.get(guest) is GuestState.RUNNING:
+                self._asked[guest] = now
+                task = asyncio.create_task(self._ask_agent(guest))
+                self._asking[guest] = task
+                task.add_done_callback(partial(self._answered, guest))
+
+    def _answered(self, guest: UUID, _task: asyncio.Task[None]) -> None:
+        del self._asking[guest]
+
+    async def _ask_agent(self, guest: UUID) -> None:
+        try:
+            said = tuple(await self._hypervisor.agent_addresses(guest))
+        except HypervisorUnavailable as error:
+            log.debug("guest agent of %s: %s", guest, error.message)
+            return
+        if said != self._agents.get(guest, ()):
+            self._agents[guest] = said
+            self._hint()
+
+
+def probe(addresses: Iterable[IPAddress]) -> None:
+    """Make the kernel look for these neighbours: what an agent says is believed only then."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
+        for address in addresses:
+            try:
+                link.sendto(b"", (str(address), 9))  # discard: any datagram makes it ask
+            except OSError as error:
+                log.debug("no probe to %s: %s", address, error)

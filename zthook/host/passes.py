@@ -1,0 +1,157 @@
+"""The agent's loop: look, decide, make the kernel ready, tell the edge, settle the kernel.
+
+A hint only wakes a pass; the pass looks at what is really there. Host rules of a claim are
+in place before the claim is sent, and go after its withdrawal was answered, so that no
+packet the edge lets through meets a closed host.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_address
+
+from zthook.errors import NotAuthenticated, Permanent, Stale, Temporary, ZthookError
+from zthook.host.addresses import Source, unconfirmed
+from zthook.host.answers import by_claim, denied, tell_changes, to_message
+from zthook.host.backoff import Backoff
+from zthook.host.claims import Desired, View, claims, desire, spots
+from zthook.host.edge_client import EdgeClient
+from zthook.host.host_kernel import HostKernel
+from zthook.host.observer import Observer, probe
+from zthook.host.planes import ClaimKey, rules
+from zthook.host.reservations import Reservations
+from zthook.model.addresses import IPAddress
+from zthook.wire.messages import ClaimMessage, MappingReply
+
+log = logging.getLogger("zthook.agent")
+
+PASS_SECONDS = 10.0
+"""Between two passes that nobody hinted at."""
+GAP_SECONDS = 0.02
+"""After a pass, so that a storm of hints becomes few passes."""
+
+
+class Passes:
+    """``desired`` and ``answers`` are what the last pass found; ``fault`` what went wrong in it."""
+
+    def __init__(
+        self,
+        *,
+        client: EdgeClient,
+        observer: Observer,
+        kernel: HostKernel,
+        reservations: Reservations,
+        hinted: asyncio.Event,
+        via: bool = False,
+    ) -> None:
+        self.desired: list[Desired] = []
+        self.answers: dict[ClaimKey, MappingReply] = {}
+        self.fault: ZthookError | None = None
+        self._client = client
+        self._observer = observer
+        self._kernel = kernel
+        self._reservations = reservations
+        self._hinted = hinted
+        self._via = via
+        self._sent = claims(())
+        self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
+
+    async def run(self) -> None:
+        """Pass after pass, for ever: on each hint, and every 10 s."""
+        while True:
+            self._hinted.clear()
+            await self.one()
+            await asyncio.sleep(GAP_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hinted.wait(), PASS_SECONDS)
+
+    async def one(self) -> None:
+        """One pass. Until libvirt has answered once, and the kernel, nothing is changed."""
+        await self._observer.look()
+        if not self._observer.known:
+            return
+        running = {guest.domain.uuid for guest in self._observer.guests}
+        self._reservations.settle(running, self._observer.looked)
+        self._decide()
+        await self._settle(widen=True)
+        await self._tell()
+        await self._settle(widen=False)
+        self._ask_further()
+
+    def _decide(self) -> None:
+        sightings = self._observer.sightings
+        view = View(
+            guests=self._observer.guests,
+            networks=self._observer.networks,
+            sightings=replace(sightings, last=_found(self.desired)),
+            reserved=self._reservations.domains,
+            held={
+                key[0]: ip_address(answer.private)
+                for key, answer in self.answers.items()
+                if answer.private is not None
+            },
+            via=self._via,
+        )
+        self.desired = desire(view)
+
+    async def _settle(self, *, widen: bool) -> None:
+        if isinstance(self._client.fault, NotAuthenticated):
+            await self._kernel.settle(frozenset(), widen=False)
+        else:
+            await self._kernel.settle(rules(self.desired, denied(self.answers)), widen=widen)
+
+    async def _tell(self) -> None:
+        """Send the list where the edge may lack it; what fails is tried again."""
+        if not self._client.ready:
+            return  # the link hints when it is
+        if not self._client.list_due and claims(self.desired) == self._sent:
+            return
+        try:
+            reply = await self._client.list_claims(self._compose)
+        except (Stale, Temporary) as error:
+            self.fault = error
+            asyncio.get_running_loop().call_later(self._backoff.next(), self._hinted.set)
+        except Permanent as error:
+            self.fault = error
+            log.error("the edge does not take our claims: %s", error.message)  # noqa: TRY400
+        else:
+            self.fault = None
+            self._backoff.reset()
+            self.take(reply.mappings, whole=True)
+
+    def _compose(self) -> list[ClaimMessage]:
+        """What to send now: decided anew, as a reservation may have come while we waited."""
+        self._decide()
+        self._sent = claims(self.desired)
+        return [to_message(claim, self.answers) for claim in self._sent]
+
+    def take(self, mappings: Iterable[MappingReply], *, whole: bool) -> None:
+        """Keep the edge's answers: all there are with ``whole``, else beside those we have."""
+        new = by_claim(mappings)
+        after = new if whole else self.answers | new
+        names = {one.domain.uuid: one.domain.name for one in self.desired}
+        tell_changes(self.answers, after, names)
+        self.answers = after
+
+    def _ask_further(self) -> None:
+        """Ask guest agents where nothing better says the address; probe what they said."""
+        sightings = self._observer.sightings
+        weak = {Source.AGENT, Source.NEIGHBOUR, Source.LAST, None}
+        open_ones = [one for one in self.desired if one.claim and one.source in weak and one.state]
+        self._observer.ask_agents({one.domain.uuid for one in open_ones})
+        for one in open_ones:
+            for spot in spots(one.domain, self._observer.networks):
+                probe(unconfirmed(spot, sightings, dict.fromkeys(sightings.own, "")))
+
+
+def _found(desired: Iterable[Desired]) -> dict[str, IPAddress]:
+    """What was found for each interface, but for what the annotation said."""
+    return {
+        one.placement.interface.mac: one.claim.private
+        for one in desired
+        if one.claim and one.claim.private and one.placement
+        if one.source is not Source.ANNOTATION
+    }

@@ -1,0 +1,50 @@
+"""Guests that are about to start and whose addresses are claimed already."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from zthook.model.clock import Clock
+from zthook.model.guests import Domain
+
+LASTS_SECONDS = 60.0
+"""A guest that does not run so long after its hook asked will not: libvirt gave up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reservation:
+    domain: Domain
+    made: float
+
+
+class Reservations:
+    """By guest. One lasts until the guest was seen running, 60 s passed, or it is dropped."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._by_guest: dict[UUID, _Reservation] = {}
+
+    def add(self, domain: Domain) -> None:
+        """Keep what this guest's hook asked for; replaces an earlier one."""
+        self._by_guest[domain.uuid] = _Reservation(domain, self._clock.boottime())
+
+    def drop(self, guest: UUID) -> None:
+        """The guest stopped, or was not allowed to start."""
+        self._by_guest.pop(guest, None)
+
+    def settle(self, running: Collection[UUID], looked: float) -> None:
+        """Drop those that ran in a listing begun at ``looked`` (boottime), and old ones.
+
+        A listing from before the hook asked says nothing: the guest may have run until
+        then and be stopped now, to start again.
+        """
+        now = self._clock.boottime()
+        for guest, one in list(self._by_guest.items()):
+            started = guest in running and looked > one.made
+            if started or now - one.made > LASTS_SECONDS:
+                del self._by_guest[guest]
+
+    @property
+    def domains(self) -> list[Domain]:
+        """The guests that have one."""
+        return [one.domain for one in self._by_guest.values()]
