@@ -152,10 +152,6 @@ class EdgeClient:
             self.list_due = True
         return reply.generation
 
-    async def leave(self) -> None:
-        """End this host's enrolment: the edge withdraws its mappings and forgets it."""
-        await self._http.send("DELETE", "enrolment", type(None))
-
     async def _in_turn(self, send: Callable[[int, int], Awaitable[T]]) -> T:
         """Send in this session; once more in a new one where it turns out stale."""
         async with self._lock:

@@ -11,6 +11,7 @@ from zthook.errors import KernelError, OverlayDown
 from zthook.host.health import Pulse
 from zthook.host.observer import Worker
 from zthook.host.planes import EdgeSide, plane
+from zthook.kernel.traffic import Traffic
 from zthook.model.clock import Clock
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 
@@ -18,19 +19,6 @@ log = logging.getLogger("zthook.agent")
 
 CHECK_SECONDS = 1.0
 """Between two checks for drift; with the pass that follows, a repair takes under two."""
-
-
-class Traffic(Protocol):
-    """Counted since the mapping began."""
-
-    @property
-    def bytes_in(self) -> int: ...
-    @property
-    def packets_in(self) -> int: ...
-    @property
-    def bytes_out(self) -> int: ...
-    @property
-    def packets_out(self) -> int: ...
 
 
 class Dataplane(Protocol):

@@ -120,7 +120,7 @@ class Passes:
         else:
             self.fault = None
             self._backoff.reset()
-            self.take(reply.mappings, whole=True)
+            self._take(by_claim(reply.mappings))
 
     def _compose(self) -> list[ClaimMessage]:
         """What to send now: decided anew, as a reservation may have come while we waited."""
@@ -128,10 +128,11 @@ class Passes:
         self._sent = claims(self.desired)
         return [to_message(claim, self.answers) for claim in self._sent]
 
-    def take(self, mappings: Iterable[MappingReply], *, whole: bool) -> None:
-        """Keep the edge's answers: all there are with ``whole``, else beside those we have."""
-        new = by_claim(mappings)
-        after = new if whole else self.answers | new
+    def take_some(self, mappings: Iterable[MappingReply]) -> None:
+        """Keep answers that a reservation got, beside those we have."""
+        self._take(self.answers | by_claim(mappings))
+
+    def _take(self, after: dict[ClaimKey, MappingReply]) -> None:
         names = {one.domain.uuid: one.domain.name for one in self.desired}
         tell_changes(self.answers, after, names)
         self.answers = after

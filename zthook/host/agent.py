@@ -1,0 +1,197 @@
+"""An enrolled host's agent: its parts put together, and what it can be asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from zthook import __version__
+from zthook.config.settings import HostSettings, OverlaySettings
+from zthook.host.credential import Credential
+from zthook.host.edge_client import EdgeClient
+from zthook.host.edge_link import EdgeLink
+from zthook.host.hooks import Hooks
+from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
+from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
+from zthook.host.passes import Passes
+from zthook.host.reservations import Reservations
+from zthook.host.status import AgentStatus, faults, mapping_views
+from zthook.host.worker import KernelThread
+from zthook.model.clock import Clock
+
+Hint = Callable[[], None]
+
+
+class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Protocol):
+    """``zthook.kernel.HostDataplane`` as far as the agent uses it."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How an agent gets what it stands on; tests hand in their own.
+
+    ``hypervisor``, ``leases`` and ``kernel_watch`` are open while inside, and hint.
+    ``dataplane`` and ``overlay`` are made in the kernel thread. ``transport`` None is the
+    network.
+    """
+
+    hypervisor: Callable[[HostSettings, Hint], AbstractAsyncContextManager[Lister]]
+    leases: Callable[[Path, Hint], AbstractAsyncContextManager[None]]
+    kernel_watch: Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
+    dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
+    overlay: Callable[[OverlaySettings], Overlay]
+    read_leases: ReadLeases
+    clock: Clock
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+class Agent:
+    """The running agent of one credential; ``hooks`` answers libvirt's hook."""
+
+    def __init__(
+        self,
+        *,
+        settings: HostSettings,
+        client: EdgeClient,
+        link: EdgeLink,
+        observer: Observer,
+        kernel: HostKernel,
+        hinted: asyncio.Event,
+        clock: Clock,
+    ) -> None:
+        via = settings.via is not None
+        reservations = Reservations(clock)
+        self.client = client
+        self.link = link
+        self.observer = observer
+        self.kernel = kernel
+        self.hint = hinted.set
+        self.passes = Passes(
+            client=client,
+            observer=observer,
+            kernel=kernel,
+            reservations=reservations,
+            hinted=hinted,
+            via=via,
+        )
+        self.hooks = Hooks(
+            client=client,
+            known=observer,
+            reservations=reservations,
+            hint=hinted.set,
+            take=self.passes.take_some,
+            seconds=settings.required_seconds,
+            via=via,
+        )
+        self._clock = clock
+
+    async def run(self) -> None:
+        """All tasks, for ever; one that fails ends them all and raises."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.kernel.watch())
+            tasks.create_task(self.link.follow())
+            tasks.create_task(self.link.beat())
+            tasks.create_task(self.passes.run())
+
+    async def status(self) -> AgentStatus:
+        """Everything ``zthook status`` shows."""
+        client, session = self.client, self.client.session
+        healths = {
+            "edge": client.pulse.health,
+            "libvirt": self.observer.pulse.health,
+            "overlay": self.kernel.overlay.health,
+            "this host's kernel": self.kernel.kernel.health,
+        }
+        found = faults(healths)
+        if self.passes.fault is not None:
+            found.append(f"the edge does not take our claims: {self.passes.fault.message}")
+        renewed = client.renewed
+        return AgentStatus(
+            version=__version__,
+            host=client.credential.host,
+            edge=client.credential.where,
+            edge_health=healths["edge"],
+            libvirt_health=healths["libvirt"],
+            overlay_health=healths["overlay"],
+            kernel_health=healths["this host's kernel"],
+            lease_age=None if renewed is None else self._clock.boottime() - renewed,
+            lease_seconds=session.lease_seconds if session else None,
+            faults=found,
+            mappings=mapping_views(
+                self.passes.desired,
+                self.passes.answers,
+                await self.kernel.traffic(),
+                edge=healths["edge"],
+                fault=client.fault,
+            ),
+        )
+
+
+@asynccontextmanager
+async def open_agent(
+    settings: HostSettings, credential: Credential, parts: Parts
+) -> AsyncIterator[Agent]:
+    """An agent with everything open, not running yet. Leaving it withdraws nothing."""
+    hinted = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        work = KernelThread()
+        stack.callback(work.close)
+        dataplane = await work(lambda: parts.dataplane(settings))
+        stack.push_async_callback(work, dataplane.close)
+        overlay = await work(lambda: parts.overlay(settings.overlay))
+        client = EdgeClient(
+            credential, parts.clock, on_change=hinted.set, transport=parts.transport
+        )
+        stack.push_async_callback(client.close)
+        link = EdgeLink(client, hinted.set, parts.clock)
+        kernel = HostKernel(
+            dataplane,
+            overlay,
+            IPv4Address(credential.address),
+            work=work,
+            clock=parts.clock,
+            hint=hinted.set,
+            on_overlay=link.poke,
+        )
+        await stack.enter_async_context(parts.kernel_watch(kernel.nudge))
+        hypervisor = await stack.enter_async_context(parts.hypervisor(settings, hinted.set))
+        observer = Observer(
+            hypervisor=hypervisor,
+            neighbourhood=dataplane,
+            work=work,
+            read_leases=parts.read_leases,
+            dnsmasq=settings.dnsmasq_folder,
+            clock=parts.clock,
+            hint=hinted.set,
+        )
+        stack.push_async_callback(observer.close)
+        await stack.enter_async_context(parts.leases(settings.dnsmasq_folder, hinted.set))
+        yield Agent(
+            settings=settings,
+            client=client,
+            link=link,
+            observer=observer,
+            kernel=kernel,
+            hinted=hinted,
+            clock=parts.clock,
+        )
+
+
+async def clear_kernel(settings: HostSettings, parts: Parts) -> None:
+    """Take everything of ours out of this host's kernel: it belongs to no edge any more."""
+    work = KernelThread()
+    try:
+        dataplane = await work(lambda: parts.dataplane(settings))
+        try:
+            await work(lambda: dataplane.apply(None))
+        finally:
+            await work(dataplane.close)
+    finally:
+        work.close()

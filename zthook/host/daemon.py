@@ -1,0 +1,182 @@
+"""The host's daemon: sockets first, then an agent as soon as this host belongs to an edge.
+
+It is ready once its sockets listen: neither libvirt, overlay nor edge have to be there.
+A task that fails ends the process with the reason; systemd starts it again, and nothing
+is withdrawn by that.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from zthook import __version__
+from zthook.annotation import read_domain
+from zthook.config.loading import load_host
+from zthook.config.places import Places
+from zthook.config.settings import HostSettings
+from zthook.errors import AnnotationError, NotEnrolled
+from zthook.host.agent import Agent, Parts, clear_kernel, open_agent
+from zthook.host.credential import JOIN_HINT, Credential, load_credential
+from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall, serve_hooks
+from zthook.host.status import AgentStatus
+from zthook.wire import notify
+from zthook.wire.control import Handler, serve
+
+log = logging.getLogger("zthook.agent")
+
+ENROLMENT_SECONDS = 1.0
+"""Between two looks whether this host was enrolled, or left its edge."""
+FIRST_FD = 3
+"""Where systemd hands over sockets (sd_listen_fds)."""
+
+
+class Daemon:
+    """Answers at its sockets from start to end; ``agent`` is None while there is no edge."""
+
+    def __init__(self, places: Places, parts: Parts) -> None:
+        self.agent: Agent | None = None
+        self._places = places
+        self._parts = parts
+        self._poked = asyncio.Event()
+
+    async def run(self, hooks: socket.socket | Path) -> None:
+        """Serve until cancelled. ``hooks`` is where libvirt's hook calls."""
+        commands: dict[str, Handler] = {"status": self._status, "apply": self._apply}
+        async with (
+            serve(self._places.agent_socket, commands),
+            serve_hooks(hooks, self._on_hook),
+            asyncio.TaskGroup() as tasks,
+        ):
+            notify.ready()
+            tasks.create_task(_stay_alive())
+            tasks.create_task(self._follow_enrolment())
+
+    async def _follow_enrolment(self) -> None:
+        while True:
+            settings, credential = await self._enrolled()
+            log.info("this host is %s at the edge %s", credential.host, credential.where)
+            async with open_agent(settings, credential, self._parts) as agent:
+                self.agent = agent
+                try:
+                    await self._run_until_changed(agent, credential)
+                finally:
+                    self.agent = None
+            if self._credential() is None:
+                log.info("this host left the edge %s", credential.where)
+                await clear_kernel(settings, self._parts)
+
+    async def _run_until_changed(self, agent: Agent, credential: Credential) -> None:
+        running = asyncio.create_task(agent.run())
+        try:
+            while not running.done() and self._credential() == credential:
+                await self._pause(running)
+            if running.done():
+                await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _pause(self, *watched: asyncio.Task[None]) -> None:
+        poked = asyncio.create_task(self._poked.wait())
+        await asyncio.wait(
+            {poked, *watched}, timeout=ENROLMENT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        poked.cancel()
+        self._poked.clear()
+
+    async def _enrolled(self) -> tuple[HostSettings, Credential]:
+        while True:
+            credential = self._credential()
+            if credential is not None:
+                with suppress(NotEnrolled):
+                    return load_host(self._places.host_config), credential
+            await self._pause()
+
+    def _credential(self) -> Credential | None:
+        try:
+            return load_credential(self._places.credential)
+        except NotEnrolled:
+            return None
+
+    async def _status(self, _arguments: dict[str, Any]) -> AgentStatus:
+        if self.agent is None:
+            return AgentStatus(
+                version=__version__,
+                host=None,
+                edge=None,
+                faults=[f"this host belongs to no edge: {JOIN_HINT}"],
+            )
+        return await self.agent.status()
+
+    async def _apply(self, _arguments: dict[str, Any]) -> None:
+        """Look now: something changed that no event tells of."""
+        self._poked.set()
+        if self.agent is not None:
+            self.agent.hint()
+
+    async def _on_hook(self, call: HookCall) -> HookAnswer:
+        if self.agent is not None:
+            return await self.agent.hooks(call)
+        if call.decides and _required(call.xml):
+            return HookAnswer(allow=False, reason=f"this host belongs to no edge: {JOIN_HINT}")
+        return ALLOW
+
+
+def _required(xml: bytes) -> bool:
+    try:
+        return read_domain(xml).required
+    except AnnotationError:
+        return False
+
+
+async def _stay_alive() -> None:
+    seconds = notify.watchdog_seconds()
+    while seconds is not None:
+        notify.alive()
+        await asyncio.sleep(seconds / 3)
+
+
+def inherited_socket() -> socket.socket | None:
+    """The hook's socket as systemd hands it over, None where it does not."""
+    ours = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
+    count = os.environ.pop("LISTEN_FDS", "0")
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if not ours or not count.isdigit() or int(count) < 1:
+        return None
+    return socket.socket(fileno=FIRST_FD)
+
+
+async def run_agent(places: Places, parts: Parts) -> None:
+    """Run the daemon until SIGTERM or SIGINT; stopping it withdraws nothing."""
+    running = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        if running is not None:
+            running.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    places.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        await Daemon(places, parts).run(inherited_socket() or places.hook_socket)
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        notify.stopping()
+        log.info("stopped; every mapping stays as it is")
+    except BaseExceptionGroup as group:
+        raise _cause(group) from group
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What made a task group end: what the first of its tasks raised."""
+    first = group.exceptions[0]
+    return _cause(first) if isinstance(first, BaseExceptionGroup) else first

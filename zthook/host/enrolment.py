@@ -1,0 +1,86 @@
+"""Joining an edge with a one-time token, and leaving it."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import httpx
+
+from zthook.errors import NotAuthenticated, Refused, Temporary, TokenError
+from zthook.host.credential import Credential, load_credential, save_credential
+from zthook.host.edge_http import EdgeHttp
+from zthook.wire.messages import EnrolReply, EnrolRequest
+from zthook.wire.tls import fetch_ca
+from zthook.wire.token import Token, read_token
+
+
+def join(
+    path: Path, token_text: str, *, transport: httpx.AsyncBaseTransport | None = None
+) -> Credential:
+    """Spend a token and keep the credential at ``path``; returns it.
+
+    Raises Refused where this host belongs to an edge already, TokenError, EdgeUnreachable.
+    """
+    token = read_token(token_text)
+    if path.exists():
+        known = load_credential(path)
+        raise Refused(
+            f"this host belongs to the edge at {known.where} already, as {known.host}",
+            hint="zthook leave ends that; then join again",
+        )
+    return _enrol(path, token, fetch_ca(token), transport)
+
+
+def _enrol(
+    path: Path, token: Token, ca_pem: str, transport: httpx.AsyncBaseTransport | None
+) -> Credential:
+    # Without a credential yet: what proves the right to this one is the secret.
+    nobody = Credential(token.edge, token.address, token.port, "", ca_pem, "")
+    reply = asyncio.run(_spend(nobody, token.secret, transport))
+    credential = Credential(
+        token.edge, token.address, token.port, reply.host, ca_pem, reply.credential
+    )
+    save_credential(path, credential)
+    return credential
+
+
+async def _spend(
+    nobody: Credential, secret: str, transport: httpx.AsyncBaseTransport | None
+) -> EnrolReply:
+    http = EdgeHttp(nobody, transport)
+    try:
+        request = EnrolRequest(secret=secret, hostname=socket.gethostname()[:256])
+        return await http.send("POST", "enrol", EnrolReply, request)
+    except TokenError as error:
+        hint = error.hint or "make a new token on the edge: zthook edge host add NAME"
+        raise TokenError(error.message, hint=hint) from error
+    finally:
+        await http.close()
+
+
+def leave(
+    path: Path, *, force: bool = False, transport: httpx.AsyncBaseTransport | None = None
+) -> Credential:
+    """Have the edge withdraw everything and forget this host; then forget the credential.
+
+    With ``force`` the credential goes even where the edge does not answer. Raises
+    NotEnrolled, EdgeUnreachable.
+    """
+    credential = load_credential(path)
+    try:
+        asyncio.run(_say_goodbye(credential, transport))
+    except NotAuthenticated:
+        pass  # the edge forgot us before: nothing is left there
+    except Temporary:
+        if not force:
+            raise
+    path.unlink(missing_ok=True)
+    return credential
+
+
+async def _say_goodbye(credential: Credential, transport: httpx.AsyncBaseTransport | None) -> None:
+    http = EdgeHttp(credential, transport)
+    try:
+        await http.send("DELETE", "enrolment", type(None))
+    finally:
+        await http.close()

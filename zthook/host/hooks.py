@@ -1,0 +1,137 @@
+"""Answers libvirt's hook: from the hook's own XML and the edge alone.
+
+While a hook waits libvirt holds that guest's lock, so nothing on this way asks libvirt or
+waits for anything that does.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from zthook.annotation import read_domain
+from zthook.errors import AnnotationError, EdgeUnreachable, ZthookError
+from zthook.host.answers import key_of, to_message
+from zthook.host.claims import Desired, View, claims, desire
+from zthook.host.edge_client import EdgeClient
+from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall
+from zthook.host.placement import Networks
+from zthook.host.planes import ClaimKey
+from zthook.host.reservations import Reservations
+from zthook.model.guests import Domain
+from zthook.wire.messages import MappingReply
+
+log = logging.getLogger("zthook.agent")
+
+ENDED = {"stopped", "release"}
+
+EDGE_SHARE = 0.9
+"""Of the time that the hook waits: the rest is for the way of our answer."""
+
+
+class Known(Protocol):
+    """What passes found out before; nothing here is waited for."""
+
+    @property
+    def networks(self) -> Networks: ...
+
+
+class Hooks:
+    """Calls are hints; only the ``prepare`` of a guest with ``required="yes"`` waits."""
+
+    def __init__(
+        self,
+        *,
+        client: EdgeClient,
+        known: Known,
+        reservations: Reservations,
+        hint: Callable[[], None],
+        take: Callable[[Sequence[MappingReply]], None],
+        seconds: float,
+        via: bool = False,
+    ) -> None:
+        self._client = client
+        self._known = known
+        self._reservations = reservations
+        self._hint = hint
+        self._take = take
+        self._seconds = seconds * EDGE_SHARE
+        self._via = via
+
+    async def __call__(self, call: HookCall) -> HookAnswer:
+        """Allow, or refuse with the reason; never raises for what the call holds."""
+        self._hint()
+        if not call.decides and call.operation not in ENDED:
+            return ALLOW
+        try:
+            domain = read_domain(call.xml)
+        except AnnotationError as error:
+            log.warning("hook %s of %s: %s", call.operation, call.guest, error.message)
+            return ALLOW
+        if call.operation in ENDED:
+            self._reservations.drop(domain.uuid)
+            return ALLOW
+        return await self._prepare(domain) if domain.required else ALLOW
+
+    async def _prepare(self, domain: Domain) -> HookAnswer:
+        reason = await self._reason_against(domain)
+        if not reason:
+            log.info("%s: may start, its addresses are reserved", domain.name)
+            return ALLOW
+        self._reservations.drop(domain.uuid)
+        self._hint()
+        log.warning("%s: may not start: %s", domain.name, reason)
+        return HookAnswer(allow=False, reason=reason)
+
+    async def _reason_against(self, domain: Domain) -> str:
+        wanted = desire(
+            View(guests=(), networks=self._known.networks, reserved=[domain], via=self._via)
+        )
+        if refusal := next((one.refusal for one in wanted if _counts(one) and one.refusal), ""):
+            return refusal
+        # Before it is sent: a list composed from now on has to hold these claims too.
+        self._reservations.add(domain)
+        try:
+            async with asyncio.timeout(self._seconds):
+                messages = [to_message(claim, {}) for claim in claims(wanted)]
+                answers = (await self._client.reserve(messages)).mappings
+        except TimeoutError:
+            return self._away(f"no answer within {self._seconds:g} s")
+        except EdgeUnreachable as error:
+            return self._away(error.message)
+        except ZthookError as error:
+            return error.message
+        self._take(answers)
+        by_key = {key_of(answer): answer for answer in answers}
+        return next((why for one in wanted if _counts(one) and (why := against(one, by_key))), "")
+
+    def _away(self, why: str) -> str:
+        health = self._client.pulse.health
+        if health.up is not False:
+            return f"the edge is not reached: {why}"
+        since = dt.datetime.fromtimestamp(health.since, dt.UTC).astimezone()
+        return f"the edge is not reached since {since:%Y-%m-%d %H:%M:%S}: {why}"
+
+
+def _counts(one: Desired) -> bool:
+    """Whether this address is one the guest needs; of a wrong annotation all of it is."""
+    return one.request is None or one.request.required
+
+
+def against(one: Desired, answers: Mapping[ClaimKey, MappingReply]) -> str:
+    """Why the guest may not start with this answer; empty where the address is its own.
+
+    Held by this same guest counts, wherever: it migrates here, or is restored.
+    """
+    if one.claim is None:
+        return one.waits
+    answer = answers.get(one.claim.key)
+    if answer is None:
+        return f"the edge said nothing of {one.claim.public}"
+    ours = answer.holder is not None and answer.holder.uuid == str(one.claim.guest)
+    if ours or answer.state == "active" or (answer.state == "pending" and answer.holder is None):
+        return ""
+    if answer.state == "conflict" and answer.holder is not None:
+        return f"{answer.public} is held by guest {answer.holder.guest} on {answer.holder.host}"
+    return f"{answer.public} is {answer.state}: {answer.reason}"
