@@ -1,5 +1,7 @@
 """Guests that may not start without their address: who they are, and what they are told."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.hook import fake_agent
@@ -16,7 +18,7 @@ def test_it_starts_where_the_agent_allows_it(hook: InstalledHook) -> None:
     "behaviour", [fake_agent.answers, fake_agent.answers_early], ids=["reads", "reads nothing"]
 )
 def test_a_refusal_says_which_guest_which_address_and_why(
-    hook: InstalledHook, behaviour: type[Behaviour]
+    hook: InstalledHook, behaviour: Callable[[bytes], Behaviour]
 ) -> None:
     reason = "203.0.113.10 is held by db1 on home2 (Zürich): release it there".encode()
     xml = guest_xml('public="203.0.113.10" required="yes"', rest=f"<!--{'x' * 1_000_000}-->")
