@@ -1,0 +1,120 @@
+"""``zthook edge host``: who may speak to this edge."""
+
+import time
+
+import click
+
+from zthook.cli.commands import LazyGroup, command, json_option
+from zthook.cli.edge_ask import ask_edge, ask_edge_for
+from zthook.cli.edge_words import HOST_COLUMNS, clock_time, host_row
+from zthook.cli.faults import complain
+from zthook.cli.output import duration, print_json, print_table
+from zthook.edge.admin_views import HostAdded, Knock
+from zthook.edge.views import HostView
+
+host = LazyGroup(
+    "host",
+    {
+        "add": ("zthook.cli.edge_host:add", "Invite a host, and print how it enrols."),
+        "approve": ("zthook.cli.edge_host:approve", "Let a member into the overlay."),
+        "list": ("zthook.cli.edge_host:list_hosts", "Every host, with its lease."),
+        "remove": ("zthook.cli.edge_host:remove", "Shut a host out, withdraw its mappings."),
+    },
+    help="Who may speak to this edge: invite, approve, list and remove hosts.",
+    example="zthook edge host add home1 --member 5d4548d482",
+)
+
+
+@command("add", example="zthook edge host add home1 --member 5d4548d482 --private 192.168.122.0/24")
+@click.argument("name")
+@click.option("--member", metavar="NODEID", help="Its ZeroTier node id: let it into the overlay.")
+@click.option(
+    "--private",
+    multiple=True,
+    metavar="CIDR",
+    help="Where its guests' private addresses lie (default: RFC 1918). Repeatable.",
+)
+@click.option(
+    "--pool", "pools", multiple=True, metavar="NAME", help="Only this pool (default: all)."
+)
+@click.option("--group", help="Hosts of one group move guests among them without waiting.")
+@click.option("--hours", type=click.FloatRange(min=0.01), default=24.0, help="The token's life.")
+@json_option
+def add(
+    *,
+    name: str,
+    member: str | None,
+    private: tuple[str, ...],
+    pools: tuple[str, ...],
+    group: str | None,
+    hours: float,
+    as_json: bool,
+) -> None:
+    """Invite the host NAME and print the one command that enrols it.
+
+    With a NAME that is there already: a new token for it; what is not given stays as it is.
+    """
+    added = ask_edge_for(
+        HostAdded,
+        "host_add",
+        name=name,
+        member=member,
+        prefixes=list(private) or None,
+        pools=list(pools) or None,
+        group=group,
+        expires_seconds=hours * 3600,
+    )
+    if as_json:
+        print_json(added)
+    else:
+        _tell(added)
+
+
+def _tell(added: HostAdded) -> None:
+    left = duration(added.expires - time.time() + 1)
+    click.echo(f"On {added.host}, as root, within {left} (until {clock_time(added.expires)}):\n")
+    click.echo(f"    zthook join {added.token}\n")
+    click.echo("The token works once.")
+    if added.member and added.authorised:
+        click.echo(f"Member {added.member} is let into the overlay.")
+    elif added.member:
+        complain(f"member {added.member} was not let into the overlay: {added.why}")
+
+
+@command("list", example="zthook edge host list")
+@json_option
+def list_hosts(*, as_json: bool) -> None:
+    """Every host that is enrolled or invited, and its lease."""
+    found = ask_edge_for(list[HostView], "hosts")
+    if as_json:
+        print_json(found)
+        return
+    rows = [host_row(one, time.time()) for one in found]
+    print_table(HOST_COLUMNS, rows, wrap="NOTE", empty="no hosts: zthook edge host add NAME")
+
+
+@command("approve", example="zthook edge host approve 5d4548d482")
+@click.argument("member", metavar="[NODEID]", required=False)
+@json_option
+def approve(member: str | None, *, as_json: bool) -> None:
+    """Let a member into the overlay; without NODEID, list who knocks.
+
+    This machine's ZeroTier must be the network's controller.
+    """
+    if member is not None:
+        ask_edge("approve", member=member)
+        click.echo(f"{member} is let into the overlay; invite it: zthook edge host add NAME")
+        return
+    knocks = ask_edge_for(list[Knock], "knocking")
+    if as_json:
+        print_json(knocks)
+        return
+    print_table(("MEMBER",), [(one.member,) for one in knocks], empty="nobody knocks")
+
+
+@command("remove", example="zthook edge host remove home1")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Shut the host NAME out: its mappings are withdrawn at once, its credential ends."""
+    ask_edge("host_remove", name=name)
+    click.echo(f"{name} is removed and its mappings are withdrawn")

@@ -1,0 +1,114 @@
+"""``zthook edge init``: the configuration, the keys and the store of a new edge."""
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from zthook.cli.commands import command
+from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
+from zthook.config import EdgeSettings, OverlaySettings, Places, load_edge, write_edge
+from zthook.config.settings import ZEROTIER_HOME
+from zthook.edge.keys import load_keys, make_keys
+from zthook.errors import UsageError
+from zthook.model.addresses import Pool
+from zthook.store.sqlite import SqliteLedger
+
+NEXT = """
+Next:
+  systemctl start zthook-edge          run it (without systemd: zthook edge serve)
+  zthook edge host add home1           prints the command that enrols a host"""
+
+
+@command(
+    "init",
+    example="zthook edge init --zerotier b87d70f46bc5c578 --pool hk=203.0.113.10-203.0.113.14",
+)
+@click.option("--zerotier", metavar="NETWORK", help="The overlay is this ZeroTier network.")
+@click.option(
+    "--zerotier-home",
+    type=click.Path(path_type=Path),
+    default=ZEROTIER_HOME,
+    show_default=True,
+    help="Where zerotier-one keeps authtoken.secret.",
+)
+@click.option("--interface", metavar="NAME", help="The overlay is this interface instead.")
+@click.option(
+    "--pool",
+    "pools",
+    type=pool_named,
+    metavar=NAMED,
+    multiple=True,
+    help="Public addresses, e.g. hk=203.0.113.10-203.0.113.14,203.0.113.64/28. Repeatable.",
+)
+@click.option(
+    "--uplink", metavar="INTERFACE", help="The pools' uplink (default: of the default route)."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=9443,
+    show_default=True,
+    help="The API's port, on the overlay address alone.",
+)
+def init(
+    *,
+    zerotier: str | None,
+    zerotier_home: Path,
+    interface: str | None,
+    pools: tuple[Named, ...],
+    uplink: str | None,
+    port: int,
+) -> None:
+    """Make this machine an edge: write edge.toml, keys and store.
+
+    What is there already is kept as it is, so that this can be run again.
+    """
+    places = Places.from_environment()
+    if places.edge_config.exists():
+        load_edge(places.edge_config)
+        click.echo(f"kept   {places.edge_config} as it is (edit it to change it)")
+        settings = None
+    else:
+        overlay = _overlay(zerotier, zerotier_home, interface)
+        settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink))
+        protect(settings.pools)
+    _make_keys(places)
+    _make_store(places)
+    if settings is not None:
+        write_edge(places.edge_config, settings)
+        click.echo(f"wrote  {places.edge_config}")
+    click.echo(NEXT)
+
+
+def _overlay(zerotier: str | None, home: Path, interface: str | None) -> OverlaySettings:
+    if (zerotier is None) == (interface is None):
+        raise UsageError(
+            "which overlay? give one of --zerotier NETWORK and --interface NAME",
+            hint="zerotier-cli listnetworks shows the network's id",
+        )
+    if zerotier is not None:
+        return OverlaySettings("zerotier", network=zerotier, home=home)
+    return OverlaySettings("interface", interface=interface)
+
+
+def _pools(named: tuple[Named, ...], uplink: str | None) -> tuple[Pool, ...]:
+    device = (uplink or uplink_or_default()) if named else ""
+    return tuple(Pool(name, ranges, device) for name, ranges in named)
+
+
+def _make_keys(places: Places) -> None:
+    now = dt.datetime.now(dt.UTC)
+    if places.edge_keys.exists():
+        keys, what = load_keys(places.edge_keys, now), "kept"
+    else:
+        keys, what = make_keys(places.edge_keys, now), "made"
+    click.echo(f"{what}   {places.edge_keys}: the keys of edge {keys.edge_id}")
+
+
+def _make_store(places: Places) -> None:
+    if places.store.exists():
+        click.echo(f"kept   {places.store}: who holds what")
+        return
+    SqliteLedger(places.store).close()
+    click.echo(f"made   {places.store}: who holds what (nobody yet)")

@@ -1,0 +1,61 @@
+"""Pools as the command line takes them, and what may not be in one."""
+
+from collections.abc import Iterable
+
+import click
+
+from zthook.config.pools import address_range
+from zthook.errors import Refused, UsageError
+from zthook.model.addresses import AddressRange, Pool
+
+NAMED = "NAME=RANGE[,RANGE...]"
+Named = tuple[str, tuple[AddressRange, ...]]
+
+
+def pool_named(text: str) -> Named:
+    """Read ``NAME=RANGE[,RANGE...]``, as a click type. Raises BadParameter."""
+    name, _, ranges = text.partition("=")
+    if not name or not ranges:
+        raise click.BadParameter(f"{text!r}: write it as hk=203.0.113.10-203.0.113.14")
+    try:
+        return name, tuple(address_range(one.strip()) for one in ranges.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{ranges!r}: it must be {error}") from error
+
+
+def uplink_or_default() -> str:
+    """The device of the default route. Raises UsageError where there is none, or several."""
+    from zthook.kernel.links import default_devices
+    from zthook.kernel.rtnetlink import IPRoute
+
+    with IPRoute() as ip:
+        devices = sorted(default_devices(ip))
+    if len(devices) != 1:
+        found = f"the default routes leave by {', '.join(devices)}" if devices else "there is none"
+        raise UsageError(
+            f"the uplink can not be told from the default route: {found}",
+            hint="say it: --uplink INTERFACE (ip -brief link shows them)",
+        )
+    return devices[0]
+
+
+def protect(pools: Iterable[Pool]) -> None:
+    """Refuse pools that hold an address which this machine itself needs. Raises Refused."""
+    from zthook.kernel.edge import KernelEdgeDataplane
+
+    dataplane = KernelEdgeDataplane()
+    try:
+        needed = dataplane.protected()
+    finally:
+        dataplane.close()
+    taken = [
+        f"{address} ({why}) in pool {pool.name}"
+        for pool in pools
+        for address, why in needed.items()
+        if address in pool
+    ]
+    if taken:
+        raise Refused(
+            f"this edge can not give away what it needs itself: {'; '.join(taken)}",
+            hint="leave it out of the range: 203.0.113.10-203.0.113.11,203.0.113.13",
+        )

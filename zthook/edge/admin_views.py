@@ -1,0 +1,37 @@
+"""What the daemon adds to the service's views when it answers its admin; cheap to import."""
+
+from zthook.edge.views import EdgeStatus, PoolUse, View
+
+
+class EdgeReport(View, frozen=True):
+    """The answer to ``status``.
+
+    ``listening`` is ``address:port`` of the API, None while it has none. ``problems`` are
+    sentences; where there are none the edge is as it should be.
+    """
+
+    status: EdgeStatus
+    pools: list[PoolUse]
+    listening: str | None
+    problems: list[str]
+
+
+class HostAdded(View, frozen=True):
+    """``token`` for `zthook join`, good until ``expires`` (Unix time).
+
+    ``authorised``: the controller lets ``member`` into the overlay; where it does not,
+    ``why``.
+    """
+
+    host: str
+    token: str
+    expires: float
+    member: str | None
+    authorised: bool = False
+    why: str = ""
+
+
+class Knock(View, frozen=True):
+    """A member that asked to join the overlay's network and was not let in."""
+
+    member: str

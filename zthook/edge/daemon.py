@@ -1,0 +1,232 @@
+"""`zthook edge serve`: everything of the edge in one process.
+
+The loop speaks HTTP and the control socket; the worker's thread decides; the kernel
+outlives both, so that leaving withdraws nothing.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from ipaddress import IPv4Address
+from typing import Any
+
+from zthook.config import EdgeSettings, Places, load_edge
+from zthook.edge.admin import Admin
+from zthook.edge.api import Api, make_app
+from zthook.edge.changes import Changes
+from zthook.edge.keys import EdgeKeys, load_keys
+from zthook.edge.refusals import Refusals
+from zthook.edge.seen_overlay import SeenOverlay
+from zthook.edge.server import Listener
+from zthook.edge.service import EdgeService
+from zthook.edge.worker import Worker
+from zthook.errors import OverlayDown, ZthookError
+from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.watch import Watch
+from zthook.model.clock import SystemClock
+from zthook.overlay import open_overlay
+from zthook.store.sqlite import SqliteLedger
+from zthook.wire import control, notify
+
+log = logging.getLogger("zthook.edge.daemon")
+
+TICK_SECONDS = 0.5
+COALESCE_SECONDS = 0.25
+"""However many notifications come, at most four passes a second."""
+
+
+def run_edge(places: Places) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads edge.toml again.
+
+    Raises ConfigError, NotEnrolled (no keys), StoreError before it serves. Ready as soon as
+    the loop turns, whether the overlay is up or not.
+    """
+    settings = load_edge(places.edge_config)
+    keys = load_keys(places.edge_keys, dt.datetime.now(dt.UTC))
+    asyncio.run(EdgeDaemon(places, settings, keys).serve())
+
+
+class EdgeDaemon:
+    """One running edge. Everything but the service's calls happens on the loop."""
+
+    def __init__(self, places: Places, settings: EdgeSettings, keys: EdgeKeys) -> None:
+        self.places = places
+        self.settings = settings
+        self.keys = keys
+        self.worker = Worker()
+        self.changes = Changes()
+        self.seen = SeenOverlay(open_overlay(settings.overlay), self.hint)
+        self.problem = ""
+        self._hinted = asyncio.Event()
+        self._look = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Serve until told to stop. Raises StoreError, or what a pass failed with."""
+        async with self._service() as self.service, self._watching():
+            self.listener = self._listener()
+            with self._signals():
+                async with control.serve(self.places.edge_socket, Admin(self).commands()):
+                    notify.ready()
+                    log.info("edge %s serves", self.keys.edge_id)
+                    await self._until_stopped(self._passes(), self._looks())
+                    notify.stopping()
+            self.changes.close()
+            await self.listener.close()
+
+    def hint(self, kind: str = "") -> None:
+        """Something may have changed: pass soon, and look at the overlay where it may be that."""
+        self._hinted.set()
+        if kind in {"link", "address"}:
+            self._look.set()
+
+    def overlay_address(self) -> IPv4Address | None:
+        """Ours on the overlay, as it was seen last."""
+        device = self.seen.device
+        found = (
+            one for one in (device.addresses if device else ()) if isinstance(one, IPv4Address)
+        )
+        return next(found, None)
+
+    async def reload(self) -> None:
+        """Go by edge.toml as it is now. Raises ConfigError or Refused; then nothing changed."""
+        settings = load_edge(self.places.edge_config)
+        overlay = None
+        if settings.overlay != self.settings.overlay:
+            overlay = open_overlay(settings.overlay)
+        await self.worker.run(self.service.reload, settings)
+        self.settings, self.seen.overlay = settings, overlay or self.seen.overlay
+        self._look.set()
+        self._hinted.set()
+        log.info("read %s again", self.places.edge_config)
+
+    @contextlib.asynccontextmanager
+    async def _service(self) -> AsyncIterator[EdgeService]:
+        loop = asyncio.get_running_loop()
+
+        def begin() -> tuple[EdgeService, Callable[[], None]]:
+            with contextlib.ExitStack() as opened:
+                ledger = SqliteLedger(self.places.store)
+                opened.callback(ledger.close)
+                dataplane = KernelEdgeDataplane()
+                opened.callback(dataplane.close)
+                service = EdgeService(
+                    ledger=ledger,
+                    dataplane=dataplane,
+                    clock=SystemClock(),
+                    settings=self.settings,
+                    overlay=lambda: self.seen.device,
+                    edge_id=self.keys.edge_id,
+                    notify=lambda host: _tell(loop, self.changes, host),
+                )
+                service.start()
+                return service, opened.pop_all().close
+
+        try:
+            await self.seen.look()
+            service, end = await self.worker.run(begin)
+            try:
+                yield service
+            finally:
+                await self.worker.run(end)
+        finally:
+            self.worker.close()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        watch = Watch(self.hint)
+        try:
+            yield
+        finally:
+            watch.close()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Any:
+        loop = asyncio.get_running_loop()
+        handlers = {
+            signal.SIGTERM: self._stopping.set,
+            signal.SIGINT: self._stopping.set,
+            signal.SIGHUP: self._reload_by_signal,
+        }
+        for number, act in handlers.items():
+            loop.add_signal_handler(number, act)
+        try:
+            yield
+        finally:
+            for number in handlers:
+                loop.remove_signal_handler(number)
+
+    def _reload_by_signal(self) -> None:
+        self._reloading = asyncio.create_task(self._reload_and_tell())
+
+    async def _reload_and_tell(self) -> None:
+        notify.reloading()
+        try:
+            await self.reload()
+        except ZthookError as error:
+            log.error("went on with the settings before: %s", error.message)  # noqa: TRY400
+        notify.ready()
+
+    def _listener(self) -> Listener:
+        api = Api(
+            self.service,
+            self.worker,
+            self.changes,
+            edge_id=self.keys.edge_id,
+            ca_pem=self.keys.ca_pem,
+        )
+        loop = asyncio.get_running_loop()
+        return Listener(make_app(api, Refusals(loop.time)), self.keys.server_context())
+
+    async def _until_stopped(self, *jobs: Coroutine[Any, Any, None]) -> None:
+        """Until told to stop, or one of the endless ``jobs`` failed: then that is raised."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        tasks = [asyncio.create_task(job) for job in jobs]
+        await asyncio.wait([stopping, *tasks], return_when="FIRST_COMPLETED")
+        for task in (stopping, *tasks):
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    async def _passes(self) -> None:
+        while True:
+            self._hinted.clear()
+            await self._follow()
+            await self.worker.run(self.service.tick)
+            notify.alive()
+            await asyncio.sleep(COALESCE_SECONDS)
+            await _within(self._hinted, TICK_SECONDS - COALESCE_SECONDS)
+
+    async def _looks(self) -> None:
+        while True:
+            await _within(self._look, self.settings.resync_seconds)
+            self._look.clear()
+            await self.seen.look()
+
+    async def _follow(self) -> None:
+        """Listen where the overlay's address is now; without one, where it was."""
+        address = self.overlay_address()
+        if address is None:
+            return
+        try:
+            await self.listener.listen(address, self.settings.api_port)
+            self.problem = ""
+        except OverlayDown as error:
+            if self.problem != error.message:
+                log.error("%s (%s)", error.message, error.hint)  # noqa: TRY400
+            self.problem = error.message
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for ``event``, but no longer than that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, changes: Changes, host: str) -> None:
+    loop.call_soon_threadsafe(changes.wake, host)

@@ -1,0 +1,62 @@
+"""The overlay as it was last seen, and why it is not there."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from zthook.errors import OverlayDown
+from zthook.model.mappings import OverlayDevice
+
+log = logging.getLogger("zthook.edge.overlay")
+
+
+class Overlay(Protocol):
+    """What is asked of ``zthook.overlay``."""
+
+    def observe(self) -> OverlayDevice: ...
+
+
+@runtime_checkable
+class Controller(Protocol):
+    """An overlay where this machine may say who is let in."""
+
+    def authorise(self, member: str) -> None: ...
+    def knocking(self) -> list[str]: ...
+
+
+class SeenOverlay:
+    """Asks the overlay in a thread of its own: a slow answer keeps nobody else waiting.
+
+    ``device`` None and ``why`` tell that the overlay is down; both may be read from any
+    thread.
+    """
+
+    def __init__(self, overlay: Overlay, on_change: Callable[[], None]) -> None:
+        self.overlay = overlay
+        self.device: OverlayDevice | None = None
+        self.why = "not looked at yet"
+        self._on_change = on_change
+
+    @property
+    def controller(self) -> Controller | None:
+        """The overlay, where it is of a kind that lets members in."""
+        return self.overlay if isinstance(self.overlay, Controller) else None
+
+    async def look(self) -> None:
+        """Look once; ``on_change`` is called where it is another than before."""
+        before, why_before = self.device, self.why
+        try:
+            self.device, self.why = await asyncio.to_thread(self.overlay.observe), ""
+        except OverlayDown as error:
+            self.device, self.why = None, f"{error.message}. {error.hint}".rstrip(". ")
+        if (self.device, self.why) != (before, why_before):
+            self._tell()
+            self._on_change()
+
+    def _tell(self) -> None:
+        if self.device is None:
+            log.warning("the overlay is down: %s", self.why)
+        else:
+            addresses = ", ".join(map(str, self.device.addresses)) or "no address"
+            log.info("the overlay is %s with %s", self.device.name, addresses)
