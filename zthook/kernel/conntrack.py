@@ -18,6 +18,7 @@ GET, DELETE = (1 << 8) | 1, (1 << 8) | 2
 GENERIC = struct.pack("=BBH", socket.AF_INET, 0, 0)
 NESTED = 0x8000
 TUPLE_ORIGINAL, TUPLE_REPLY, ID, ZONE, FILTER = 1, 2, 12, 18, 25
+MARK, MARK_MASK = 8, 21
 ADDRESSES = 1
 SOURCE, DESTINATION = 1, 2
 FILTER_ORIGINAL = 1
@@ -53,7 +54,7 @@ def end_connections(mappings: Collection[Through]) -> int:
     def belongs(entry: _Entry) -> bool:
         return (entry.destination, entry.answered_by) in ends
 
-    return _end({public for public, _ in ends}, belongs)
+    return _end(_listings({public for public, _ in ends}), belongs)
 
 
 def end_strangers(mappings: Collection[Through]) -> int:
@@ -68,16 +69,28 @@ def end_strangers(mappings: Collection[Through]) -> int:
     def belongs(entry: _Entry) -> bool:
         return guests.get(entry.destination, entry.answered_by) != entry.answered_by
 
-    return _end(guests.keys(), belongs)
+    return _end(_listings(guests.keys()), belongs)
 
 
-def _end(publics: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
-    if not publics:
+def end_marked(mark: int, keep: Collection[IPv4Address]) -> int:
+    """End every connection that has all bits of ``mark``, but those begun to ``keep``."""
+    kept = {one.packed for one in keep}
+    bits = struct.pack(">I", mark)
+    marked = attribute(MARK, bits) + attribute(MARK_MASK, bits)
+    return _end([marked], lambda entry: entry.destination not in kept)
+
+
+def _listings(publics: Collection[bytes]) -> list[bytes]:
+    return [_only_to(public) for public in publics] if len(publics) <= MANY else [b""]
+
+
+def _end(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
+    if not listings:
         return 0
     with Netlink(NETFILTER) as kernel:
         entries = [
             _read(payload)
-            for wanted in (map(_only_to, publics) if len(publics) <= MANY else (b"",))
+            for wanted in listings
             for payload in kernel.dump(GET, GENERIC + wanted, about=ABOUT)
         ]
         requests = [entry.request for entry in entries if entry and belongs(entry)]
