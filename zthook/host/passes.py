@@ -35,7 +35,10 @@ GAP_SECONDS = 0.02
 
 
 class Passes:
-    """``desired`` and ``answers`` are what the last pass found; ``fault`` what went wrong in it."""
+    """``desired`` and ``answers`` are what the last pass found; ``fault`` what went wrong in it.
+
+    ``ended`` counts passes.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Passes:
         self.desired: list[Desired] = []
         self.answers: dict[ClaimKey, MappingReply] = {}
         self.fault: ZthookError | None = None
+        self.ended = 0
         self._client = client
         self._observer = observer
         self._kernel = kernel
@@ -64,6 +68,7 @@ class Passes:
         while True:
             self._hinted.clear()
             await self.one()
+            self.ended += 1
             await asyncio.sleep(GAP_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hinted.wait(), PASS_SECONDS)

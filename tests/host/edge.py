@@ -1,0 +1,241 @@
+"""A stateful edge for the agent's tests, reached through a transport that can fail.
+
+``FakeEdge`` decides as the edge does, as far as one agent can tell: sessions, sequences,
+one holder for each address, waiting claims in order, generations.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+import msgspec
+
+from zthook.errors import NotAuthenticated, StaleMessage, StaleSession, TwoAgents, ZthookError
+from zthook.host.credential import Credential
+from zthook.wire.faults import to_reply
+from zthook.wire.messages import (
+    ChangesReply,
+    ClaimMessage,
+    ClaimsReply,
+    HeartbeatReply,
+    HeartbeatRequest,
+    Holder,
+    ListRequest,
+    MappingReply,
+    ReserveRequest,
+    SessionReply,
+    SessionRequest,
+    claims_digest,
+)
+
+CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home1", "", "credential-home1")
+OTHER_HOST = "home2"
+
+
+@dataclass
+class HostSide:
+    """What the edge knows of one host."""
+
+    session: int = 0
+    sequence: int = 0
+    generation: int = 1
+    digest: str = ""
+    instances: list[str] = field(default_factory=list)
+
+
+class FakeEdge:
+    """``events`` tells in order what was asked; ``two_agents`` makes it see two of them."""
+
+    def __init__(self) -> None:
+        self.hosts = {"credential-home1": "home1", "credential-home2": OTHER_HOST}
+        self.sides = {name: HostSide() for name in self.hosts.values()}
+        self.claims: dict[tuple[str, str, str], tuple[int, ClaimMessage]] = {}
+        self.epochs: Counter[str] = Counter()
+        self.holders: dict[str, tuple[str, str]] = {}
+        self.events: list[str] = []
+        self.two_agents = False
+        self.news = asyncio.Event()
+        self._place = 0
+
+    def authenticate(self, credential: str) -> str:
+        if credential not in self.hosts:
+            raise NotAuthenticated("this host was removed from the edge")
+        return self.hosts[credential]
+
+    def open_session(self, host: str, request: SessionRequest) -> SessionReply:
+        if self.two_agents:
+            raise TwoAgents("two agents use the credential of home1", hint="stop one of them")
+        side = self.sides[host]
+        side.session += 1
+        side.sequence = 0
+        side.digest = ""
+        side.instances.append(request.instance)
+        return SessionReply(
+            session=side.session,
+            host=host,
+            edge="e1",
+            lease_seconds=60,
+            prefixes=["192.168.0.0/16"],
+            pools=[],
+            generation=side.generation,
+        )
+
+    def forget_session(self, host: str = "home1") -> None:
+        """Another session became the valid one."""
+        self.sides[host].session += 1
+        self.news.set()
+
+    def _fence(self, host: str, session: int, sequence: int) -> None:
+        side = self.sides[host]
+        if session != side.session:
+            raise StaleSession("another session is the valid one")
+        if sequence <= side.sequence:
+            raise StaleMessage("a later message was taken")
+        side.sequence = sequence
+
+    def list_claims(self, host: str, request: ListRequest) -> ClaimsReply:
+        self._fence(host, request.session, request.sequence)
+        kept = {(host, claim.guest, claim.public) for claim in request.claims}
+        for key in [key for key in self.claims if key[0] == host and key not in kept]:
+            self._drop(key)
+        for claim in request.claims:
+            self._ask(host, claim)
+        self.sides[host].digest = claims_digest(request.claims)
+        return self._answers(host, request.claims)
+
+    def reserve(self, host: str, request: ReserveRequest) -> ClaimsReply:
+        self._fence(host, request.session, request.sequence)
+        for claim in request.claims:
+            self._ask(host, claim)
+        return self._answers(host, request.claims)
+
+    def heartbeat(self, host: str, request: HeartbeatRequest) -> HeartbeatReply:
+        self._fence(host, request.session, request.sequence)
+        side = self.sides[host]
+        return HeartbeatReply(generation=side.generation, current=request.digest == side.digest)
+
+    def generation(self, host: str, session: int) -> int:
+        if session != self.sides[host].session:
+            raise StaleSession("another session is the valid one")
+        return self.sides[host].generation
+
+    def hold_elsewhere(self, public: str, guest: str) -> None:
+        """The other host's guest claims ``public`` first."""
+        self._ask(OTHER_HOST, ClaimMessage(guest=guest, name="db1", public=public))
+
+    def free_elsewhere(self, public: str) -> None:
+        """The other host lets go of ``public``."""
+        for key in [key for key in self.claims if key[0] == OTHER_HOST and key[2] == public]:
+            self._drop(key)
+
+    def state(self, public: str) -> tuple[str, str | None] | None:
+        """Who holds ``public``: host and private address."""
+        holder = self.holders.get(public)
+        return None if holder is None else (holder[0], self.claims[*holder, public][1].private)
+
+    def _ask(self, host: str, claim: ClaimMessage) -> None:
+        key = (host, claim.guest, claim.public)
+        if key not in self.claims:
+            self._place += 1
+        self.claims[key] = (self.claims.get(key, (self._place, claim))[0], claim)
+        self._promote(claim.public)
+
+    def _drop(self, key: tuple[str, str, str]) -> None:
+        del self.claims[key]
+        if self.holders.get(key[2]) == key[:2]:
+            del self.holders[key[2]]
+            self._promote(key[2])
+
+    def _promote(self, public: str) -> None:
+        waiting = sorted(
+            (place, key) for key, (place, _) in self.claims.items() if key[2] == public
+        )
+        if public not in self.holders and waiting:
+            host, guest, _ = waiting[0][1]
+            self.holders[public] = host, guest
+            self.epochs[public] += 1
+            self.sides[host].generation += 1
+            self.news.set()
+
+    def _answers(self, host: str, claims: list[ClaimMessage]) -> ClaimsReply:
+        return ClaimsReply(
+            generation=self.sides[host].generation,
+            mappings=[self._answer(host, claim) for claim in claims],
+        )
+
+    def _answer(self, host: str, claim: ClaimMessage) -> MappingReply:
+        holder_host, holder_guest = self.holders[claim.public]
+        name = self.claims[holder_host, holder_guest, claim.public][1].name
+        ours = (holder_host, holder_guest) == (host, claim.guest)
+        state = ("active" if claim.private else "pending") if ours else "conflict"
+        if not ours and holder_guest == claim.guest:
+            state = "pending"
+        return MappingReply(
+            guest=claim.guest,
+            public=claim.public,
+            private=claim.private if ours else None,
+            state=state,  # type: ignore[arg-type]
+            reason="" if ours else f"held by {name} on {holder_host}",
+            holder=Holder(guest=name, uuid=holder_guest, host=holder_host),
+            epoch=self.epochs[claim.public],
+            since=1.0,
+        )
+
+
+MESSAGES = {
+    ("POST", "/v1/session"): SessionRequest,
+    ("PUT", "/v1/claims"): ListRequest,
+    ("POST", "/v1/claims"): ReserveRequest,
+    ("POST", "/v1/heartbeat"): HeartbeatRequest,
+}
+
+
+class EdgeTransport(httpx.AsyncBaseTransport):
+    """The way to a FakeEdge. ``down``: nobody answers; ``lost_answers``: so many requests are
+    carried out and their answers lost; ``hung``: requests wait for ever.
+    """
+
+    def __init__(self, edge: FakeEdge) -> None:
+        self.edge = edge
+        self.down = False
+        self.hung = False
+        self.lost_answers = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        what = (request.method, request.url.path)
+        self.edge.events.append(f"{what[0]} {what[1]}")
+        if self.hung:
+            await asyncio.Event().wait()
+        if self.down:
+            raise httpx.ConnectError("connection refused")
+        try:
+            reply = await self._answer(what, request)
+        except ZthookError as error:
+            status, body = to_reply(error)
+            return httpx.Response(status, content=msgspec.json.encode(body))
+        if self.lost_answers and what[1] != "/v1/changes":
+            self.lost_answers -= 1
+            raise httpx.ReadTimeout("no answer")
+        return httpx.Response(200, content=msgspec.json.encode(reply))
+
+    async def _answer(self, what: tuple[str, str], request: httpx.Request) -> object:
+        host = self.edge.authenticate(request.headers["authorization"].removeprefix("Bearer "))
+        if what == ("GET", "/v1/changes"):
+            return await self._changes(host, request.url.params)
+        message = msgspec.json.decode(request.content, type=MESSAGES[what])
+        act = {
+            "/v1/session": self.edge.open_session,
+            "/v1/heartbeat": self.edge.heartbeat,
+            "/v1/claims": self.edge.list_claims if what[0] == "PUT" else self.edge.reserve,
+        }[what[1]]
+        return act(host, message)  # type: ignore[operator]
+
+    async def _changes(self, host: str, params: httpx.QueryParams) -> ChangesReply:
+        session, after = int(params["session"]), int(params["after"])
+        while (generation := self.edge.generation(host, session)) <= after:
+            self.edge.news.clear()
+            await self.edge.news.wait()
+            if self.down:
+                raise httpx.ReadError("connection reset")
+        return ChangesReply(generation=generation)

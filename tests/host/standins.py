@@ -1,0 +1,189 @@
+"""Stand-ins for libvirt and the kernel, and an agent that runs on them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from uuid import UUID
+
+from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
+from tests.host.making import MAC, NETWORKS
+from zthook.config.settings import HostSettings, OverlaySettings
+from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
+from zthook.host.agent import Agent, Parts, open_agent
+from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import IPAddress
+from zthook.model.clock import SystemClock
+from zthook.model.guests import Guest, Network
+from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
+
+EDGE_MAC = "0e:00:00:00:00:01"
+DEADLINE = 10.0
+
+
+class Libvirt:
+    """Running guests; ``hung`` makes every call wait, ``down`` fail."""
+
+    def __init__(self) -> None:
+        self.running: list[Guest] = []
+        self.agents: dict[UUID, list[tuple[str, IPAddress]]] = {}
+        self.hung = False
+        self.down = False
+        self.calls = 0
+
+    async def _answer(self) -> None:
+        self.calls += 1
+        if self.hung:
+            await asyncio.Event().wait()
+        if self.down:
+            raise HypervisorUnavailable("libvirtd does not answer")
+
+    async def guests(self) -> list[Guest]:
+        await self._answer()
+        return list(self.running)
+
+    async def networks(self) -> dict[str, Network]:
+        await self._answer()
+        return dict(NETWORKS)
+
+    async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]:
+        await self._answer()
+        return self.agents.get(uuid, [])
+
+
+@dataclass
+class Kernel:
+    """The host's kernel; ``broken`` refuses changes. ``events`` is shared with the edge's."""
+
+    events: list[str] = field(default_factory=list)
+    plane: HostPlane | None = None
+    seen: dict[str, dict[IPAddress, str]] = field(default_factory=dict)
+    own: frozenset[IPAddress] = frozenset()
+    broken: bool = False
+    flushed: bool = False
+    overlay_down: bool = False
+    applied: int = 0
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        if self.broken:
+            raise KernelError("nft said no")
+        repairs = ["table zthook_host was missing: added"] if self.flushed else []
+        self.plane, self.flushed = desired, False
+        self.applied += 1
+        self.events.append(f"rules {sorted(str(rule.private) for rule in self.rules)}")
+        return repairs
+
+    @property
+    def rules(self) -> frozenset[GuestRule]:
+        return self.plane.rules if self.plane else frozenset()
+
+    def flush(self) -> None:
+        self.plane, self.flushed = None, True
+
+    def drifted(self) -> bool:
+        return self.flushed
+
+    def mac_of(self, address: IPv4Address, device: str) -> str | None:
+        return EDGE_MAC if (str(address), device) == (CREDENTIAL.address, "zt0") else None
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        return self.seen.get(device, {})
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        return self.own
+
+    def traffic(self) -> Mapping[IPv4Address, Traffic]:
+        return {rule.private: Traffic(100, 1, 200, 2) for rule in self.rules}
+
+    def close(self) -> None:
+        self.events.append("kernel closed")
+
+    def observe(self) -> OverlayDevice:
+        if self.overlay_down:
+            raise OverlayDown("the device zt0 is not there")
+        return OverlayDevice("zt0", 7, "0e:00:00:00:00:02", 2800, ())
+
+
+class Home:
+    """A host with everything it stands on; ``agent`` runs while inside ``running``."""
+
+    def __init__(self) -> None:
+        self.edge = FakeEdge()
+        self.transport = EdgeTransport(self.edge)
+        self.libvirt = Libvirt()
+        self.kernel = Kernel(self.edge.events)
+        self.leases: dict[str, IPAddress] = {MAC: IPv4Address("192.168.122.50")}
+        self.settings = HostSettings(
+            OverlaySettings("interface", interface="zt0"), required_seconds=1.0
+        )
+        self.hint: Callable[[], None] = lambda: None
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(
+            hypervisor=self._hypervisor,
+            leases=self._leases,
+            kernel_watch=self._kernel_watch,
+            dataplane=lambda _settings: self.kernel,
+            overlay=lambda _settings: self.kernel,
+            read_leases=lambda _folder, bridge: self.leases if bridge == "virbr0" else {},
+            clock=SystemClock(),
+            transport=self.transport,
+        )
+
+    @asynccontextmanager
+    async def _hypervisor(
+        self, _settings: HostSettings, hint: Callable[[], None]
+    ) -> AsyncIterator[Libvirt]:
+        self.hint = hint
+        yield self.libvirt
+
+    @asynccontextmanager
+    async def _leases(self, _folder: Path, _hint: Callable[[], None]) -> AsyncIterator[None]:
+        yield
+
+    @asynccontextmanager
+    async def _kernel_watch(self, nudge: Callable[[str], None]) -> AsyncIterator[None]:
+        self.nudge = nudge
+        yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Agent]:
+        async with open_agent(self.settings, CREDENTIAL, self.parts) as agent:
+            task = asyncio.create_task(agent.run())
+            try:
+                yield agent
+            finally:
+                task.cancel()
+                result = (await asyncio.gather(task, return_exceptions=True))[0]
+            assert isinstance(result, asyncio.CancelledError), result
+
+    def start(self, *guests: Guest) -> None:
+        self.libvirt.running = list(guests)
+        self.hint()
+
+    async def bring_back(self) -> None:
+        """The edge answers again."""
+        self.transport.down = False
+        self.edge.news.set()
+
+
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    """Wait until ``condition`` is true."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110 - the tests' own clockwork
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {DEADLINE:.0f} s: {what or condition}") from None
+
+
+async def another_pass(agent: Agent) -> None:
+    """Wait for a whole pass that began after this was called."""
+    seen = agent.passes.ended
+    agent.hint()
+    await until(lambda: agent.passes.ended > seen)
+    agent.hint()
+    await until(lambda: agent.passes.ended > seen + 1)
