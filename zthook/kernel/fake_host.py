@@ -1,0 +1,103 @@
+"""A host's kernel in memory, for tests: the same contract as the real one."""
+
+from ipaddress import IPv4Address
+
+from zthook.errors import KernelError
+from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import IPAddress
+from zthook.model.mappings import GuestRule, HostPlane
+
+
+class FakeHostDataplane:
+    """What a test may look at and change, as another program would with the real kernel:
+
+    ``objects`` are the things of ours that the kernel has, in words. ``known`` is device →
+    neighbours, ``own`` the machine's addresses, ``counted`` the traffic. ``connections``
+    are the private addresses to which the edge's connections stand. With ``fault`` set
+    every call raises it.
+    """
+
+    def __init__(self, *devices: str) -> None:
+        self.objects: set[str] = set()
+        self.known: dict[str, dict[IPAddress, str]] = {name: {} for name in devices}
+        self.own: set[IPAddress] = set()
+        self.counted: dict[IPv4Address, Traffic] = {}
+        self.connections: set[IPv4Address] = set()
+        self.fault: KernelError | None = None
+        self.closed = False
+        self._applied: set[str] | None = None
+        self._told_missing = False
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        self._ask()
+        self._applied = None
+        plane = desired if desired is not None and desired.rules else None
+        wanted = self._wanted(plane) if plane else set()
+        lines = [f"{one} removed" for one in sorted(self.objects - wanted)]
+        lines += [f"{one} was missing: added" for one in sorted(wanted - self.objects)]
+        self.objects = wanted
+        self._end_others({rule.private for rule in plane.rules} if plane else set())
+        self._applied = set(wanted)
+        return lines + self._missing(plane)
+
+    def _wanted(self, plane: HostPlane) -> set[str]:
+        here = plane.overlay in self.known
+        return {
+            "table",
+            "policy rule",
+            "black hole",
+            f"{plane.overlay}: members other than {plane.edge_mac.lower()} dropped",
+            *({f"route via {plane.edge} dev {plane.overlay}"} if here else ()),
+            *(one for rule in plane.rules for one in _guest(rule)),
+        }
+
+    def _end_others(self, guests: set[IPv4Address]) -> None:
+        self.connections &= guests
+        self.counted = {one: self.counted.get(one, Traffic()) for one in guests}
+
+    def _missing(self, plane: HostPlane | None) -> list[str]:
+        gone = plane is not None and plane.overlay not in self.known
+        tell = gone and not self._told_missing
+        self._told_missing = gone
+        return ["overlay device is away: answers to the edge are dropped"] if tell else []
+
+    def remove_device(self, name: str) -> None:
+        """The device goes, with its neighbours and the routes by it."""
+        del self.known[name]
+        self.objects = {one for one in self.objects if not one.endswith(f" dev {name}")}
+
+    def add_device(self, name: str) -> None:
+        """The device comes (back), which the kernel tells of."""
+        self.known[name] = {}
+        self._applied = None
+
+    def drifted(self) -> bool:
+        self._ask()
+        return self.objects != self._applied
+
+    def mac_of(self, address: IPAddress, device: str) -> str | None:
+        return self.neighbours(device).get(address)
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        self._ask()
+        return dict(self.known.get(device, {}))
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        self._ask()
+        return frozenset(self.own)
+
+    def traffic(self) -> dict[IPv4Address, Traffic]:
+        self._ask()
+        return dict(self.counted)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _ask(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
+def _guest(rule: GuestRule) -> list[str]:
+    mapped = f"guest {rule.private}"
+    return [mapped, f"{mapped} hidden on {rule.device}"] if rule.hide else [mapped]

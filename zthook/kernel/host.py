@@ -1,0 +1,230 @@
+"""The host's dataplane: the kernel takes mapped guests' packets from the edge, and back to it."""
+
+import struct
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from zthook.errors import KernelError
+from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
+from zthook.kernel.conntrack import end_marked
+from zthook.kernel.host_table import Table
+from zthook.kernel.links import addresses, find_device
+from zthook.kernel.neighbours import neighbours
+from zthook.kernel.netlink import attributes
+from zthook.kernel.nft import Nft
+from zthook.kernel.rtnetlink import IPRoute
+from zthook.kernel.rules import MarkRule, keep_way, remove_way
+from zthook.kernel.traffic import Traffic
+from zthook.kernel.watch import Notification, Subscription
+from zthook.model.addresses import IPAddress
+from zthook.model.clock import Clock, SystemClock
+from zthook.model.mappings import HostPlane
+
+# Of linux/if_link.h and linux/rtnetlink.h: attributes, and the sizes of what stands before them.
+LINK_NAME, LINK_HEADER = 3, 16
+ROUTE_TABLE, ROUTE_HEADER = 15, 12
+FORWARDING = "net/ipv4/ip_forward"
+LOOSE = "2"
+ROUNDS = 4
+"""Changing takes one round and seeing that it stayed another; the rest is for others' changes."""
+LEGACY_CHECK_SECONDS = 10.0
+"""Legacy iptables tell nobody of a change: how often libvirt's chains are looked at there."""
+
+
+class HostDataplane(Protocol):
+    """What the agent asks of the host's kernel. Blocking; for one thread."""
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        """Make the kernel have exactly ``desired``; None or no rules: nothing of ours.
+
+        Changes only what differs and returns a line for each such thing; the same again
+        returns none. Where the overlay's device is away all the rest is still done: marked
+        answers are dropped until it returns, and one line says so when it is first seen
+        missing. Settings under /proc/sys are never set back. Raises KernelError, then some
+        of it may be done: apply again.
+        """
+        ...
+
+    def drifted(self) -> bool:
+        """Whether ``apply`` has to look again: cheap; true until one has succeeded."""
+        ...
+
+    def mac_of(self, address: IPAddress, device: str) -> str | None:
+        """The MAC of a neighbour, None where it or the device is not known."""
+        ...
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        """Address → MAC on ``device``; empty where there is no such device."""
+        ...
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        """Every address of this machine."""
+        ...
+
+    def traffic(self) -> dict[IPv4Address, Traffic]:
+        """Of each mapped guest, by private address; only what went through the edge."""
+        ...
+
+    def close(self) -> None:
+        """Let go of sockets; the kernel keeps what it has."""
+        ...
+
+
+class KernelHostDataplane:
+    """The kernel of the calling thread's network namespace.
+
+    ``mark`` is the bits of packet and connection marks that are ours, ``table`` and
+    ``preference`` are the policy rule's.
+    """
+
+    def __init__(
+        self,
+        *,
+        mark: int = 0x08000000,
+        table: int = 12300,
+        preference: int = 12300,
+        clock: Clock | None = None,
+    ) -> None:
+        self._rule = MarkRule(mark, table, preference)
+        self._chains = host_rules.chains(mark)
+        self._clock = clock or SystemClock()
+        self._nft = Nft()
+        self._ip = IPRoute()
+        self._changes = Subscription("link", "address", "route", "rule")
+        self._overlay = ""
+        self._generation: int | None = None
+        self._legacy_looked = 0.0
+        self._swept = False
+        self._told_missing = False
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        plane = desired if desired is not None and desired.rules else None
+        self._overlay = plane.overlay if plane else ""
+        self._generation = None
+        lines: list[str] = []
+        for _ in range(ROUNDS):
+            generation = self._nft.generation()
+            self._notice()  # what came until now, the round itself sees
+            done = self._remove() if plane is None else self._keep(plane)
+            lines += done
+            if not done:
+                self._generation = generation
+                self._legacy_looked = self._clock.boottime()
+                return lines + self._missing(plane)
+        raise KernelError(
+            f"the kernel does not stay as it is set; again and again: {'; '.join(done)}",
+            hint="another program changes the same: see which one with `nft monitor`",
+        )
+
+    def _keep(self, plane: HostPlane) -> list[str]:
+        """The way out first, then the marks; forwarding once the filter is there."""
+        found = host_table.observe(self._nft)
+        wanted = host_rules.elements(plane, closed=_is_closed(found))
+        device = find_device(self._ip, plane.overlay)
+        index = device.index if device else None
+        lines = keep_way(self._ip, self._rule, plane.edge, index)
+        lines += _set(_filter_path(plane.overlay), LOOSE)
+        own = libvirt_firewall.own_rules(plane.overlay, self._rule.mark)
+        lines += libvirt_firewall.keep_open(own)
+        lines += host_table.keep(self._nft, found, self._chains, wanted)
+        guests = frozenset(rule.private for rule in plane.rules)
+        lines += self._end_others(guests, left=bool(found and found.guests - guests))
+        return lines + _set(FORWARDING, "1")
+
+    def _remove(self) -> list[str]:
+        """The marks first: what is still marked has its way until its connection is ended."""
+        found = host_table.observe(self._nft)
+        if found is not None:
+            host_table.empty(self._nft, found)
+        lines = self._end_others(frozenset(), left=found is not None)
+        lines += libvirt_firewall.keep_open(())
+        if found is not None:
+            host_table.remove(self._nft)
+            lines.append("table inet zthook_host removed")
+        return lines + remove_way(self._ip, self._rule.table)
+
+    def _end_others(self, guests: frozenset[IPv4Address], *, left: bool) -> list[str]:
+        """End the edge's connections to guests that are not mapped.
+
+        Also once at the start: a process before this one may not have come so far.
+        """
+        if self._swept and not left:
+            return []
+        ended = end_marked(self._rule.mark, guests)
+        self._swept = True
+        return [f"{ended} connections to unmapped guests ended"] if ended else []
+
+    def _missing(self, plane: HostPlane | None) -> list[str]:
+        gone = plane is not None and find_device(self._ip, plane.overlay) is None
+        tell = gone and not self._told_missing
+        self._told_missing = gone
+        if not tell:
+            return []
+        return [f"overlay device {self._overlay} is away: answers to the edge are dropped"]
+
+    def _notice(self) -> bool:
+        """Whether the kernel told of a change that concerns us since this was last asked."""
+        told = [concerns(one, self._overlay, self._rule.table) for one in self._changes.drain()]
+        return any(told)
+
+    def drifted(self) -> bool:
+        if self._notice() or not self._settings_stay():
+            self._generation = None
+        if self._generation is None or self._nft.generation() != self._generation:
+            return True
+        waited = self._clock.boottime() - self._legacy_looked
+        return waited >= LEGACY_CHECK_SECONDS and libvirt_firewall.legacy_in_use()
+
+    def _settings_stay(self) -> bool:
+        """Nobody is told of these, but to read them costs next to nothing."""
+        return not self._overlay or (
+            sysctl.read(FORWARDING) == "1"
+            and sysctl.read(_filter_path(self._overlay)) in {LOOSE, None}
+        )
+
+    def mac_of(self, address: IPAddress, device: str) -> str | None:
+        return self.neighbours(device).get(address)
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        found = find_device(self._ip, device)
+        return neighbours(self._ip, found.index) if found else {}
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        return frozenset(one.address for one in addresses(self._ip))
+
+    def traffic(self) -> dict[IPv4Address, Traffic]:
+        found = host_table.observe(self._nft)
+        return found.traffic() if found else {}
+
+    def close(self) -> None:
+        self._nft.close()
+        self._ip.close()
+        self._changes.close()
+
+
+def concerns(one: Notification, overlay: str, table: int) -> bool:
+    """Whether it may be about the device ``overlay``, policy rules, or routes of ``table``.
+
+    A device that goes takes its routes along without a word about them, and so does its
+    last address; of addresses the device's name is not told.
+    """
+    if one.kind == "link":
+        name = attributes(one.payload, LINK_HEADER).get(LINK_NAME, b"")
+        return name.rstrip(b"\0") == overlay.encode()
+    if one.kind == "route":
+        found = attributes(one.payload, ROUTE_HEADER).get(ROUTE_TABLE, bytes(4))
+        return struct.unpack("=I", found) == (table,)
+    return True
+
+
+def _filter_path(device: str) -> str:
+    return f"net/ipv4/conf/{device}/rp_filter"
+
+
+def _is_closed(found: Table | None) -> bool:
+    """Whether forwarding is on for our mappings alone: it was off when they came."""
+    return bool(found and found.sets.get("closed")) or sysctl.read(FORWARDING) == "0"
+
+
+def _set(path: str, value: str) -> list[str]:
+    return [f"{path.replace('/', '.')} set to {value}"] if sysctl.write(path, value) else []
