@@ -119,12 +119,12 @@ def seldom(one_in: int) -> st.SearchStrategy[bool]:
 def _attributes(draw: st.DrawFn, name: str) -> str:
     own = OWN[name]
     wanted = set(NEEDED.get(name, [])) | (draw(st.sets(st.sampled_from(own))) if own else set())
-    if wanted and draw(seldom(15)):
+    if draw(seldom(15)) and wanted:
         wanted.discard(draw(st.sampled_from(sorted(wanted))))
     found = {key: draw(st.sampled_from(RIGHT[key])) for key in sorted(wanted)}
     if "pool" in found and not draw(seldom(8)):
         found["public"] = "auto"
-    if found and draw(seldom(10)):
+    if draw(seldom(10)) and found:
         found[draw(st.sampled_from(sorted(found)))] = draw(VALUES | ADDRESS_LIKE)
     if draw(seldom(40)):
         odd = ["publik", "zthook:public", "other:x", "xml:space", "xml:lang"]
