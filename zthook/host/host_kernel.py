@@ -17,6 +17,8 @@ from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 
 log = logging.getLogger("zthook.agent")
 
+COALESCE_SECONDS = 0.1
+"""After a nudge: our own changes are told to us as well, and others' come in bursts."""
 CHECK_SECONDS = 1.0
 """Between two checks for drift; with the pass that follows, a repair takes under two."""
 
@@ -104,6 +106,7 @@ class HostKernel:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nudged.wait(), CHECK_SECONDS)
+                await asyncio.sleep(COALESCE_SECONDS)
             self._nudged.clear()
             side = self.side
             await self._follow_edge()

@@ -30,6 +30,8 @@ log = logging.getLogger("zthook.agent")
 
 PASS_SECONDS = 10.0
 """Between two passes that nobody hinted at."""
+WAITING_SECONDS = 2.0
+"""The same while a guest's address is not known: nobody hints at a neighbour entry."""
 GAP_SECONDS = 0.02
 """After a pass, so that a storm of hints becomes few passes."""
 
@@ -64,14 +66,18 @@ class Passes:
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
 
     async def run(self) -> None:
-        """Pass after pass, for ever: on each hint, and every 10 s."""
+        """Pass after pass, for ever: on each hint, and now and then."""
         while True:
             self._hinted.clear()
             await self.one()
             self.ended += 1
             await asyncio.sleep(GAP_SECONDS)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), PASS_SECONDS)
+                await asyncio.wait_for(self._hinted.wait(), self._rest_seconds())
+
+    def _rest_seconds(self) -> float:
+        waits = any(one.claim and one.state and one.claim.private is None for one in self.desired)
+        return WAITING_SECONDS if waits else PASS_SECONDS
 
     async def one(self) -> None:
         """One pass. Until libvirt has answered once, and the kernel, nothing is changed."""
