@@ -153,11 +153,14 @@ def test_counters_rise_each_for_itself(ledger: Ledger) -> None:
         assert [ledger.next("epoch"), ledger.next("epoch"), ledger.next("session")] == [1, 2, 1]
 
 
-def test_a_counter_is_raised_above_what_others_have_seen(ledger: Ledger) -> None:
+def test_a_counter_is_raised_to_what_others_have_seen(ledger: Ledger) -> None:
     with ledger.transaction():
-        assert ledger.next("epoch", above=40) == 41
-        assert ledger.next("epoch", above=7) == 42
-        assert ledger.next("epoch", above=2**52) == 2**52 + 1
+        ledger.raise_to("epoch", 40)
+        assert ledger.next("epoch") == 41
+        ledger.raise_to("epoch", 7)
+        assert ledger.next("epoch") == 42
+        ledger.raise_to("epoch", 2**52)
+        assert ledger.next("epoch") == 2**52 + 1
 
 
 def test_changes_belong_into_transactions_and_those_do_not_nest(ledger: Ledger) -> None:

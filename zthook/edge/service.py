@@ -4,10 +4,16 @@ Sync; call it from one thread. A request runs: decide in the ledger's transactio
 change the kernel, answer. Each crash in between is repaired by the next pass.
 """
 
-from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
+import logging
+from collections.abc import Sequence
+from ipaddress import ip_address
 
+from msgspec.structs import replace
+
+from zthook import __version__
 from zthook.config.settings import EdgeSettings
+from zthook.edge import enrolment, reports
+from zthook.edge.requests import Requests
 from zthook.edge.views import (
     EdgeStatus,
     HostView,
@@ -16,24 +22,17 @@ from zthook.edge.views import (
     PoolUse,
     Released,
 )
-from zthook.model.clock import Clock
-from zthook.model.mappings import OverlayDevice
-from zthook.wire.messages import (
-    ClaimsReply,
-    EnrolReply,
-    HeartbeatReply,
-    HeartbeatRequest,
-    ListRequest,
-    ReserveRequest,
-    SessionReply,
-    SessionRequest,
-)
+from zthook.errors import KernelError, NotFound, Refused, UsageError
+from zthook.model.addresses import pool_of
+from zthook.store.rows import Standing
+
+log = logging.getLogger(__name__)
 
 INVITATION_SECONDS = 24 * 3600.0
 """How long a one-time token can be used, unless told otherwise."""
 
 
-class EdgeService:
+class EdgeService(Requests):
     """Decides over ``ledger`` and carries it out in ``dataplane``.
 
     ``overlay`` tells the overlay's device as it is now, None while it is not there.
@@ -41,98 +40,38 @@ class EdgeService:
     or the host was removed; it is called in the thread of the call that changed it.
     """
 
-    def __init__(
-        self,
-        *,
-        ledger: object,
-        dataplane: object,
-        clock: Clock,
-        settings: EdgeSettings,
-        overlay: Callable[[], OverlayDevice | None],
-        edge_id: str,
-        notify: Callable[[str], None],
-    ) -> None:
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Give every stored host one lease, adopt the kernel. Call once, before anything else.
-
-        Raises StoreError. A kernel that refuses is no error here: ``tick`` tries again.
-        """
-        raise NotImplementedError
-
-    def tick(self) -> None:
-        """One pass: leases, grace, drift, resync. Call about twice a second; cheap when idle.
-
-        Raises StoreError; what the kernel refuses is shown by ``status`` and tried again.
-        """
-        raise NotImplementedError
-
-    # The API's requests. All of them raise StoreError when the store can not be written:
-    # then nothing was done.
-
-    def authenticate(self, credential: str) -> str:
-        """The name of the host that has this credential. Raises NotAuthenticated."""
-        raise NotImplementedError
-
-    def enrol(self, secret: str, hostname: str) -> EnrolReply:
-        """Spend a one-time secret. Raises TokenError: unknown, used, expired."""
-        raise NotImplementedError
-
-    def open_session(self, host: str, request: SessionRequest, source: IPv4Address) -> SessionReply:
-        """Fence off every earlier session of this host. Raises TwoAgents."""
-        raise NotImplementedError
-
-    def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply:
-        """Take everything the host claims; what it held and left out is withdrawn.
-
-        Raises StaleSession, StaleMessage, UsageError (not an address; a claim twice),
-        KernelError (what the edge must not give away can not be looked up).
-        """
-        raise NotImplementedError
-
-    def reserve(self, host: str, request: ReserveRequest, source: IPv4Address) -> ClaimsReply:
-        """Take claims of one guest beside the others. Raises as ``list_claims``."""
-        raise NotImplementedError
-
-    def heartbeat(
-        self, host: str, request: HeartbeatRequest, source: IPv4Address
-    ) -> HeartbeatReply:
-        """Renew the lease. Raises StaleSession, StaleMessage."""
-        raise NotImplementedError
-
-    def generation(self, host: str, session: int) -> int:
-        """The number that rises whenever what we say of this host's claims changes.
-
-        Raises NotAuthenticated (the host was removed), StaleSession.
-        """
-        raise NotImplementedError
-
-    def leave(self, host: str) -> None:
-        """Withdraw all of the host's mappings and forget it.
-
-        Raises KernelError where the kernel has yet to let go of some; the host is out all
-        the same, and ``tick`` finishes it.
-        """
-        raise NotImplementedError
-
-    # The admin's commands.
-
     def status(self) -> EdgeStatus:
         """Everything at a glance."""
-        raise NotImplementedError
+        outlook = self._outlook
+        return EdgeStatus(
+            edge=self._edge_id,
+            version=__version__,
+            started=self._started,
+            overlay=reports.overlay_view(outlook.device if outlook.overlay_up else None),
+            hosts=self.hosts(),
+            mappings=reports.mapping_counts(self._ledger, outlook),
+            drift=self._passes.drift,
+            kernel=self._kernel.fault,
+        )
 
     def mappings(self) -> list[MappingView]:
         """Every claim, by public address and order of waiting."""
-        raise NotImplementedError
+        try:
+            counted = self._dataplane.traffic()
+        except KernelError as error:
+            log.warning("the kernel does not tell traffic: %s", error.message)
+            counted = {}
+        return reports.mapping_views(self._ledger, self._outlook, reports.traffic_views(counted))
 
     def hosts(self) -> list[HostView]:
-        """Every host, by name."""
-        raise NotImplementedError
+        """Every host, by name. A fault is shown for one lease's time after it was seen."""
+        since = self._clock.boottime() - self._leases.seconds
+        faults = {name: text for name, (at, text) in self._faults.items() if at > since}
+        return reports.host_views(self._ledger, self._leases, self._heard, faults)
 
     def pools(self) -> list[PoolUse]:
         """Every pool, in the order of edge.toml."""
-        raise NotImplementedError
+        return reports.pool_uses(self._ledger, self._outlook.settings.pools)
 
     def add_host(
         self,
@@ -149,11 +88,31 @@ class EdgeService:
         An earlier unused invitation of that name ends; its credential holds until this
         one is used. Raises UsageError: name, prefix or pool.
         """
-        raise NotImplementedError
+        now = self._clock.now()
+        secret = enrolment.new_secret()
+        expires = now + expires_seconds
+        with self._passes.deciding() as allocator:
+            host = enrolment.permitted(
+                enrolment.named(self._ledger.host(name), name),
+                member=member,
+                prefixes=prefixes,
+                pools=pools,
+                group=group,
+                known=self._outlook.settings.pools,
+            )
+            enrolment.invite(self._ledger, host, secret, expires=expires, now=now)
+            for claim in self._ledger.claims_of(name):
+                allocator.judge(claim)
+        return Invitation(host=name, secret=secret, expires=expires, member=host.member)
 
     def remove_host(self, name: str) -> None:
         """As ``leave``, by the admin. Raises NotFound, KernelError."""
-        raise NotImplementedError
+        host = self._ledger.host(name)
+        if host is None:
+            known = ", ".join(row.name for row in self._ledger.hosts()) or "none"
+            raise NotFound(f"this edge has no host {name!r}", hint=f"it has: {known}")
+        self._remove(host)
+        log.info("%s was removed", name)
 
     def release(self, public: str) -> Released:
         """Withdraw an address whose holder's host is gone, before its grace is over.
@@ -161,10 +120,43 @@ class EdgeService:
         Raises UsageError (no address), NotFound (nothing is reserved), Refused (the holder
         is there), KernelError (as ``leave``).
         """
-        raise NotImplementedError
+        try:
+            address = str(ip_address(public))
+        except ValueError as error:
+            raise UsageError(f"not an address: {error}") from error
+        rows = self._ledger.claims_on(address)
+        holder = next((row for row in rows if row.standing is Standing.HOLDING), None)
+        if holder is None:
+            raise NotFound(f"nothing is reserved for {address}")
+        if self._leases.live(holder.host):
+            raise Refused(
+                f"{address} is held by {holder.name} on {holder.host}, which is there",
+                hint="stop the guest, or take the annotation away: zthook unassign",
+            )
+        with self._passes.deciding() as allocator:
+            allocator.drop(holder)
+            host = self._host(holder.host)
+            self._ledger.put_host(replace(host, digest=""))
+        if self._ledger.claim(holder.key) is not None:
+            raise KernelError(f"the kernel has yet to let go of {address}: {self._kernel.fault}")
+        return Released(public=address, guest=holder.name, host=holder.host)
 
     def reload(self, settings: EdgeSettings) -> None:
-        """Go by a changed edge.toml. Raises Refused where an address in use would leave its
-        pool (with who holds it), KernelError; then the settings before stay in force.
+        """Go by a changed edge.toml: pools and times.
+
+        Raises Refused where an address in use would leave its pool (with who holds it);
+        then the settings before stay in force.
         """
-        raise NotImplementedError
+        lost = [
+            f"{row.public} ({row.name} on {row.host})"
+            for row in self._ledger.claims(Standing.HOLDING)
+            if pool_of(ip_address(row.public), settings.pools) is None
+        ]
+        if lost:
+            raise Refused(
+                f"still in use: {', '.join(lost[:10])}{' and more' if len(lost) > 10 else ''}",
+                hint="stop those guests or give them other addresses first",
+            )
+        self._outlook.settings = settings
+        self._leases.seconds, self._leases.grace = settings.lease_seconds, settings.grace_seconds
+        self._passes.whole()

@@ -24,8 +24,12 @@ class Ledger(Protocol):
 
     def close(self) -> None: ...
 
-    def next(self, counter: str, above: int = 0) -> int:
-        """Raise a counter by one, or to just over ``above``; its new value is never repeated."""
+    def next(self, counter: str) -> int:
+        """Raise a counter by one, from 0; a value is never given twice."""
+        ...
+
+    def raise_to(self, counter: str, value: int) -> None:
+        """Make a counter at least ``value``."""
         ...
 
     def hosts(self) -> list[HostRow]:

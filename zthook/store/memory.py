@@ -52,10 +52,14 @@ class MemoryLedger:
         if not self._inside:
             raise StoreError("a change outside of a transaction")
 
-    def next(self, counter: str, above: int = 0) -> int:
+    def next(self, counter: str) -> int:
         self._write()
-        self._counters[counter] = max(self._counters.get(counter, 0), above) + 1
+        self._counters[counter] = self._counters.get(counter, 0) + 1
         return self._counters[counter]
+
+    def raise_to(self, counter: str, value: int) -> None:
+        self._write()
+        self._counters[counter] = max(self._counters.get(counter, 0), value)
 
     def hosts(self) -> list[HostRow]:
         return [self._hosts[name] for name in sorted(self._hosts)]

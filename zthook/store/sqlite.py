@@ -163,18 +163,24 @@ class SqliteLedger:
         with self._explained():
             self._link.execute(statement, values)
 
-    def next(self, counter: str, above: int = 0) -> int:
+    def next(self, counter: str) -> int:
         self._write(
-            "INSERT INTO counters VALUES (?1, ?2 + 1) "
-            "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2) + 1",
+            "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
             counter,
-            above,
         )
         with self._explained():
             (value,) = self._link.execute(
                 "SELECT value FROM counters WHERE name = ?", (counter,)
             ).fetchone()
         return int(value)
+
+    def raise_to(self, counter: str, value: int) -> None:
+        self._write(
+            "INSERT INTO counters VALUES (?1, ?2) "
+            "ON CONFLICT (name) DO UPDATE SET value = max(value, ?2)",
+            counter,
+            value,
+        )
 
     def hosts(self) -> list[HostRow]:
         return self._rows(HostRow, "ORDER BY name")

@@ -1,0 +1,95 @@
+"""What is so now, from the ledger and from what the kernel has: nothing here changes either."""
+
+from collections.abc import Iterable
+
+from zthook.config.settings import EdgeSettings
+from zthook.edge.news import Seen
+from zthook.edge.plane import KernelSide, edge_plane, forwarding, overlay_address
+from zthook.edge.sight import Sight, sight
+from zthook.model.mappings import Claim, EdgePlane, Forwarding, OverlayDevice
+from zthook.store.ledger import Ledger
+from zthook.store.rows import ClaimRow, Standing
+from zthook.wire.messages import MappingReply
+
+
+class Outlook:
+    """Looks; ``settings`` are those in force, ``device`` the overlay's as it was known last,
+    ``overlay_up`` whether it is there now, with an address.
+    """
+
+    def __init__(self, ledger: Ledger, kernel: KernelSide, settings: EdgeSettings) -> None:
+        self.settings = settings
+        self.device: OverlayDevice | None = None
+        self.overlay_up = False
+        self._ledger = ledger
+        self._kernel = kernel
+
+    def see_overlay(self, device: OverlayDevice | None) -> bool:
+        """Take the overlay as it is now; whether that is different from before.
+
+        While it is away the kernel keeps what it has, so that connections live through
+        the moment in which the overlay's daemon restarts.
+        """
+        up = overlay_address(device) is not None
+        changed = up != self.overlay_up or (up and device != self.device)
+        self.overlay_up = up
+        if up:
+            self.device = device
+        return changed
+
+    def desired(self, row: ClaimRow) -> Forwarding | None:
+        """What the kernel should have for this row."""
+        if row.standing is not Standing.HOLDING or row.private is None:
+            return None
+        return forwarding(row, self._ledger.host(row.host), self.settings.pools)
+
+    def desired_on(self, public: str) -> Forwarding | None:
+        """What the kernel should have for this public address."""
+        return next(filter(None, map(self.desired, self._ledger.claims_on(public))), None)
+
+    def plane(self) -> EdgePlane:
+        """Everything the kernel should have."""
+        rows = self._ledger.claims(Standing.HOLDING)
+        return edge_plane(self.settings, self.device, filter(None, map(self.desired, rows)))
+
+    def sight(self, row: ClaimRow) -> Sight:
+        """What to say of a claim."""
+        if row.standing is Standing.HOLDING:
+            return sight(row, (), self._lacking(row))
+        return sight(row, self._ledger.claims_on(row.public), "")
+
+    def seen(self, public: str) -> dict[tuple[str, str], Seen]:
+        """What to say of every claim of a public address, by host and guest."""
+        return {
+            (row.host, row.guest): (self.sight(row), row.epoch, row.private)
+            for row in self._ledger.claims_on(public)
+        }
+
+    def replies(self, host: str, claims: Iterable[Claim]) -> list[MappingReply]:
+        """The answer to these claims of a host, in their order."""
+        keys = ((host, str(claim.guest), str(claim.public)) for claim in claims)
+        return [self._reply(row) for row in filter(None, map(self._ledger.claim, keys))]
+
+    def _reply(self, row: ClaimRow) -> MappingReply:
+        found = self.sight(row)
+        return MappingReply(
+            guest=row.guest,
+            public=row.public,
+            private=row.private,
+            state=found.state.value,  # type: ignore[arg-type]  # asked for, so not withdrawn
+            reason=found.reason,
+            holder=found.holder,
+            epoch=row.epoch if row.standing is Standing.HOLDING else 0,
+            since=row.since,
+        )
+
+    def _lacking(self, row: ClaimRow) -> str:
+        if not self.overlay_up:
+            return "waits for the edge's overlay, which is down"
+        wanted = self.desired(row)
+        if wanted is None:
+            return f"waits for the overlay's neighbour entry of {row.host}"
+        if self._kernel.has.get(row.public) == wanted:
+            return ""
+        why = self._kernel.fault
+        return f"waits for the edge's kernel: {why}" if why else "waits for the edge's kernel"

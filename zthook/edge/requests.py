@@ -1,0 +1,277 @@
+"""What hosts ask of the edge, and the daemon's start and passes."""
+
+import logging
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from zthook.config.settings import EdgeSettings
+from zthook.edge import enrolment, reports, sessions
+from zthook.edge.allocation import Allocator
+from zthook.edge.asking import MAX_EPOCH, read_claims
+from zthook.edge.grounds import private_prefixes
+from zthook.edge.leases import Leases
+from zthook.edge.news import News
+from zthook.edge.outlook import Outlook
+from zthook.edge.passes import Passes
+from zthook.edge.plane import KernelSide
+from zthook.errors import KernelError, NotAuthenticated, TwoAgents, UsageError
+from zthook.model.clock import Clock
+from zthook.model.mappings import Claim, OverlayDevice
+from zthook.store.ledger import Ledger
+from zthook.store.rows import HostRow
+from zthook.wire.messages import (
+    ClaimsReply,
+    EnrolReply,
+    HeartbeatReply,
+    HeartbeatRequest,
+    ListRequest,
+    ReserveRequest,
+    SessionReply,
+    SessionRequest,
+    claims_digest,
+)
+
+if TYPE_CHECKING:
+    from zthook.kernel.edge import EdgeDataplane
+
+log = logging.getLogger(__name__)
+
+
+class Requests:
+    """The part of ``EdgeService`` that hosts speak to; see there."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        dataplane: "EdgeDataplane",
+        clock: Clock,
+        settings: EdgeSettings,
+        overlay: Callable[[], OverlayDevice | None],
+        edge_id: str,
+        notify: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._dataplane = dataplane
+        self._clock = clock
+        self._edge_id = edge_id
+        self._started = clock.now()
+        self._leases = Leases(clock, settings.lease_seconds, settings.grace_seconds)
+        self._kernel = KernelSide(dataplane)
+        self._outlook = Outlook(ledger, self._kernel, settings)
+        self._news = News(notify)
+        self._passes = Passes(
+            ledger=ledger,
+            dataplane=dataplane,
+            clock=clock,
+            outlook=self._outlook,
+            kernel=self._kernel,
+            leases=self._leases,
+            news=self._news,
+            overlay=overlay,
+        )
+        # What is worth no commit: the last heartbeat's session and sequence, when a host
+        # was heard (Unix time), two agents with one credential (with boot time).
+        self._beats: dict[str, tuple[int, int]] = {}
+        self._heard: dict[str, float] = {}
+        self._faults: dict[str, tuple[float, str]] = {}
+
+    def start(self) -> None:
+        """Give every stored host one lease, adopt the kernel. Call once, before anything else.
+
+        Raises StoreError. A kernel that refuses is no error here: ``tick`` tries again.
+        """
+        for host in self._ledger.hosts():
+            self._leases.renew(host.name)
+        with self._ledger.transaction():
+            self._ledger.raise_to("generation", int(self._clock.now() * 1000))
+            self._news.begin(self._ledger.next("generation"))
+        self._passes.whole()
+        self._passes.tell_all()
+
+    def tick(self) -> None:
+        """One pass: leases, grace, drift, resync. Call about twice a second; cheap when idle.
+
+        Raises StoreError; what the kernel refuses is shown by ``status`` and tried again.
+        """
+        self._passes.tick()
+
+    # The API's requests. All of them raise StoreError when the store can not be written:
+    # then nothing was done.
+
+    def authenticate(self, credential: str) -> str:
+        """The name of the host that has this credential. Raises NotAuthenticated."""
+        host = self._ledger.host_with(enrolment.hashed(credential))
+        if host is None:
+            raise NotAuthenticated(
+                "this edge does not know the credential",
+                hint="the host was removed, or enrolled anew: zthook join TOKEN",
+            )
+        return host.name
+
+    def enrol(self, secret: str, hostname: str) -> EnrolReply:
+        """Spend a one-time secret. Raises TokenError: unknown, used, expired."""
+        credential = enrolment.new_secret()
+        now = self._clock.now()
+        with self._ledger.transaction():
+            host = enrolment.enrol(self._ledger, secret, credential, hostname, now=now)
+        log.info("%s enrolled from the machine that calls itself %r", host.name, hostname)
+        return EnrolReply(host=host.name, credential=credential)
+
+    def open_session(self, host: str, request: SessionRequest, source: IPv4Address) -> SessionReply:
+        """Fence off every earlier session of this host. Raises TwoAgents."""
+        if request.highest_epoch > MAX_EPOCH:
+            raise UsageError(f"no edge granted the epoch {request.highest_epoch}")
+        with self._passes.deciding() as allocator:
+            row = self._new_session(self._host(host), request, source)
+            self._leases.renew(host)
+            row = self._heard_from(row, source, allocator)
+            self._ledger.put_host(row)
+            self._ledger.raise_to("epoch", request.highest_epoch)
+            allocator.lease_began(host)
+        connected = self._passes.ground.connected
+        return SessionReply(
+            session=row.session,
+            host=host,
+            edge=self._edge_id,
+            lease_seconds=self._leases.seconds,
+            prefixes=[str(prefix) for prefix in private_prefixes(row, connected)],
+            pools=reports.pools_for(row, self._outlook.settings.pools),
+            generation=self._news.generation(host),
+        )
+
+    def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply:
+        """Take everything the host claims; what it held and left out is withdrawn.
+
+        Raises StaleSession, StaleMessage, UsageError (not an address; a claim twice),
+        KernelError (what the edge must not give away can not be looked up).
+        """
+        claims = read_claims(request.claims)
+        self._passes.look()
+        with self._passes.deciding() as allocator:
+            row = self._admit(host, request, source, allocator)
+            allocator.take_list(row, claims, (request.session, request.sequence))
+            digest = "" if allocator.incomplete else claims_digest(request.claims)
+            self._ledger.put_host(replace(row, sequence=request.sequence, digest=digest))
+        return self._answer(host, claims)
+
+    def reserve(self, host: str, request: ReserveRequest, source: IPv4Address) -> ClaimsReply:
+        """Take claims of one guest beside the others. Raises as ``list_claims``."""
+        claims = read_claims(request.claims)
+        stamp = (request.session, request.sequence)
+        self._passes.look()
+        with self._passes.deciding() as allocator:
+            row = self._admit(host, request, source, allocator)
+            for claim in claims:
+                kept = self._ledger.claim((host, str(claim.guest), str(claim.public)))
+                if kept is not None and kept.session == request.session:
+                    sessions.check_sequence(row, request.sequence, kept.sequence)
+            allocator.take_reservation(row, claims, stamp)
+            # No list says this yet; whether one ever will, the next one tells.
+            self._ledger.put_host(replace(row, digest=""))
+        return self._answer(host, claims)
+
+    def heartbeat(
+        self, host: str, request: HeartbeatRequest, source: IPv4Address
+    ) -> HeartbeatReply:
+        """Renew the lease. Raises StaleSession, StaleMessage."""
+        row = self._host(host)
+        sessions.check_session(row, request.session)
+        session, sequence = self._beats.get(host, (0, 0))
+        if session == request.session:
+            sessions.check_sequence(row, request.sequence, sequence)
+        self._beats[host] = request.session, request.sequence
+        began = self._leases.renew(host)
+        late = request.sequence <= row.sequence
+        if began or (not late and self._passes.next_hop(row, source) != row):
+            with self._passes.deciding() as allocator:
+                self._ledger.put_host(self._heard_from(row, source, allocator))
+                allocator.lease_began(host)
+        self._heard[host] = self._clock.now()
+        current = bool(row.digest) and row.digest == request.digest
+        return HeartbeatReply(generation=self._news.generation(host), current=current)
+
+    def generation(self, host: str, session: int) -> int:
+        """The number that rises whenever what we say of this host's claims changes.
+
+        Raises NotAuthenticated (the host was removed), StaleSession.
+        """
+        sessions.check_session(self._host(host), session)
+        return self._news.generation(host)
+
+    def leave(self, host: str) -> None:
+        """Withdraw all of the host's mappings and forget it.
+
+        Raises KernelError where the kernel has yet to let go of some; the host is out all
+        the same, and ``tick`` finishes it.
+        """
+        self._remove(self._host(host))
+        log.info("%s left", host)
+
+    def _host(self, name: str) -> HostRow:
+        host = self._ledger.host(name)
+        if host is None or host.leaving:
+            raise NotAuthenticated(f"{name} was removed from this edge", hint="zthook join TOKEN")
+        return host
+
+    def _admit(
+        self,
+        host: str,
+        request: ListRequest | ReserveRequest,
+        source: IPv4Address,
+        allocator: Allocator,
+    ) -> HostRow:
+        row = self._host(host)
+        sessions.check_session(row, request.session)
+        sessions.check_sequence(row, request.sequence, row.sequence)
+        if self._leases.renew(host):
+            allocator.lease_began(host)
+        return self._heard_from(row, source, allocator)
+
+    def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
+        moved = self._passes.next_hop(row, source)
+        if moved != row:
+            log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
+            allocator.next_hop_moved(row.name)
+        self._heard[row.name] = self._clock.now()
+        return replace(moved, seen=self._clock.now())
+
+    def _new_session(self, row: HostRow, request: SessionRequest, source: IPv4Address) -> HostRow:
+        try:
+            return sessions.open_session(
+                row,
+                session=self._ledger.next("session"),
+                instance=request.instance,
+                agent=request.agent,
+                source=source,
+                here=self._leases.live(row.name),
+            )
+        except TwoAgents as error:
+            self._faults[row.name] = self._clock.boottime(), error.message
+            raise
+
+    def _answer(self, host: str, claims: Sequence[Claim]) -> ClaimsReply:
+        mappings = self._outlook.replies(host, claims)
+        return ClaimsReply(generation=self._news.generation(host), mappings=mappings)
+
+    def _remove(self, row: HostRow) -> None:
+        with self._passes.deciding() as allocator:
+            for claim in self._ledger.claims_of(row.name):
+                allocator.drop(claim)
+            for invitation in self._ledger.invitations():
+                if invitation.host == row.name:
+                    self._ledger.drop_invitation(invitation.secret)
+            self._ledger.put_host(replace(row, credential=None, leaving=True))
+        self._leases.forget(row.name)
+        for memory in (self._beats, self._heard, self._faults):
+            memory.pop(row.name, None)
+        self._news.wake(row.name)
+        self._passes.forget_removed()
+        if self._ledger.host(row.name) is not None:
+            raise KernelError(
+                f"{row.name} is out, but the kernel still has mappings of it: {self._kernel.fault}",
+                hint="the edge goes on trying; zthook edge status shows when it is done",
+            )

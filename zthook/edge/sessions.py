@@ -1,0 +1,57 @@
+"""Which messages of a host still count: sessions, sequences, and one agent a credential."""
+
+from ipaddress import IPv4Address
+
+from msgspec.structs import replace
+
+from zthook.errors import StaleMessage, StaleSession, TwoAgents
+from zthook.store.rows import HostRow
+
+REMEMBERED = 16
+"""Superseded agents kept in mind for each host; older ones count as new."""
+
+
+def open_session(
+    host: HostRow, *, session: int, instance: str, agent: str, source: IPv4Address, here: bool
+) -> HostRow:
+    """The host with ``session`` as the valid one. ``here``: its present agent's lease is live.
+
+    An agent that restarts is a new instance and takes over. One that was superseded and
+    comes back while its successor lives shows that both run: raises TwoAgents. Once the
+    successor was silent for a lease, the other one may have the host again.
+    """
+    if here and instance != host.instance and instance in host.superseded:
+        raise TwoAgents(
+            f"two agents use the credential of {host.name}: "
+            f"one at {host.address}, which is the valid one, and one at {source}",
+            hint="stop the one that is not meant, or enrol its machine with a token of its own "
+            "(zthook edge host add NAME)",
+        )
+    others = [one for one in (*host.superseded, host.instance) if one and one != instance]
+    return replace(
+        host,
+        session=session,
+        sequence=0,
+        digest="",
+        instance=instance,
+        agent=agent,
+        superseded=tuple(dict.fromkeys(others))[-REMEMBERED:],
+    )
+
+
+def check_session(host: HostRow, session: int) -> None:
+    """Raises StaleSession where ``session`` is not the valid one."""
+    if session != host.session:
+        raise StaleSession(
+            f"session {session} of {host.name} is not the valid one",
+            hint="the agent opens a new session by itself",
+        )
+
+
+def check_sequence(host: HostRow, sequence: int, taken: int) -> None:
+    """Raises StaleMessage where ``taken`` is not older than ``sequence``."""
+    if sequence <= taken:
+        raise StaleMessage(
+            f"message {sequence} of {host.name} came after message {taken}",
+            hint="the agent looks again and sends anew by itself",
+        )
