@@ -38,7 +38,9 @@ host = LazyGroup(
     "--pool", "pools", multiple=True, metavar="NAME", help="Only this pool (default: all)."
 )
 @click.option("--group", help="Hosts of one group move guests among them without waiting.")
-@click.option("--hours", type=click.FloatRange(min=0.01), default=24.0, help="The token's life.")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), default=24.0, help="The token's life."
+)
 @json_option
 def add(
     *,

@@ -17,7 +17,7 @@ STYLES = {
     "running": "green",
     "up": "green",
     "pending": "yellow",
-    "grace": "yellow",
+    "silent": "yellow",
     "conflict": "red",
     "refused": "red",
     "down": "bold red",
@@ -67,7 +67,7 @@ def tables(
     """A table of at most ``width`` columns where that can be; no cell is ever cut.
 
     Only the column named ``wrap`` takes more lines; where it has no room for that, a second
-    table below repeats the first column and says it there. An empty cell is a dash.
+    table below repeats the first two columns and says it there. An empty cell is a dash.
     """
     lines = [[_cell(cell) for cell in row] for row in rows]
     fixed = sum(_widest(lines, place, title) + 2 for place, title in enumerate(columns))
@@ -78,11 +78,14 @@ def tables(
     if room >= min(_widest(lines, noted, wrap), WRAP_AT):
         return [_table(columns, lines, {noted: room})]
     first = [title for title in columns if title != wrap]
-    notes = [[line[0], line[noted]] for line in lines if line[noted].plain != "-"]
-    return [
-        _table(first, [line[:noted] + line[noted + 1 :] for line in lines], {}),
-        _table([columns[0], wrap], notes, {1: width - _widest(notes, 0, columns[0]) - 2}),
+    others = [line[:noted] + line[noted + 1 :] for line in lines]
+    notes = [
+        [*other[:2], line[noted]]
+        for line, other in zip(lines, others, strict=True)
+        if line[noted].plain != "-"
     ]
+    taken = sum(_widest(notes, place, first[place]) + 2 for place in (0, 1))
+    return [_table(first, others, {}), _table([*first[:2], wrap], notes, {2: width - taken})]
 
 
 def _widest(lines: list[list[Text]], place: int, title: str) -> int:

@@ -71,7 +71,8 @@ class Admin:
         edge = self._edge
         status, pools = await edge.worker.run(lambda: (edge.service.status(), edge.service.pools()))
         place = edge.listener.place
-        down = "" if edge.seen.device else f"the overlay is down: {edge.seen.why}"
+        why = edge.overlay_problem()
+        down = f"the overlay is down: {why}" if why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
         return EdgeReport(
             status=status,
@@ -106,9 +107,9 @@ class Admin:
         """
         address = self._edge.overlay_address()
         if address is None:
+            why = self._edge.overlay_problem()
             raise OverlayDown(
-                f"the overlay is down, so no token can say where this edge is: "
-                f"{self._edge.seen.why}",
+                f"the overlay is down, so no token can say where this edge is: {why}",
                 hint="zthook edge status",
             )
         invited = await self._edge.worker.run(

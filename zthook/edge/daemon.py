@@ -91,6 +91,12 @@ class EdgeDaemon:
         )
         return next(found, None)
 
+    def overlay_problem(self) -> str:
+        """Why we have no address on the overlay; empty where we have one."""
+        if self.seen.device is None or self.overlay_address() is not None:
+            return self.seen.why
+        return f"{self.seen.device.name} has no IPv4 address"
+
     async def reload(self) -> None:
         """Go by edge.toml as it is now. Raises ConfigError or Refused; then nothing changed."""
         settings = load_edge(self.places.edge_config)
