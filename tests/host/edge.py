@@ -178,7 +178,7 @@ class FakeEdge:
             state=state,  # type: ignore[arg-type]
             reason="" if ours else f"held by {name} on {holder_host}",
             holder=Holder(guest=name, uuid=holder_guest, host=holder_host),
-            epoch=self.epochs[claim.public],
+            epoch=self.epochs[claim.public] if ours else 0,
             since=1.0,
         )
 

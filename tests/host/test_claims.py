@@ -83,6 +83,12 @@ def test_a_reservation_of_a_guest_that_runs_changes_nothing() -> None:
     assert desire(both) == desire(view(running, sightings=LEASE))
 
 
+def test_a_reserved_guest_that_does_not_run_yet_stays_reserved() -> None:
+    starting = guest(1, ASKED, state=GuestState.INCOMING)
+    [one] = desire(view(starting, sightings=LEASE, reserved=[starting.domain]))
+    assert one.claim == Claim(uuid(1), "web1", PUBLIC, None)
+
+
 def test_a_wrong_annotation_is_refused_with_its_problems() -> None:
     problems = (Problem(4, "public is 'x', no address", 'public="203.0.113.10"'),)
     wrong = Guest(domain(1, problems=problems), GuestState.RUNNING)

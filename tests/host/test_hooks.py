@@ -78,6 +78,14 @@ async def test_held_by_this_same_guest_elsewhere_counts(home: Home) -> None:
         assert await agent.hooks(call()) == ALLOWED
 
 
+async def test_who_migrates_here_asks_and_claims_nothing_until_it_runs(home: Home) -> None:
+    home.edge.hold_elsewhere(str(PUBLIC), str(uuid(1)))
+    async with home.running() as agent:
+        assert await agent.hooks(call("migrate")) == ALLOWED
+        assert await agent.hooks(call()) == ALLOWED
+        await until(lambda: ("home1", str(uuid(1)), str(PUBLIC)) not in home.edge.claims)
+
+
 async def test_with_the_edge_away_it_is_refused_and_told_since_when(home: Home) -> None:
     home.transport.down = True
     async with home.running() as agent:

@@ -25,8 +25,9 @@ class View:
     """What one pass saw.
 
     ``reserved`` are guests about to start, as their hooks' XML shows them; one that runs
-    already counts as running. ``held`` tells which private address each guest has at the
-    edge: of two guests on this host with one address, the one that has it keeps it.
+    already counts as running, one that libvirt has not let run yet as about to start.
+    ``held`` tells which private address each guest has at the edge: of two guests on this
+    host with one address, the one that has it keeps it.
     """
 
     guests: Sequence[Guest]
@@ -58,10 +59,12 @@ class Desired:
 
 def desire(view: View) -> list[Desired]:
     """What each annotated guest asks for, in a steady order."""
-    running = {guest.domain.uuid for guest in view.guests}
+    running = {one.domain.uuid for one in view.guests if one.state is not GuestState.INCOMING}
+    reserved = [domain for domain in view.reserved if domain.uuid not in running]
+    starting = {domain.uuid for domain in reserved}
     domains: list[tuple[Domain, GuestState | None]] = [
-        *((guest.domain, guest.state) for guest in view.guests),
-        *((domain, None) for domain in view.reserved if domain.uuid not in running),
+        *((one.domain, one.state) for one in view.guests if one.domain.uuid not in starting),
+        *((domain, None) for domain in reserved),
     ]
     wanted = [
         one

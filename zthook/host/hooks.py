@@ -62,12 +62,15 @@ class Hooks:
     async def __call__(self, call: HookCall) -> HookAnswer:
         """Allow, or refuse with the reason; never raises for what the call holds."""
         self._hint()
-        if not call.decides and call.operation not in ENDED:
+        if not call.decides and call.operation not in ENDED | {"migrate"}:
             return ALLOW
         try:
             domain = read_domain(call.xml)
         except AnnotationError as error:
             log.warning("hook %s of %s: %s", call.operation, call.guest, error.message)
+            return ALLOW
+        if call.operation == "migrate":
+            self._reservations.expect(domain.uuid)
             return ALLOW
         if call.operation in ENDED:
             self._reservations.drop(domain.uuid)
@@ -76,11 +79,13 @@ class Hooks:
 
     async def _prepare(self, domain: Domain) -> HookAnswer:
         reason = await self._reason_against(domain)
+        if reason or self._reservations.arrives(domain.uuid):
+            # Who migrates here claims when it runs here; the answer was all that was wanted.
+            self._reservations.drop(domain.uuid)
+            self._hint()
         if not reason:
             log.info("%s: may start, its addresses are reserved", domain.name)
             return ALLOW
-        self._reservations.drop(domain.uuid)
-        self._hint()
         log.warning("%s: may not start: %s", domain.name, reason)
         return HookAnswer(allow=False, reason=reason)
 
@@ -129,9 +134,10 @@ def against(one: Desired, answers: Mapping[ClaimKey, MappingReply]) -> str:
     answer = answers.get(one.claim.key)
     if answer is None:
         return f"the edge said nothing of {one.claim.public}"
-    ours = answer.holder is not None and answer.holder.uuid == str(one.claim.guest)
-    if ours or answer.state == "active" or (answer.state == "pending" and answer.holder is None):
+    holder = answer.holder
+    # An epoch is shown to who holds alone; what the kernel lacks the edge mends by itself.
+    if answer.epoch > 0 or (holder is not None and holder.uuid == str(one.claim.guest)):
         return ""
-    if answer.state == "conflict" and answer.holder is not None:
-        return f"{answer.public} is held by guest {answer.holder.guest} on {answer.holder.host}"
+    if answer.state == "conflict" and holder is not None:
+        return f"{answer.public} is held by guest {holder.guest} on {holder.host}"
     return f"{answer.public} is {answer.state}: {answer.reason}"

@@ -24,6 +24,7 @@ from zthook.host.observer import Observer, probe
 from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
 from zthook.model.addresses import IPAddress
+from zthook.model.guests import GuestState
 from zthook.wire.messages import ClaimMessage, MappingReply
 
 log = logging.getLogger("zthook.agent")
@@ -84,7 +85,11 @@ class Passes:
         await self._observer.look()
         if not self._observer.known:
             return
-        running = {guest.domain.uuid for guest in self._observer.guests}
+        running = {
+            guest.domain.uuid
+            for guest in self._observer.guests
+            if guest.state is not GuestState.INCOMING
+        }
         self._reservations.settle(running, self._observer.looked)
         self._decide()
         await self._settle(widen=True)

@@ -23,6 +23,7 @@ class Reservations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._by_guest: dict[UUID, _Reservation] = {}
+        self._arriving: set[UUID] = set()
 
     def add(self, domain: Domain) -> None:
         """Keep what this guest's hook asked for; replaces an earlier one."""
@@ -31,6 +32,15 @@ class Reservations:
     def drop(self, guest: UUID) -> None:
         """The guest stopped, or was not allowed to start."""
         self._by_guest.pop(guest, None)
+        self._arriving.discard(guest)
+
+    def expect(self, guest: UUID) -> None:
+        """Libvirt said that this guest migrates here."""
+        self._arriving.add(guest)
+
+    def arrives(self, guest: UUID) -> bool:
+        """Whether it migrates here: then it claims nothing before it runs here."""
+        return guest in self._arriving
 
     def settle(self, running: Collection[UUID], looked: float) -> None:
         """Drop those that ran in a listing begun at ``looked`` (boottime), and old ones.
@@ -39,6 +49,7 @@ class Reservations:
         then and be stopped now, to start again.
         """
         now = self._clock.boottime()
+        self._arriving -= set(running)
         for guest, one in list(self._by_guest.items()):
             started = guest in running and looked > one.made
             if started or now - one.made > LASTS_SECONDS:

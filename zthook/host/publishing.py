@@ -1,0 +1,58 @@
+"""Changes to what a guest publishes: pure, for ``zthook assign`` and ``unassign``."""
+
+import re
+
+from zthook.errors import NotFound, UsageError
+from zthook.model.addresses import IPAddress
+from zthook.model.publication import AddressRequest, PortRange, Protocol, Publication
+
+_PORT = re.compile(r"(tcp|udp)/(\d{1,5})(?:-(\d{1,5}))?(?::(\d{1,5}))?", re.ASCII)
+HIGHEST_PORT = 65535
+
+
+def read_port(text: str) -> PortRange:
+    """``tcp/80``, ``tcp/80:8080`` or ``udp/27000-27100``; target ports count up from ``:T``.
+
+    Raises UsageError that says what is right.
+    """
+    found = _PORT.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no port", hint="tcp/80, tcp/80:8080 (public:guest), udp/27000-27100"
+        )
+    first = int(found[2])
+    last = int(found[3] or first)
+    target = int(found[4] or first)
+    if not 0 < first <= last <= HIGHEST_PORT or not 0 < target <= HIGHEST_PORT - (last - first):
+        raise UsageError(f"{text!r} is no port range: ports go from 1 to {HIGHEST_PORT}, upward")
+    return PortRange(Protocol(found[1]), first, last, target)
+
+
+def with_request(before: Publication | None, request: AddressRequest) -> Publication:
+    """``before`` and ``request``, which replaces one for the same address (or ``auto`` pool)."""
+    kept = before.requests if before else ()
+    same = [one for one in kept if _asks_for(one) == _asks_for(request)]
+    if not same:
+        return Publication((*kept, request))
+    return Publication(tuple(request if one is same[0] else one for one in kept))
+
+
+def _asks_for(request: AddressRequest) -> tuple[IPAddress | None, str | None]:
+    return request.public, request.pool if request.public is None else None
+
+
+def without(
+    before: Publication | None, public: IPAddress | None, *, everything: bool
+) -> Publication | None:
+    """``before`` less the requests for ``public`` (None: ``auto``); None where none is left.
+
+    Raises NotFound where it asks for no such address.
+    """
+    requests = before.requests if before else ()
+    kept = () if everything else tuple(one for one in requests if one.public != public)
+    if before is None or len(kept) == len(requests):
+        listed = ", ".join(str(one.public or "auto") for one in requests) or "none"
+        raise NotFound(
+            f"this guest does not ask for {public or 'auto'}", hint=f"it asks for: {listed}"
+        )
+    return Publication(kept) if kept else None
