@@ -1,0 +1,34 @@
+"""An overlay that tests hold in their hands."""
+
+from zthook.errors import OverlayDown
+from zthook.model.mappings import OverlayDevice
+
+
+class FakeOverlay:
+    """An ``Overlay`` that is there while ``device`` is, else down for the reason ``why``.
+
+    It lets members in too, as a ZeroTier controller does.
+    """
+
+    def __init__(self, device: OverlayDevice | None = None) -> None:
+        self.device = device
+        self.why = "the overlay's device zt0 is missing or down"
+        self.members: dict[str, bool] = {}
+
+    def observe(self) -> OverlayDevice:
+        """See ``Overlay.observe``."""
+        if self.device is None:
+            raise OverlayDown(self.why, hint="start it")
+        return self.device
+
+    def knock(self, member: str) -> None:
+        """What a member does that joins."""
+        self.members.setdefault(member, False)
+
+    def authorise(self, member: str) -> None:
+        """See ``ZeroTierOverlay.authorise``."""
+        self.members[member] = True
+
+    def knocking(self) -> list[str]:
+        """See ``ZeroTierOverlay.knocking``."""
+        return sorted(member for member, authorised in self.members.items() if not authorised)
