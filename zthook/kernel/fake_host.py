@@ -2,7 +2,6 @@
 
 from ipaddress import IPv4Address
 
-from zthook.errors import KernelError
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress
 from zthook.model.mappings import GuestRule, HostPlane
@@ -23,7 +22,7 @@ class FakeHostDataplane:
         self.own: set[IPAddress] = set()
         self.counted: dict[IPv4Address, Traffic] = {}
         self.connections: set[IPv4Address] = set()
-        self.fault: KernelError | None = None
+        self.fault: Exception | None = None
         self.closed = False
         self._applied: set[str] | None = None
         self._told_missing = False
@@ -70,6 +69,10 @@ class FakeHostDataplane:
         """The device comes (back), which the kernel tells of."""
         self.known[name] = {}
         self._applied = None
+
+    def restart(self) -> None:
+        """From now on this is the dataplane of a new process on the same kernel."""
+        self._applied, self._told_missing = None, False
 
     def drifted(self) -> bool:
         self._ask()

@@ -1,0 +1,165 @@
+"""A host with its guests, its home line and its way to an edge, as namespaces that carry packets.
+
+    client 198.51.100.7 ── edge .222 ──┐ overlay 192.168.193.0/24, MTU 2800
+       │                    member .5 ─┤
+       └─ home line 192.0.2.0/24 ── host .2 ── virbr0 192.168.122.1 ── guest .50
+                                        ├───── virbr1 10.99.0.1 ────── lonely 10.99.0.50
+                                        └───── br0 10.20.0.2 ───────── neighbour 10.20.0.50
+                                                  └ router 10.20.0.1, its default gateway
+
+The client stands on the far side of the home line too, so that what leaks there is seen.
+"""
+
+import socket
+from ipaddress import IPv4Address
+
+from tests.kernel_host import libvirt_rules
+from tests.kernel_host.inside import Capture, Echo, Inside, own_name
+from tests.lab.namespace import Namespace, cable
+from zthook.kernel.host import KernelHostDataplane
+from zthook.model.clock import Clock
+from zthook.model.mappings import GuestRule, HostPlane
+
+PLACES = (
+    "client", "edge", "member", "switch", "host", "guest", "lonely", "neighbour", "router",
+)  # fmt: skip
+CLIENT, EDGE, MEMBER = "198.51.100.7", "192.168.193.222", "192.168.193.5"
+GUEST, LONELY, NEIGHBOUR = "192.168.122.50", "10.99.0.50", "10.20.0.50"
+HOST_ON_OVERLAY, HOST_ON_LAN, HOST_AT_HOME = "192.168.193.2", "10.20.0.2", "192.0.2.2"
+EDGE_MAC = "02:00:00:00:02:22"
+PUBLIC = {GUEST: "203.0.113.10", NEIGHBOUR: "203.0.113.11", LONELY: "203.0.113.12"}
+PORT = 8080
+
+EDGE_RULES = """
+table ip byhand {{
+    chain arriving {{
+        type nat hook prerouting priority dstnat;
+        iifname "up0" dnat to ip daddr map {{ {pairs} }}
+    }}
+}}
+"""
+
+
+class Home:
+    """All of it, with an echo server in each guest, until close()."""
+
+    def __init__(self) -> None:
+        self.spaces = {name: Namespace.create(own_name(name)) for name in PLACES}
+        self.inside = {name: Inside(space) for name, space in self.spaces.items()}
+        self._cable_overlay()
+        self._cable_edge()
+        self._cable_host()
+        self._load_rules()
+        names = ("guest", "lonely", "neighbour", "member", "client", "router")
+        self.echo = {name: Echo(self.inside[name], PORT) for name in names}
+
+    def close(self) -> None:
+        for echo in self.echo.values():
+            echo.close()
+        for inside in self.inside.values():
+            inside.close()
+        for space in self.spaces.values():
+            space.remove()
+
+    def _cable_overlay(self) -> None:
+        switch = self.spaces["switch"]
+        switch.ip("link add br0 mtu 2800 type bridge", "link set br0 up")
+        switch.unfilter_bridges()
+        for name in ("edge", "member", "host"):
+            cable(self.spaces[name], "zt0", switch, name, mtu=2800)
+            switch.ip(f"link set {name} master br0")
+        self.spaces["edge"].ip(f"link set zt0 address {EDGE_MAC}", f"addr add {EDGE}/24 dev zt0")
+        self.spaces["member"].ip(f"addr add {MEMBER}/24 dev zt0")
+        self.spaces["host"].ip(f"addr add {HOST_ON_OVERLAY}/24 dev zt0")
+        self.spaces["member"].ip(
+            *(f"route add {one}/32 via {HOST_ON_OVERLAY}" for one in PUBLIC),
+            f"route add 10.20.0.1/32 via {HOST_ON_OVERLAY}",
+        )
+
+    def _cable_edge(self) -> None:
+        client, edge = self.spaces["client"], self.spaces["edge"]
+        cable(client, "eth0", edge, "up0")
+        client.ip(f"addr add {CLIENT}/24 dev eth0", "route add 203.0.113.0/24 via 198.51.100.1")
+        edge.ip(
+            "addr add 198.51.100.1/24 dev up0",
+            *(f"route add {one}/32 via {HOST_ON_OVERLAY} dev zt0" for one in PUBLIC),
+        )
+        edge.sysctl(ipv4__ip_forward=1)
+        pairs = ", ".join(f"{public} : {private}" for private, public in PUBLIC.items())
+        edge.run("nft", "-f", "-", stdin=EDGE_RULES.format(pairs=pairs))
+
+    def _cable_host(self) -> None:
+        host = self.spaces["host"]
+        cable(host, "wan0", self.spaces["client"], "hl0")
+        self.spaces["client"].ip("addr add 192.0.2.1/24 dev hl0")
+        host.ip(f"addr add {HOST_AT_HOME}/24 dev wan0", "route add default via 192.0.2.1")
+        self._bridge("virbr0", "192.168.122.1", {"guest": GUEST})
+        self._bridge("virbr1", "10.99.0.1", {"lonely": LONELY})
+        self._bridge("br0", HOST_ON_LAN, {"neighbour": NEIGHBOUR, "router": "10.20.0.1"})
+        self.spaces["guest"].ip("route add default via 192.168.122.1")
+        self.spaces["neighbour"].ip("route add default via 10.20.0.1")
+        host.sysctl(ipv4__ip_forward=1, ipv4__conf__all__rp_filter=1, ipv4__conf__zt0__rp_filter=1)
+
+    def _bridge(self, bridge: str, address: str, members: dict[str, str]) -> None:
+        host = self.spaces["host"]
+        host.ip(
+            f"link add {bridge} type bridge",
+            f"link set {bridge} up",
+            f"addr add {address}/24 dev {bridge}",
+        )
+        for name, own in members.items():
+            cable(self.spaces[name], "eth0", host, f"v-{name}")
+            host.ip(f"link set v-{name} master {bridge}")
+            self.spaces[name].ip(f"addr add {own}/24 dev eth0")
+
+    def _load_rules(self) -> None:
+        host = self.spaces["host"]
+        host.run("iptables-nft-restore", "--noflush", stdin=libvirt_rules.networks())
+        host.run("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-o", "wan0", "-j", "MASQUERADE")
+
+    def dataplane(self, clock: Clock | None = None) -> KernelHostDataplane:
+        """The host's."""
+        return self.inside["host"](KernelHostDataplane, clock=clock)
+
+    def answers(self, place: str, address: str, *, seconds: float = 3) -> bool:
+        """Whether a TCP connection from ``place`` to the echo server there comes about."""
+        with self.inside[place].socket(socket.AF_INET, socket.SOCK_STREAM) as one:
+            one.settimeout(seconds)
+            try:
+                one.connect((address, PORT))
+                one.sendall(b"hello")
+                return one.recv(10) == b"hello"
+            except OSError:
+                return False
+
+    def reaches(self, guest: str) -> bool:
+        """Whether the client reaches it by its public address."""
+        return self.answers("client", PUBLIC[guest])
+
+    def leak(self) -> Capture:
+        """What arrives at the far end of the home line from now on."""
+        return Capture(self.inside["client"], "hl0")
+
+    def footprint(self) -> str:
+        """Everything in the host's kernel that the dataplane may touch, as text."""
+        shown = (
+            "nft list ruleset",
+            "iptables-nft-save",
+            "ip rule",
+            "ip route show table all",
+        )
+        return "\n".join(
+            line
+            for command in shown
+            for line in self.spaces["host"].run(*command.split()).stdout.splitlines()
+            if not line.startswith("#")
+        )
+
+
+def plane(*rules: GuestRule, edge_mac: str = EDGE_MAC) -> HostPlane:
+    """The host's, with these guests."""
+    return HostPlane("zt0", IPv4Address(EDGE), edge_mac, frozenset(rules))
+
+
+def rule(private: str, device: str = "virbr0", *, hide: bool = False) -> GuestRule:
+    return GuestRule(IPv4Address(private), device, hide)

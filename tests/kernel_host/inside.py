@@ -1,0 +1,118 @@
+"""Calls made inside a network namespace, each in that namespace's one thread."""
+
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from tests.lab.namespace import Namespace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+CLONE_NEWNET = 0x40000000
+
+
+class Inside:
+    """One thread that lives in ``namespace``; sockets made there stay there."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self._thread = ThreadPoolExecutor(1, initializer=self._enter)
+
+    def _enter(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with self.namespace.path.open("rb") as file:
+            if libc.setns(file.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._thread.submit(call, *args, **kwargs).result(timeout=30)
+
+    def socket(self, *kind: int) -> socket.socket:
+        """A socket of this namespace, with a deadline of its own."""
+        made = self(socket.socket, *kind)
+        made.settimeout(3)
+        return made
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+
+class Echo:
+    """A TCP and a UDP server that say back what they hear and remember who spoke."""
+
+    def __init__(self, inside: Inside, port: int) -> None:
+        self.heard: list[str] = []
+        self._tcp = inside.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._tcp.bind(("0.0.0.0", port))
+        self._tcp.listen(16)
+        self._tcp.settimeout(None)
+        self._udp = inside.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.bind(("0.0.0.0", port))
+        self._udp.settimeout(None)
+        self._threads = ThreadPoolExecutor(8)
+        self._threads.submit(self._accept)
+        self._threads.submit(self._answer)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, peer = self._tcp.accept()
+                self.heard.append(peer[0])
+                self._threads.submit(self._echo, connection)
+
+    @staticmethod
+    def _echo(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while words := connection.recv(4096):
+                connection.sendall(words)
+
+    def _answer(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                words, peer = self._udp.recvfrom(4096)
+                if not words:
+                    return
+                self.heard.append(peer[0])
+                self._udp.sendto(words, peer)
+
+    def close(self) -> None:
+        self._tcp.shutdown(socket.SHUT_RDWR)
+        self._tcp.close()
+        with contextlib.suppress(OSError):  # an unconnected socket: the reader wakes all the same
+            self._udp.shutdown(socket.SHUT_RDWR)
+        self._udp.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class Capture:
+    """Every IPv4 packet that arrives at a device: (source, destination) as text."""
+
+    def __init__(self, inside: Inside, device: str) -> None:
+        every_ipv4 = socket.htons(0x0800)
+        self._socket = inside.socket(socket.AF_PACKET, socket.SOCK_DGRAM, every_ipv4)
+        self._socket.bind((device, 0x0800))
+        self._socket.settimeout(0)
+        self.seen: list[tuple[str, str]] = []
+
+    def packets(self) -> list[tuple[str, str]]:
+        """All so far, those that the device sent itself not among them."""
+        while True:
+            try:
+                packet, where = self._socket.recvfrom(65535)
+            except BlockingIOError:
+                return self.seen
+            if where[2] != socket.PACKET_OUTGOING:
+                self.seen.append((socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])))
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def own_name(purpose: str) -> str:
+    """A namespace's name that no other test run has."""
+    return f"zkh{os.getpid()}-{purpose}"
