@@ -1,0 +1,142 @@
+"""Looks through a libvirt connection; blocking, and each whole or none.
+
+Every function may raise libvirt.libvirtError, and HypervisorUnavailable where libvirt shows
+what can not be read.
+"""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from uuid import UUID
+
+import libvirt
+
+from zthook.annotation import read_domain, read_network
+from zthook.errors import AnnotationError, HypervisorUnavailable
+from zthook.hypervisor.events import Connection
+from zthook.model.addresses import IPAddress
+from zthook.model.guests import Guest, GuestState, Network
+
+T = TypeVar("T")
+
+_PAUSED = {
+    libvirt.VIR_DOMAIN_PAUSED,
+    libvirt.VIR_DOMAIN_CRASHED,  # kept by on_crash="preserve"
+    libvirt.VIR_DOMAIN_PMSUSPENDED,
+}
+_NOT_BEGUN = {libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY}
+_NO_AGENT = {
+    libvirt.VIR_ERR_NO_DOMAIN,
+    libvirt.VIR_ERR_OPERATION_INVALID,  # it does not run
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,  # no agent is configured
+    libvirt.VIR_ERR_NO_SUPPORT,
+}
+
+
+def guest_state(state: int, reason: int, leaving: Callable[[], bool]) -> GuestState | None:
+    """What libvirt's state and reason mean; None: it does not run any more.
+
+    Both ends of a migration are paused for its sake: ``leaving`` is asked then, and tells
+    the source, whose guest still is where it was. A guest that has not begun to run, or that
+    already runs at its destination (post-copy), counts as the other end.
+    """
+    if state == libvirt.VIR_DOMAIN_SHUTOFF:
+        return None
+    if state not in _PAUSED:
+        return GuestState.RUNNING
+    if state == libvirt.VIR_DOMAIN_PAUSED:
+        if reason in _NOT_BEGUN:
+            return GuestState.INCOMING
+        if reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION and not leaving():
+            return GuestState.INCOMING
+    return GuestState.PAUSED
+
+
+def guests(connection: Connection) -> list[Guest]:
+    """All guests that run."""
+    running = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+    return [guest for domain in running if (guest := _guest(domain)) is not None]
+
+
+def networks(connection: Connection) -> dict[str, Network]:
+    """All active networks by name."""
+    active = connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
+    found = [_network(network) for network in active]
+    return {network.name: network for network in found if network is not None}
+
+
+def agent_addresses(connection: Connection, uuid: UUID) -> list[tuple[str, IPAddress]]:
+    """MACs and addresses that can be reached from outside, as the guest's agent tells them."""
+    try:
+        domain = connection.lookupByUUIDString(str(uuid))
+        said = domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _NO_AGENT:
+            return []
+        raise
+    return usable_addresses(said)
+
+
+def usable_addresses(said: dict[str, dict[str, Any]]) -> list[tuple[str, IPAddress]]:
+    """What is of use in a guest agent's words, which are the guest's and may be anything."""
+    found = []
+    for interface in said.values():
+        for entry in interface.get("addrs") or ():
+            try:
+                address = ip_address(entry["addr"])
+            except ValueError:
+                continue
+            if interface.get("hwaddr") and not (address.is_loopback or address.is_link_local):
+                found.append((interface["hwaddr"].lower(), address))
+    return found
+
+
+def _guest(domain: Any) -> Guest | None:
+    # The state last: where the guest ended in between, the XML may be that of its next start.
+    xml = _unless_gone(lambda: domain.XMLDesc(0), libvirt.VIR_ERR_NO_DOMAIN)
+    said = _unless_gone(lambda: domain.state(), libvirt.VIR_ERR_NO_DOMAIN)
+    if xml is None or said is None:
+        return None
+    state, reason = said
+    meant = guest_state(state, reason, lambda: _leaves(domain))
+    if meant is None:
+        return None
+    try:
+        return Guest(read_domain(xml.encode()), meant)
+    except AnnotationError as error:
+        raise HypervisorUnavailable(
+            f"libvirt's XML of guest {domain.name()} can not be read: {error.message}"
+        ) from error
+
+
+def _network(network: Any) -> Network | None:
+    xml = _unless_gone(lambda: network.XMLDesc(0), libvirt.VIR_ERR_NO_NETWORK)
+    if xml is None:
+        return None
+    try:
+        return read_network(xml.encode())
+    except AnnotationError as error:
+        raise HypervisorUnavailable(
+            f"libvirt's XML of network {network.name()} can not be read: {error.message}"
+        ) from error
+
+
+def _leaves(domain: Any) -> bool:
+    """Whether it is the source of a migration; at the destination libvirt refuses to say."""
+    try:
+        job = domain.jobStats()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN}:
+            return False
+        raise
+    operation = job.get(libvirt.VIR_DOMAIN_JOB_OPERATION)
+    return bool(operation == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
+
+
+def _unless_gone(look: Callable[[], T], gone: int) -> T | None:
+    try:
+        return look()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == gone:
+            return None
+        raise
