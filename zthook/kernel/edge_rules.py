@@ -9,15 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from zthook.model.addresses import AddressRange
-from zthook.model.mappings import EdgePlane, Forwarding
-
 FAMILY = "inet"
 TABLE = "zthook"
-HEADERS = 40
-"""Bytes of an IPv4 and a TCP header without options: what the MSS is smaller than the MTU."""
-ETHERNET_MTU = 1500
-
 Elements = Mapping[str, frozenset[str]]
 """Set or map → its elements as nft writes them: ``a . b`` in sets, ``a : b`` in maps."""
 
@@ -41,6 +34,7 @@ MAPPING_SETS = {
 """One element for each mapping in each (``hidden``: where the edge rewrites the client)."""
 
 MAPS = frozenset({"inward", "hidden", "mss"})
+BEFORE_THE_OVERLAY = "before_the_overlay"
 COUNTED = ("arriving", "answering")
 
 
@@ -156,40 +150,47 @@ def _label(why: str) -> str:
 class Transaction:
     """One all-or-nothing change of the table.
 
-    ``rules``: the table is made anew, and ``add`` is all that is in it. ``refill``: static
-    sets that get exactly these elements. ``counters``: "counter packets N bytes M" with
-    which elements of a new table go on counting.
+    ``rules``: the table is made anew with these chains, ``refill`` and ``add`` are all that
+    is in it. ``refill``: static sets that get exactly these elements. ``counters``:
+    "counter packets N bytes M" with which elements of a new table go on counting.
     """
 
-    rules: bool = False
+    rules: tuple[Chain, ...] = ()
     refill: Elements = field(default_factory=dict)
     delete: Elements = field(default_factory=dict)
     add: Elements = field(default_factory=dict)
     counters: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return (
-            self.rules or bool(self.refill) or any(self.delete.values()) or any(self.add.values())
-        )
+        changes = (*self.delete.values(), *self.add.values())
+        return bool(self.rules or self.refill or any(changes))
+
+
+NOTHING = Transaction()
 
 
 def render(change: Transaction) -> str:
     """The transaction as nft reads it; the same for the same change."""
     lines = []
     if change.rules:
-        lines += [f"add table {FAMILY} {TABLE}", f"delete table {FAMILY} {TABLE}", rules()]
+        lines += [
+            f"add table {FAMILY} {TABLE}",
+            f"delete table {FAMILY} {TABLE}",
+            rules(change.rules),
+        ]
     else:
         lines += [f"flush {_kind(name)} {FAMILY} {TABLE} {name}" for name in sorted(change.refill)]
-    lines += _statements("delete", {k: map(_key, v) for k, v in change.delete.items()})
-    lines += _statements("add", change.refill)
-    lines += _statements(
+    lines += statements("delete", {k: map(_key, v) for k, v in change.delete.items()})
+    lines += statements("add", change.refill)
+    lines += statements(
         "add",
         {name: (_counting(name, one, change) for one in v) for name, v in change.add.items()},
     )
     return "".join(f"{line}\n" for line in lines)
 
 
-def _statements(verb: str, elements: Mapping[str, Iterable[str]]) -> list[str]:
+def statements(verb: str, elements: Mapping[str, Iterable[str]]) -> list[str]:
+    """One command for each set that has any of the elements."""
     listed = ((name, ", ".join(sorted(elements[name]))) for name in sorted(elements))
     return [f"{verb} element {FAMILY} {TABLE} {name} {{ {some} }}" for name, some in listed if some]
 
@@ -229,96 +230,21 @@ def _chain_lines(chain: Chain) -> Iterable[str]:
     yield "\t}"
 
 
-def drop_rules(plane: EdgePlane) -> str:
-    """What a unit loads before the network is up: everything that drops, and no mapping.
-
-    Loaded beside mappings that are there it leaves them alone. ``plane.overlay`` may end in
-    ``*`` where the device's name is not known yet ("zt*").
-    """
-    wild = plane.overlay.endswith("*")
-    chains = (*CHAINS, _before_the_overlay(plane)) if wild else CHAINS
-    empty = [Chain(chain.name, chain.base, ()) for chain in chains]
-    static = static_elements(plane, plane.uplinks, closed=False, mtu=None)
-    known = {k: v for k, v in static.items() if not (wild and k == "overlay")}
-    flushes = [f"flush chain {FAMILY} {TABLE} {chain.name}" for chain in chains]
-    return "".join(
-        f"{line}\n" for line in (rules(empty), *flushes, rules(chains), *_statements("add", known))
-    )
+def is_known(overlay: str) -> bool:
+    """Whether the overlay's name is one device's, and not a pattern ("zt*") or empty."""
+    return bool(overlay) and not overlay.endswith("*")
 
 
-def _before_the_overlay(plane: EdgePlane) -> Chain:
-    return Chain(
-        "before_the_overlay",
+def chains_for(overlay: str) -> tuple[Chain, ...]:
+    """The chains; with a pattern for a name, one more that drops whatever it fits."""
+    if is_known(overlay) or not overlay:
+        return CHAINS
+    early = Chain(
+        BEFORE_THE_OVERLAY,
         "type filter hook forward priority filter - 5; policy accept;",
         (
-            (f'iifname @uplinks oifname "{plane.overlay}" drop', "no mapping is known yet"),
-            (f'iifname "{plane.overlay}" drop', "no member is known yet"),
+            (f'iifname @uplinks oifname "{overlay}" drop', "no mapping is known yet"),
+            (f'iifname "{overlay}" drop', "no member is known yet"),
         ),
     )
-
-
-def mapping_elements(one: Forwarding, hide_as: object | None) -> dict[str, str]:
-    """Set or map → the one element that ``one`` has in it.
-
-    ``hide_as`` is the edge's overlay address; without one, hiding waits for it.
-    """
-    elements = {
-        "inward": f"{one.arrives_as} : {one.private}",
-        "arriving": f"{one.arrives_as} . {one.private}",
-        "answering": f"{one.next_hop_mac.lower()} . {one.private} . {one.arrives_as}",
-        "holders": f"{one.next_hop_mac.lower()} . {one.arrives_as}",
-    }
-    if one.hide and hide_as is not None:
-        elements["hidden"] = f"{one.arrives_as} : {hide_as}"
-    return elements
-
-
-def arrives_as(name: str, element: str) -> str:
-    """The public address, as it arrives, that an element of a mapping is about."""
-    if name in {"answering", "holders"}:
-        return element.rpartition(" . ")[2]
-    return element.partition(" ")[0]
-
-
-def all_elements(some: Iterable[Forwarding], hide_as: object | None) -> Elements:
-    """The elements of all these mappings together."""
-    found: dict[str, set[str]] = {name: set() for name in MAPPING_SETS}
-    for one in some:
-        for name, element in mapping_elements(one, hide_as).items():
-            found[name].add(element)
-    return {name: frozenset(elements) for name, elements in found.items()}
-
-
-def less(some: Elements, others: Elements) -> Elements:
-    """The elements of ``some`` that are not in ``others``; sets without any are left out."""
-    differences = {name: some[name] - others.get(name, frozenset()) for name in some}
-    return {name: elements for name, elements in differences.items() if elements}
-
-
-def static_elements(
-    plane: EdgePlane, uplinks: Iterable[str], *, closed: bool, mtu: int | None
-) -> Elements:
-    """What the static sets hold. ``closed``: nothing but mappings is forwarded from our devices."""
-    names = frozenset(f'"{name}"' for name in uplinks)
-    overlay = frozenset({f'"{plane.overlay}"'} if plane.overlay else ())
-    clamp = f'"{plane.overlay}" : {mtu - HEADERS}' if mtu and mtu < ETHERNET_MTU else None
-    return {
-        "uplinks": names,
-        "overlay": overlay,
-        "closed": names | overlay if closed else frozenset(),
-        "api_ports": frozenset({str(plane.api_port)}),
-        "pool": frozenset(map(str, _merged(plane.pool_ranges))),
-        "mss": frozenset({clamp} if clamp and plane.overlay else ()),
-    }
-
-
-def _merged(ranges: Iterable[AddressRange]) -> list[AddressRange]:
-    """IPv4 ranges that neither overlap nor touch: as nft takes and lists them."""
-    found: list[AddressRange] = []
-    for one in sorted((r for r in ranges if r.first.version == 4), key=lambda r: int(r.first)):
-        if found and int(one.first) <= int(found[-1].last) + 1:
-            last = max(found[-1].last, one.last, key=int)
-            found[-1] = AddressRange(found[-1].first, last)
-        else:
-            found.append(one)
-    return found
+    return (*CHAINS, early)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
 from zthook.kernel.netlink import ROUTE, Netlink, attributes
-from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
+from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress
 
 PROXY = 0x08
@@ -16,7 +16,7 @@ PERMANENT = 0x80
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
 # pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
 GET_NEIGHBOUR = 30
-DESTINATION = 1
+DESTINATION, PROTOCOL_OF = 1, 12
 ENTRY = struct.Struct("=BxxxiHBB")
 ONLY_PROXIES = ENTRY.pack(socket.AF_INET, 0, 0, PROXY, 0)
 GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO}
@@ -45,16 +45,25 @@ def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
 
 def neighbour_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
     """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
-    return neighbours(ip, device).get(address)
+    try:
+        found = next(iter(ip.neigh("get", dst=str(address), ifindex=device)), None)
+    except NetlinkError as error:
+        if error.code in GONE:
+            return None
+        with asking(f"looking for the neighbour {address}"):
+            raise
+    return found.get("lladdr") if found is not None and found["state"] & KNOWN else None
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:
-    """Every IPv4 proxy entry of this machine, whoever set it."""
+    """Every IPv4 proxy entry of ours: like routes, they carry protocol 123."""
     with Netlink(ROUTE) as kernel:
         listed = kernel.dump(GET_NEIGHBOUR, ONLY_PROXIES, about="listing proxy entries")
+    entries = ((attributes(one, ENTRY.size), ENTRY.unpack_from(one)[1]) for one in listed)
     return frozenset(
-        ProxyEntry(IPv4Address(attributes(one, ENTRY.size)[DESTINATION]), ENTRY.unpack_from(one)[1])
-        for one in listed
+        ProxyEntry(IPv4Address(found[DESTINATION]), device)
+        for found, device in entries
+        if found.get(PROTOCOL_OF) == bytes([PROTOCOL])
     )
 
 
@@ -81,4 +90,5 @@ def _request(entry: ProxyEntry) -> dict[str, object]:
         "ifindex": entry.device,
         "flags": PROXY,
         "state": PERMANENT,
+        "protocol": PROTOCOL,
     }

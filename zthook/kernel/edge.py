@@ -1,0 +1,164 @@
+"""The edge's dataplane: all that the kernel must have goes in, or a few mappings more or less."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from zthook.errors import KernelError
+from zthook.kernel.edge_change import Mappings, plan_change
+from zthook.kernel.edge_elements import public_of
+from zthook.kernel.edge_ground import Surroundings, settings_of
+from zthook.kernel.edge_kernel import ROUTES_FOR_ALL, EdgeKernel
+from zthook.kernel.edge_plan import Steps, plan
+from zthook.kernel.edge_report import repairs
+from zthook.kernel.linux_edge import LinuxEdgeKernel
+from zthook.kernel.protected import reasons
+from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.mappings import EdgePlane, Forwarding
+
+
+class EdgeDataplane(Protocol):
+    """Everything raises KernelError where the kernel refuses."""
+
+    def apply(self, desired: EdgePlane) -> list[str]:
+        """Look at the kernel and change what differs; a line for each repair.
+
+        Needs nothing that was known before: what another process, or nobody, left is
+        adopted. While the overlay's device is away its routes wait, which a line says; all
+        else is set. Connections through mappings that stay live on.
+        """
+        ...
+
+    def change(
+        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
+    ) -> None:
+        """Withdraw, then grant, at a cost that does not depend on how many mappings there are.
+
+        What is withdrawn ends its connections, also where the same address is granted anew
+        in the same call (to another guest). What is granted over a mapping that is there
+        (its guest moved to another host) keeps them, if it leads to the same private address.
+        After a KernelError the state is unknown, and only ``apply`` is possible.
+        """
+        ...
+
+    def drifted(self) -> bool:
+        """Whether ``apply`` is called for: a few small questions, no listing."""
+        ...
+
+    def protected(self) -> dict[IPAddress, str]:
+        """Own addresses that may not be given away → why, in words that follow "it is"."""
+        ...
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        """Everything on-link at the edge, its own addresses included."""
+        ...
+
+    def mac_of(self, address: IPv4Address) -> str | None:
+        """The MAC of a neighbour on the overlay, lower case; None where it is not known."""
+        ...
+
+    def traffic(self) -> dict[IPv4Address, Traffic]:
+        """What passed, by public address, since its mapping was granted."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the kernel; what is in it stays and goes on forwarding."""
+        ...
+
+
+class KernelEdgeDataplane:
+    """The dataplane over a kernel, by default this machine's; for one thread."""
+
+    def __init__(self, kernel: EdgeKernel | None = None) -> None:
+        self._kernel: EdgeKernel = kernel or LinuxEdgeKernel()
+        self._overlay = ""
+        self._hide_as: IPv4Address | None = None
+        self._mappings: Mappings | None = None
+        self._around: Surroundings | None = None
+        self._settings: dict[str, str] = {}
+
+    def apply(self, desired: EdgePlane) -> list[str]:
+        self._mappings = None
+        self._overlay, self._hide_as = desired.overlay, desired.overlay_address
+        seen = self._kernel.look(desired)
+        steps = plan(desired, seen)
+        self._carry_out(steps)
+        self._around = seen.around
+        self._settings = _expected(desired, seen.around)
+        self._mappings = Mappings(desired.forwardings)
+        return repairs(desired, seen, steps)
+
+    def change(
+        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
+    ) -> None:
+        mappings, around = self._mappings, self._around
+        if mappings is None or around is None:
+            raise KernelError("the edge's kernel has not been looked at since its last fault")
+        change = mappings.difference(withdraw, grant)
+        if not change:
+            return
+        self._mappings = None
+        self._carry_out(plan_change(mappings, change, around, self._hide_as))
+        mappings.record(change)
+        self._mappings = mappings
+
+    def _carry_out(self, steps: Steps) -> None:
+        """In this order each crash leaves either too little, or what the next pass removes."""
+        kernel = self._kernel
+        if steps.withdraw:
+            kernel.commit(steps.withdraw)
+        kernel.end_connections(steps.ended)
+        for route in steps.routes_gone:
+            kernel.remove_route(route)
+        for entry in steps.proxies_gone:
+            kernel.remove_proxy(entry)
+        for path, value in steps.settings.items():
+            kernel.set(path, value)
+        for route in steps.routes_new:
+            kernel.set_route(route)
+        for entry in steps.proxies_new:
+            kernel.set_proxy(entry)
+        if steps.grant:
+            kernel.commit(steps.grant)
+        kernel.end_strangers(steps.taken_over)
+
+    def drifted(self) -> bool:
+        if self._mappings is None or self._kernel.disturbed():
+            return True
+        return self._kernel.settings(self._settings) != self._settings
+
+    def protected(self) -> dict[IPAddress, str]:
+        device = self._kernel.overlay(self._overlay)
+        overlay = device.addresses if device is not None else ()
+        return reasons(self._kernel.default_sources(), self._kernel.logins(), overlay)
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        return self._kernel.connected()
+
+    def mac_of(self, address: IPv4Address) -> str | None:
+        device = self._kernel.overlay(self._overlay)
+        return self._kernel.neighbour_mac(address, device) if device is not None else None
+
+    def traffic(self) -> dict[IPv4Address, Traffic]:
+        if self._mappings is None:
+            return {}
+        counted = {
+            (name, public_of(name, element)): count
+            for (name, element), count in self._kernel.counted().items()
+        }
+        return {one.public: _traffic(counted, str(one.arrives_as)) for one in self._mappings.all()}
+
+    def close(self) -> None:
+        self._kernel.close()
+
+
+def _traffic(counted: dict[tuple[str, str], tuple[int, int]], arrives_as: str) -> Traffic:
+    packets_in, bytes_in = counted.get(("arriving", arrives_as), (0, 0))
+    packets_out, bytes_out = counted.get(("answering", arrives_as), (0, 0))
+    return Traffic(bytes_in, packets_in, bytes_out, packets_out)
+
+
+def _expected(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
+    """The settings as they are when nothing drifted, ours and the one that ours depend on."""
+    return settings_of(plane, around) | {ROUTES_FOR_ALL: "1" if around.routes_anyway else "0"}

@@ -1,0 +1,90 @@
+"""What an edge's dataplane asks of a kernel: the machine's, or one made of Python's sets."""
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from zthook.kernel.conntrack import Through
+from zthook.kernel.edge_plan import Seen
+from zthook.kernel.edge_rules import Transaction
+from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.routes import Route
+from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.mappings import EdgePlane, OverlayDevice
+
+ROUTES_FOR_ALL = "net/ipv4/ip_forward"
+
+
+class EdgeKernel(Protocol):
+    """What an edge's dataplane needs of a kernel. Everything raises KernelError."""
+
+    def look(self, plane: EdgePlane) -> Seen:
+        """What there is now; what changes from here on is told by ``disturbed``."""
+        ...
+
+    def disturbed(self) -> bool:
+        """Whether somebody else changed, since ``look``, what it looked at."""
+        ...
+
+    def settings(self, paths: Iterable[str]) -> dict[str, str]:
+        """Path under /proc/sys → value, without those that are not there."""
+        ...
+
+    def commit(self, change: Transaction) -> None:
+        """Carry out the nft transaction, all of it or nothing."""
+        ...
+
+    def end_connections(self, some: Collection[Through]) -> None:
+        """See conntrack.end_connections."""
+        ...
+
+    def end_strangers(self, some: Collection[Through]) -> None:
+        """See conntrack.end_strangers."""
+        ...
+
+    def set_route(self, route: Route) -> None:
+        """Make it be there."""
+        ...
+
+    def remove_route(self, route: Route) -> None:
+        """Make it not be there."""
+        ...
+
+    def set_proxy(self, entry: ProxyEntry) -> None:
+        """Answer ARP, and tell the neighbours."""
+        ...
+
+    def remove_proxy(self, entry: ProxyEntry) -> None:
+        """Answer no more."""
+        ...
+
+    def set(self, path: str, value: str) -> None:
+        """Set a value under /proc/sys."""
+        ...
+
+    def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Set and element → (packets, bytes)."""
+        ...
+
+    def overlay(self, name: str) -> OverlayDevice | None:
+        """The device, if it is there and up."""
+        ...
+
+    def neighbour_mac(self, address: IPAddress, device: OverlayDevice) -> str | None:
+        """The MAC that the device's neighbour was last seen with."""
+        ...
+
+    def default_sources(self) -> frozenset[IPAddress]:
+        """The sources of the machine's own connections."""
+        ...
+
+    def logins(self) -> frozenset[IPAddress]:
+        """Own addresses with a login session on them."""
+        ...
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        """Every on-link prefix and own address."""
+        ...
+
+    def close(self) -> None:
+        """Let go of sockets; what is in the kernel stays."""
+        ...

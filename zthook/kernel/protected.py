@@ -1,0 +1,98 @@
+"""Addresses of this machine that must not be given away: whoever holds them holds the machine."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+from zthook.model.addresses import IPAddress
+
+ESTABLISHED, LISTENING = "01", "0A"
+SSH_PORT = 22
+LOGIN_DAEMONS = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear"})
+"""Process names; OpenSSH 9.8 and later hands each connection to a process of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    """One line of /proc/net/tcp."""
+
+    address: IPAddress
+    port: int
+    state: str
+    inode: str
+
+
+def login_addresses(proc: Path = Path("/proc")) -> frozenset[IPAddress]:
+    """The local addresses of established login connections (SSH).
+
+    Told by the process that has the socket or the listening one, and where processes can
+    not be seen, by port 22.
+    """
+    sockets = [one for name in ("tcp", "tcp6") for one in _sockets(proc, name)]
+    ours = _login_inodes(proc)
+    ports = {one.port for one in sockets if one.state == LISTENING and one.inode in ours}
+    return frozenset(
+        one.address
+        for one in sockets
+        if one.state == ESTABLISHED and (one.inode in ours or one.port in ports | {SSH_PORT})
+    )
+
+
+def _sockets(proc: Path, name: str) -> Iterator[TcpSocket]:
+    # thread-self: /proc/net would show the network namespace of the process's first thread.
+    try:
+        lines = (proc / "thread-self" / "net" / name).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return  # IPv6 is off
+    for line in lines[1:]:
+        fields = line.split()
+        address, _, port = fields[1].partition(":")
+        if fields[3] in {ESTABLISHED, LISTENING}:
+            yield TcpSocket(_address(address), int(port, 16), fields[3], fields[9])
+
+
+def _address(text: str) -> IPAddress:
+    """The kernel prints each 32 bits in the machine's byte order."""
+    words = (int(text[at : at + 8], 16) for at in range(0, len(text), 8))
+    found = ip_address(b"".join(struct.pack("=I", word) for word in words))
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
+def _login_inodes(proc: Path) -> frozenset[str]:
+    return frozenset(
+        inode
+        for process in proc.iterdir()
+        if process.name.isdigit() and _name(process) in LOGIN_DAEMONS
+        for inode in _socket_inodes(process)
+    )
+
+
+def _name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""  # it ended while we looked
+
+
+def _socket_inodes(process: Path) -> Iterator[str]:
+    try:
+        for descriptor in (process / "fd").iterdir():
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                yield target[len("socket:[") : -1]
+    except OSError:
+        return  # it ended, or is not ours to look into
+
+
+def reasons(
+    sources: Iterable[IPAddress], logins: Iterable[IPAddress], overlay: Iterable[IPAddress]
+) -> dict[IPAddress, str]:
+    """Address → why it is protected, in words that follow "it is"."""
+    return {
+        **dict.fromkeys(overlay, "the edge's own address on the overlay"),
+        **dict.fromkeys(logins, "in use by a login session (SSH)"),
+        **dict.fromkeys(sources, "the source address of the edge's default route"),
+    }
