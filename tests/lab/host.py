@@ -1,0 +1,140 @@
+"""A home KVM host of the lab."""
+
+import hashlib
+from pathlib import Path
+from uuid import uuid4
+
+from tests.lab.commands import LabError
+from tests.lab.daemons import Agent
+from tests.lab.domain import Domain
+from tests.lab.fake_guest import FakeGuest, FakeNetwork
+from tests.lab.guest import Guest
+from tests.lab.host_machine import HostMachine
+from tests.lab.image import guest_image
+from tests.lab.libvirtd import Libvirtd
+from tests.lab.line import Line
+from tests.lab.namespace import Namespace
+from tests.lab.topology import LINE_DEVICE, Home
+
+SOCKET_LINE = "\nsocket="
+"""How the line of hooks/qemu begins that install.sh changes."""
+
+
+class Host(HostMachine):
+    """A host: its libvirtd, its guests, its zthook (``agent``), its home line (``line``)."""
+
+    def __init__(
+        self, name: str, namespace: Namespace, folder: Path, home: Home, line: Line, hosts: Path
+    ) -> None:
+        super().__init__(name, namespace, folder, hosts)
+        self.home = home
+        self.line = line
+        self.agent = Agent(self)
+        self.libvirtd = Libvirtd(self, home.guests)
+        self.guests: list[Guest] = []
+        self._fake_network: FakeNetwork | None = None
+
+    @property
+    def overlay_address(self) -> str:
+        """The host's address on the overlay."""
+        return self.home.overlay
+
+    def close(self) -> None:
+        """Give everything back, fake guests too."""
+        if self._fake_network is not None:
+            self._fake_network.close()
+        super().close()
+
+    def virsh(self, *arguments: str, stdin: str | None = None) -> str:
+        """What `virsh ARGUMENTS…` prints; LabError with what it says where it fails."""
+        return self.run("virsh", "-q", *arguments, stdin=stdin).stdout.strip()
+
+    def install_hook(self, hook: Path, socket: Path | None = None, *, single: bool = False) -> Path:
+        """Install hooks/qemu as install.sh does, to ask ``socket`` (the agent's own); its place.
+
+        It becomes hooks/qemu.d/zthook, with ``single`` hooks/qemu. libvirtd looks for hooks
+        only when it starts.
+        """
+        hooks = self.place("/etc/libvirt") / "hooks"
+        target = hooks / "qemu" if single else hooks / "qemu.d" / "zthook"
+        text = hook.read_text()
+        if SOCKET_LINE not in text:
+            raise LabError(f"{hook} has no line that begins with socket=")
+        before, after = text.split(SOCKET_LINE, 1)
+        rest = after.split("\n", 1)[1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"{before}{SOCKET_LINE}{socket or self.agent.hook_socket}\n{rest}")
+        target.chmod(0o755)
+        return target
+
+    def define_guest(
+        self,
+        name: str,
+        *,
+        annotation: str = "",
+        address: str = "dhcp",
+        gateway: str = "",
+        network: str = "default",
+        bridge: str = "",
+        uuid: str = "",
+        mac: str = "",
+    ) -> Guest:
+        """Define a guest; libvirtd must run.
+
+        ``annotation`` is the XML inside <metadata>, see domain.annotation. ``address`` is
+        "dhcp" or ADDRESS/PREFIX with ``gateway``. On ``bridge`` (br0: the home LAN, see
+        bridge_line) it has no host's address in front. UUID and MAC are made up where not given.
+        """
+        domain = Domain(
+            name=name,
+            uuid=uuid or str(uuid4()),
+            mac=mac or made_up_mac(self.name, name),
+            image=guest_image(),
+            console=self.folder / f"{name}.console",
+            annotation=annotation,
+            network=network,
+            bridge=bridge,
+            address=address,
+            gateway=gateway,
+        )
+        guest = Guest(self, domain)
+        self.libvirtd.keep_findings()
+        self.guests.append(guest)
+        return guest
+
+    def fix_lease(self, mac: str, address: str) -> None:
+        """Give a guest of the network ``default`` this address from its next DHCP request on."""
+        for command in ("delete", "add-last"):
+            words = ("net-update", "default", command, "ip-dhcp-host")
+            row = f"<host mac='{mac}'/>" if command == "delete" else ""
+            row = row or f"<host mac='{mac}' ip='{address}'/>"
+            self.run("virsh", "-q", *words, row, "--live", "--config", check=command == "add-last")
+
+    def bridge_line(self) -> None:
+        """Put the home line into a bridge br0, for guests that are on the home LAN themselves."""
+        address = f"{self.home.host}/{self.home.lan.prefixlen}"
+        self.ip(
+            "link add br0 type bridge",
+            f"addr del {address} dev {LINE_DEVICE}",
+            f"link set {LINE_DEVICE} master br0",
+            "link set br0 up",
+            f"addr add {address} dev br0",
+            f"route add default via {self.home.router}",
+        )
+
+    @property
+    def fake_network(self) -> FakeNetwork:
+        """A bridge virbr0 with libvirt's firewall rules, but no libvirt; made at first use."""
+        if self._fake_network is None:
+            self._fake_network = FakeNetwork(self, self.home.guests)
+        return self._fake_network
+
+    def fake_guest(self, name: str, address: str = "", mac: str = "") -> FakeGuest:
+        """A namespace that serves like a guest, on virbr0; by default its next address."""
+        return self.fake_network.add(name, address, mac or made_up_mac(self.name, name))
+
+
+def made_up_mac(host: str, guest: str) -> str:
+    """A MAC in QEMU's range, the same for the same names."""
+    digest = hashlib.sha256(f"{host}/{guest}".encode()).hexdigest()
+    return f"52:54:00:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
