@@ -43,7 +43,7 @@ class Parts:
     """
 
     hypervisor: Callable[[HostSettings, Hint], AbstractAsyncContextManager[Lister]]
-    leases: Callable[[Path, Hint], AbstractAsyncContextManager[None]]
+    leases: Callable[[Path, Hint], AbstractAsyncContextManager[object]]
     kernel_watch: Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
     dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
     overlay: Callable[[OverlaySettings], Overlay]

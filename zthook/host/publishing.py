@@ -41,16 +41,14 @@ def _asks_for(request: AddressRequest) -> tuple[IPAddress | None, str | None]:
     return request.public, request.pool if request.public is None else None
 
 
-def without(
-    before: Publication | None, public: IPAddress | None, *, everything: bool
-) -> Publication | None:
+def without(before: Publication | None, public: IPAddress | None) -> Publication | None:
     """``before`` less the requests for ``public`` (None: ``auto``); None where none is left.
 
     Raises NotFound where it asks for no such address.
     """
     requests = before.requests if before else ()
-    kept = () if everything else tuple(one for one in requests if one.public != public)
-    if before is None or len(kept) == len(requests):
+    kept = tuple(one for one in requests if one.public != public)
+    if len(kept) == len(requests):
         listed = ", ".join(str(one.public or "auto") for one in requests) or "none"
         raise NotFound(
             f"this guest does not ask for {public or 'auto'}", hint=f"it asks for: {listed}"

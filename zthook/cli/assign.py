@@ -1,0 +1,149 @@
+"""``zthook assign``, ``unassign`` and ``apply``: a guest's annotation, persistent and live."""
+
+from typing import Any
+
+import click
+
+from zthook.cli.address_options import read_public, reading, request_of, with_options
+from zthook.cli.agent_ask import START_HINT, hint_agent, rows_of, wait_for
+from zthook.cli.commands import command
+from zthook.cli.guests import Definitions
+from zthook.errors import NotFound, Refused, UsageError
+from zthook.host.publishing import with_request, without
+from zthook.model.addresses import IPAddress
+from zthook.model.publication import AddressRequest, Publication, not_supported_yet
+
+WAIT_SECONDS = 5.0
+"""For the edge's answer; a guest without address may take longer and is told as pending."""
+
+
+@command("assign", example="zthook assign web1 203.0.113.10")
+@click.argument("guest")
+@click.argument("public", callback=reading(read_public), metavar="PUBLIC|auto")
+@with_options
+def assign(guest: str, public: tuple[IPAddress | None], **options: Any) -> int:
+    """Give a guest a public address, beside those it has.
+
+    It is written into the guest's XML, so that it has the address at each start; where it
+    runs it has it at once, without a restart. The same address again changes how it is
+    mapped. Exits 1 where the edge (or this version) refuses it.
+    """
+    request = request_of(public[0], options)
+    if request.pool is not None and request.public is not None:
+        raise UsageError("--pool goes with `auto`", hint=f"zthook assign {guest} auto --pool NAME")
+    definitions = Definitions.of(guest)
+    definitions.refuse_wrong()
+    if why := definitions.change(lambda before: with_request(before, request)):
+        click.echo(f"only for as long as it runs: {why}")
+    return _tell_assigned(definitions, request)
+
+
+def _tell_assigned(definitions: Definitions, request: AddressRequest) -> int:
+    name, what = definitions.persistent.name, request.public or "an address of its own"
+    if why := not_supported_yet(request):
+        click.echo(f"{name} asks for {what}, but this is {why}: it is refused until then")
+        return 1
+    if definitions.live is None:
+        click.echo(f"{name} has {what} from its next start on")
+        return 0
+    return _tell_state(definitions, str(request.public) if request.public else None)
+
+
+def _tell_state(definitions: Definitions, public: str | None) -> int:
+    """Wait a moment for what becomes of the address, and say it."""
+    name, uuid = definitions.persistent.name, str(definitions.persistent.uuid)
+    hint_agent(definitions.places)
+    status = wait_for(
+        definitions.places,
+        lambda found: any(
+            row.public == public and row.state != "pending" for row in rows_of(found, uuid)
+        ),
+        seconds=WAIT_SECONDS,
+    )
+    if status is None:
+        click.echo(f"{name} asks for {public}; no agent runs here to see to it. {START_HINT}")
+        return 0
+    rows = [row for row in rows_of(status, uuid) if row.public == public]
+    for row in rows:
+        to = f" → {row.private}" if row.private else ""
+        why = f": {row.reason}" if row.reason else ""
+        click.echo(f"{name}: {row.public}{to} is {row.state.value}{why}")
+    if not rows:
+        click.echo(f"{name} asks for {public}; the agent has not seen it yet: zthook status {name}")
+    return 1 if any(row.state in {"refused", "conflict"} for row in rows) else 0
+
+
+@command("unassign", example="zthook unassign web1 203.0.113.10")
+@click.argument("guest")
+@click.argument("public", callback=reading(read_public), required=False, metavar="[PUBLIC|auto]")
+def unassign(guest: str, public: tuple[IPAddress | None] | None) -> None:
+    """Take a public address from a guest, or all it has where none is named.
+
+    It counts at once, and its connections through that address end.
+    """
+    definitions = Definitions.of(guest)
+    if public is None:
+        _refuse_nothing(definitions)
+        definitions.change(lambda _: None)
+    else:
+        definitions.refuse_wrong()
+        asked = public[0]
+        if not any(_asks(one.publication, asked) for one in definitions.both):
+            without(definitions.persistent.publication, asked)
+        definitions.change(lambda one: without(one, asked) if _asks(one, asked) else one)
+    name = definitions.persistent.name
+    click.echo(f"{name} gives back {(public[0] or 'auto') if public else 'all it asked for'}")
+    if definitions.live is not None and hint_agent(definitions.places):
+        _wait_until_gone(definitions, public)
+
+
+def _refuse_nothing(definitions: Definitions) -> None:
+    if not any(one.annotated for one in definitions.both):
+        name = definitions.persistent.name
+        raise NotFound(f"{name} asks for no address", hint=f"zthook assign {name} PUBLIC")
+
+
+def _asks(publication: Publication | None, public: IPAddress | None) -> bool:
+    return publication is not None and any(one.public == public for one in publication.requests)
+
+
+def _wait_until_gone(definitions: Definitions, public: tuple[IPAddress | None] | None) -> None:
+    uuid = str(definitions.persistent.uuid)
+    gone = None if public is None else (str(public[0]) if public[0] else None,)
+    wait_for(
+        definitions.places,
+        lambda found: (
+            not any(gone is None or row.public == gone[0] for row in rows_of(found, uuid))
+        ),
+        seconds=WAIT_SECONDS,
+    )
+
+
+@command("apply", example="zthook apply web1")
+@click.argument("guest")
+def apply(guest: str) -> int:
+    """Make a guest's edited annotation count now.
+
+    What `virsh edit` changes counts from the guest's next start; this copies the annotation
+    from there into the guest that runs.
+    """
+    definitions = Definitions.of(guest)
+    persistent = definitions.persistent
+    if persistent.problems:
+        definitions.refuse_wrong()
+    if definitions.live is None:
+        raise Refused(
+            f"{persistent.name} does not run", hint="its annotation counts from its next start on"
+        )
+    if definitions.live.annotated or persistent.annotated:
+        definitions.write(persistent.publication, live=True, persistent=False)
+    requests = persistent.publication.requests if persistent.publication else ()
+    if not requests:
+        click.echo(f"{persistent.name} asks for no address now")
+        hint_agent(definitions.places)
+        return 0
+    states = [
+        _tell_state(definitions, str(request.public) if request.public else None)
+        for request in requests
+    ]
+    return max(states)

@@ -1,0 +1,45 @@
+"""What a real agent stands on: libvirt, this machine's kernel, its overlay."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from zthook.config.settings import HostSettings
+from zthook.host.agent import HostPlaneAndNeighbours, Parts
+from zthook.hypervisor.leases import LeaseWatch, read_leases
+from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
+from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.watch import Watch
+from zthook.model.clock import SystemClock
+from zthook.overlay import open_overlay
+
+WATCHED = ("link", "address", "route", "rule", "nft")
+"""Not neighbours: a busy LAN tells of them all the time, and passes look at them anyway."""
+
+
+def system_parts() -> Parts:
+    """The real ones, of this process's network namespace."""
+    return Parts(
+        hypervisor=lambda settings, hint: LibvirtHypervisor(settings.libvirt_uri, hint),
+        leases=LeaseWatch,
+        kernel_watch=_watching,
+        dataplane=host_dataplane,
+        overlay=open_overlay,
+        read_leases=read_leases,
+        clock=SystemClock(),
+    )
+
+
+def host_dataplane(settings: HostSettings) -> HostPlaneAndNeighbours:
+    """This machine's kernel, with the mark and table of host.toml."""
+    return KernelHostDataplane(
+        mark=settings.mark, table=settings.table, preference=settings.preference
+    )
+
+
+@asynccontextmanager
+async def _watching(nudge: Callable[[str], None]) -> AsyncIterator[None]:
+    watch = Watch(nudge, WATCHED)
+    try:
+        yield
+    finally:
+        watch.close()
