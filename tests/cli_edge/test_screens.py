@@ -333,7 +333,7 @@ class TestPoolChange:
 
     @pytest.fixture
     def toml(self, places: Places, monkeypatch: pytest.MonkeyPatch) -> Any:
-        monkeypatch.setattr("zthook.cli.edge_pool.protect", lambda _: None)
+        monkeypatch.setattr("zthook.cli.edge_pool.protect", lambda *_: None)
         places.config.mkdir()
         path = places.config / "edge.toml"
         path.write_text(self.TOML)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.lab.commands import run, wait_until
-from tests.lab.namespace import Namespace
+from tests.lab.namespace import Namespace, cable
 from tests.lab.process import Process
 from zthook.wire.tls import fetch_ca, pinned_context, server_name
 from zthook.wire.token import Token, read_token
@@ -33,10 +33,9 @@ class Machine:
         self.tmp = tmp
         self.namespace = Namespace.create(f"ztapi-edge-{os.getpid()}")
         self.host = Namespace.create(f"ztapi-host-{os.getpid()}")
+        self.outside = Namespace.create(f"ztapi-out-{os.getpid()}")
+        cable(self.namespace, "up0", self.outside, "up0")
         self.namespace.ip(
-            "link add up0 type veth peer name up1",
-            "link set up0 up",
-            "link set up1 up",
             f"addr add {UPLINK_ADDRESS}/24 dev up0",
             "route add default via 203.0.113.254 dev up0",
         )
@@ -112,9 +111,8 @@ class Machine:
     def close(self) -> None:
         for daemon in self.daemons:
             daemon.kill()
-        for namespace in (self.namespace, self.host):
+        for namespace in (self.namespace, self.host, self.outside):
             namespace.end_processes()
-        for namespace in (self.namespace, self.host):
             namespace.remove()
 
 
@@ -149,7 +147,7 @@ class Enrolled:
         self.address = token.address
         self.sequence = 0
         self.session = 0
-        self.credential = ""
+        self.credential = "none"
         self.ca_pem = inside(machine.host, lambda: fetch_ca(token))
         answer = self.ask("POST", "/v1/enrol", {"secret": token.secret, "hostname": "kvm1"})
         assert answer.status_code == 200, answer.text

@@ -7,8 +7,9 @@ import click
 
 from zthook.cli.commands import command
 from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
-from zthook.config import EdgeSettings, OverlaySettings, Places, load_edge, write_edge
+from zthook.config import EdgeSettings, OverlaySettings, Places, load_edge, parse_edge, write_edge
 from zthook.config.settings import ZEROTIER_HOME
+from zthook.config.writing import edge_text
 from zthook.edge.keys import load_keys, make_keys
 from zthook.errors import UsageError
 from zthook.model.addresses import Pool
@@ -72,7 +73,9 @@ def init(
     else:
         overlay = _overlay(zerotier, zerotier_home, interface)
         settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink))
-        protect(settings.pools)
+        # Read back as the daemon will, before anything is written.
+        parse_edge(edge_text(settings), places.edge_config)
+        protect(settings.pools, overlay)
     _make_keys(places)
     _make_store(places)
     if settings is not None:

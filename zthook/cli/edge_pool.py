@@ -10,7 +10,7 @@ from zthook.cli.edge_ask import ask_edge, ask_edge_for
 from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
 from zthook.cli.edge_words import POOL_COLUMNS, pool_row
 from zthook.cli.output import print_json, print_table
-from zthook.config import Places, add_pool, remove_pool
+from zthook.config import Places, add_pool, load_edge, remove_pool
 from zthook.edge.views import PoolUse
 from zthook.errors import DaemonUnreachable, NotEnrolled, ZthookError
 from zthook.model.addresses import Pool
@@ -46,7 +46,7 @@ def add(named: Named, uplink: str | None) -> None:
     """Add a pool of public addresses, e.g. hk=203.0.113.10-203.0.113.14."""
     name, ranges = named
     made = Pool(name, ranges, uplink or uplink_or_default())
-    protect([made])
+    protect([made], load_edge(_edge_config()).overlay)
     _change(lambda path: add_pool(path, made))
     click.echo(f"pool {name} is added: {', '.join(map(str, ranges))} on {made.uplink}")
 
@@ -61,9 +61,7 @@ def remove(name: str) -> None:
 
 def _change(change: Callable[[Path], None]) -> None:
     """Change edge.toml and have the daemon go by it; where it refuses, the file is as before."""
-    path = Places.from_environment().edge_config
-    if not path.exists():
-        raise NotEnrolled(f"this machine is no edge: {path} is not there", hint="zthook edge init")
+    path = _edge_config()
     before = path.read_bytes()
     change(path)
     try:
@@ -73,6 +71,13 @@ def _change(change: Callable[[Path], None]) -> None:
     except ZthookError:
         _restore(path, before)
         raise
+
+
+def _edge_config() -> Path:
+    path = Places.from_environment().edge_config
+    if not path.exists():
+        raise NotEnrolled(f"this machine is no edge: {path} is not there", hint="zthook edge init")
+    return path
 
 
 def _restore(path: Path, content: bytes) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import click
 
+from zthook.config import OverlaySettings
 from zthook.config.pools import address_range
-from zthook.errors import Refused, UsageError
-from zthook.model.addresses import AddressRange, Pool
+from zthook.errors import OverlayDown, Refused, UsageError
+from zthook.model.addresses import AddressRange, IPAddress, Pool
 
 NAMED = "NAME=RANGE[,RANGE...]"
 Named = tuple[str, tuple[AddressRange, ...]]
@@ -39,17 +40,16 @@ def uplink_or_default() -> str:
     return devices[0]
 
 
-def protect(pools: Iterable[Pool]) -> None:
+def protect(pools: Iterable[Pool], overlay: OverlaySettings) -> None:
     """Refuse pools that hold an address which this machine itself needs. Raises Refused."""
-    from zthook.kernel.edge import KernelEdgeDataplane
+    from zthook.kernel.links import default_source
+    from zthook.kernel.protected import login_addresses, reasons
+    from zthook.kernel.rtnetlink import IPRoute
 
-    dataplane = KernelEdgeDataplane()
-    try:
-        needed = dataplane.protected()
-    finally:
-        dataplane.close()
+    with IPRoute() as ip:
+        needed = reasons(default_source(ip), login_addresses(), _own_on(overlay))
     taken = [
-        f"{address} ({why}) in pool {pool.name}"
+        f"{address} in pool {pool.name} is {why}"
         for pool in pools
         for address, why in needed.items()
         if address in pool
@@ -59,3 +59,13 @@ def protect(pools: Iterable[Pool]) -> None:
             f"this edge can not give away what it needs itself: {'; '.join(taken)}",
             hint="leave it out of the range: 203.0.113.10-203.0.113.11,203.0.113.13",
         )
+
+
+def _own_on(overlay: OverlaySettings) -> tuple[IPAddress, ...]:
+    """This machine's addresses on the overlay, none where it is down: the daemon looks again."""
+    from zthook.overlay import open_overlay
+
+    try:
+        return open_overlay(overlay).observe().addresses
+    except OverlayDown:
+        return ()
