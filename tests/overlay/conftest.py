@@ -1,0 +1,42 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from tests.overlay.fake_zerotier import FakeZeroTier, running
+from zthook.errors import KernelError
+from zthook.model.addresses import IPAddress
+from zthook.model.mappings import OverlayDevice
+
+
+class Kernel:
+    """Devices by name, as the kernel would have them."""
+
+    def __init__(self) -> None:
+        self.devices: dict[str, OverlayDevice] = {}
+        self.error = ""
+
+    def add(self, name: str, *addresses: IPAddress | str, mac: str = "7a:98:80:23:20:f2") -> None:
+        own = tuple(IPv4Address(one) if isinstance(one, str) else one for one in addresses)
+        self.devices[name] = OverlayDevice(name, 7, mac, 2800, own)
+
+    def lose_addresses(self, name: str) -> None:
+        self.devices[name] = replace(self.devices[name], addresses=())
+
+    def __call__(self, name: str) -> OverlayDevice | None:
+        if self.error:
+            raise KernelError(self.error)
+        return self.devices.get(name)
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return Kernel()
+
+
+@pytest.fixture
+def zerotier(tmp_path: Path) -> Iterator[FakeZeroTier]:
+    with running(tmp_path / "zerotier-one") as fake:
+        yield fake

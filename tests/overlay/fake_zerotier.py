@@ -1,0 +1,148 @@
+"""A stateful stand-in for zerotier-one's local API: real HTTP, recorded bodies and statuses."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+RECORDED = Path(__file__).with_name("zerotier-api")
+NETWORK = "b87d70f46bc5c578"
+TOKEN = "made-up-token-of-a-test"
+
+
+def recorded(name: str) -> tuple[int, bytes]:
+    """The HTTP status and body that 1.14.1 sent, as README.txt and the file have them."""
+    for line in (RECORDED / "README.txt").read_text().splitlines():
+        if line.startswith(f"{name}.json | "):
+            status = int(line.split(" | ")[1].split(",")[0])
+            return status, (RECORDED / f"{name}.json").read_bytes()
+    raise KeyError(name)
+
+
+class FakeZeroTier:
+    """What a daemon has: a home, a port while it runs, joined networks, members it controls.
+
+    ``network`` names the recording that GET /network/NETWORK is answered with; None: not
+    joined. ``broken`` is a status and body that stand for any answer.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.token = TOKEN
+        self.status = "status-online"
+        self.network: str | None = None
+        self.tun = True
+        self.controller = False
+        self.members: dict[str, dict[str, Any]] = {}
+        self.broken: tuple[int, bytes] | None = None
+        self.served: list[str] = []
+        self._server: ThreadingHTTPServer | None = None
+        self.install()
+
+    def install(self) -> None:
+        """Write what the daemon writes at its first start."""
+        self.home.mkdir(exist_ok=True)
+        (self.home / "authtoken.secret").write_text(self.token)
+        (self.home / "zerotier-one.port").write_text("9")
+
+    def start(self) -> None:
+        """Run: listen on a free port, which is written down, as zerotier-one does."""
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = fake.answer(self.command, self.path, self.headers, self._body())
+                self.send_response(status)
+                if body:
+                    self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def _body(self) -> dict[str, Any]:
+                length = int(self.headers.get("Content-Length") or 0)
+                return dict(json.loads(self.rfile.read(length))) if length else {}
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        (self.home / "zerotier-one.port").write_text(str(self._server.server_port))
+
+    def stop(self) -> None:
+        """Stop; port and token files stay behind, as the daemon leaves them."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def knock(self, member: str) -> None:
+        """What the controller notes when a node joins."""
+        self._new_member(member, "controller-member-unauthorised")
+
+    def answer(
+        self, method: str, path: str, headers: Any, body: dict[str, Any]
+    ) -> tuple[int, bytes]:
+        self.served.append(f"{method} {path}")
+        if self.broken:
+            return self.broken
+        if headers.get("X-ZT1-Auth") != self.token:
+            return recorded("unauthorised-bad-token")
+        match path.strip("/").split("/"):
+            case ["status"]:
+                return recorded(self.status)
+            case ["network", network]:
+                return self._network(method, network)
+            case ["controller", "network", network, "member", *rest]:
+                return self._controller(method, network, rest, body)
+        return 404, b""
+
+    def _network(self, method: str, network: str) -> tuple[int, bytes]:
+        if method == "POST" and not self.tun:
+            return recorded("network-join-no-tun")
+        if method == "POST":
+            self.network = "network-requesting"
+            return recorded("network-join-response")
+        if network != NETWORK or self.network is None:
+            return recorded("network-not-joined")
+        return recorded(self.network)
+
+    def _controller(
+        self, method: str, network: str, rest: list[str], body: dict[str, Any]
+    ) -> tuple[int, bytes]:
+        if network != NETWORK or not self.controller:
+            return recorded("controller-network-unknown")
+        if not rest:
+            revisions = {one: member["revision"] for one, member in self.members.items()}
+            return 200, json.dumps(revisions).encode()
+        (member,) = rest
+        if method == "POST":
+            if member not in self.members:
+                self._new_member(member, "controller-member-preauth")
+            self.members[member] |= body
+            self.members[member]["revision"] += 1
+        if member not in self.members:
+            return recorded("controller-member-unknown")
+        return 200, json.dumps(self.members[member]).encode()
+
+    def _new_member(self, member: str, recording: str) -> None:
+        shape = json.loads(recorded(recording)[1])
+        self.members[member] = shape | {"id": member, "address": member}
+
+
+@contextmanager
+def running(home: Path) -> Iterator[FakeZeroTier]:
+    """A daemon that runs inside the block."""
+    fake = FakeZeroTier(home)
+    fake.start()
+    try:
+        yield fake
+    finally:
+        fake.stop()
