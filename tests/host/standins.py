@@ -8,11 +8,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
 
+import httpx
+
 from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
 from tests.host.making import MAC, NETWORKS
 from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
 from zthook.host.agent import Agent, Parts, open_agent
+from zthook.host.credential import Credential
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress
 from zthook.model.clock import SystemClock
@@ -109,9 +112,15 @@ class Kernel:
 class Home:
     """A host with everything it stands on; ``agent`` runs while inside ``running``."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        credential: Credential = CREDENTIAL,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.edge = FakeEdge()
-        self.transport = EdgeTransport(self.edge)
+        self.credential = credential
+        self.way = EdgeTransport(self.edge)
+        self.transport = transport or self.way
         self.libvirt = Libvirt()
         self.kernel = Kernel(self.edge.events)
         self.leases: dict[str, IPAddress] = {MAC: IPv4Address("192.168.122.50")}
@@ -151,7 +160,7 @@ class Home:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Agent]:
-        async with open_agent(self.settings, CREDENTIAL, self.parts) as agent:
+        async with open_agent(self.settings, self.credential, self.parts) as agent:
             task = asyncio.create_task(agent.run())
             try:
                 yield agent
@@ -166,7 +175,7 @@ class Home:
 
     async def bring_back(self) -> None:
         """The edge answers again."""
-        self.transport.down = False
+        self.way.down = False
         self.edge.news.set()
 
 

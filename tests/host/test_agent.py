@@ -142,7 +142,7 @@ async def test_libvirt_down_is_shown_and_changes_nothing(home: Home) -> None:
 
 
 async def test_the_edge_away_and_back_is_caught_up_with_at_once(home: Home) -> None:
-    home.transport.down = True
+    home.way.down = True
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
         await until(lambda: agent.client.pulse.health.up is False)
@@ -162,7 +162,7 @@ async def test_a_connection_that_breaks_is_made_again_and_the_list_sent_once_mor
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
         await served(home)
-        home.transport.down = True
+        home.way.down = True
         home.edge.news.set()
         await until(lambda: not agent.client.pulse.up)
         home.start()
@@ -183,11 +183,11 @@ async def test_a_stale_session_is_opened_anew_once(home: Home) -> None:
 
 
 async def test_lost_answers_change_nothing_in_the_end(home: Home) -> None:
-    home.transport.lost_answers = 3
+    home.way.lost_answers = 3
     home.libvirt.running = [WEB1]
     async with home.running():
         await served(home)
-        home.transport.lost_answers = 2
+        home.way.lost_answers = 2
         home.start()
         await until(lambda: held(home) is None and not rules(home))
 

@@ -87,7 +87,7 @@ async def test_who_migrates_here_asks_and_claims_nothing_until_it_runs(home: Hom
 
 
 async def test_with_the_edge_away_it_is_refused_and_told_since_when(home: Home) -> None:
-    home.transport.down = True
+    home.way.down = True
     async with home.running() as agent:
         await until(lambda: agent.client.pulse.health.up is False)
         answer = await agent.hooks(call())
@@ -99,7 +99,7 @@ async def test_with_the_edge_away_it_is_refused_and_told_since_when(home: Home) 
 
 
 async def test_a_hung_edge_is_given_up_within_the_hooks_time(home: Home) -> None:
-    home.transport.hung = True
+    home.way.hung = True
     async with home.running() as agent:
         answer = await asyncio.wait_for(agent.hooks(call()), home.settings.required_seconds)
         assert answer.reason == "the edge is not reached: no answer within 0.9 s"
@@ -137,7 +137,7 @@ async def test_what_is_not_supported_yet_can_not_be_required(home: Home) -> None
 async def test_nothing_else_is_ever_refused_or_waits_for_the_edge(
     home: Home, operation: str, content: bytes
 ) -> None:
-    home.transport.hung = True
+    home.way.hung = True
     async with home.running() as agent:
         async with asyncio.timeout(0.5):
             assert (await agent.hooks(call(operation, content=content))).allow

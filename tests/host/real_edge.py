@@ -1,0 +1,94 @@
+"""The real edge's API and decisions, on a kernel in memory, reached without a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv4Network
+
+import httpx
+
+from tests.edge.world import FakeKernel, TroubledKernel, address_of
+from tests.host.edge import CREDENTIAL
+from zthook.config.settings import EdgeSettings, OverlaySettings
+from zthook.edge.api import Api, make_app
+from zthook.edge.changes import Changes
+from zthook.edge.refusals import Refusals
+from zthook.edge.service import EdgeService
+from zthook.edge.worker import Worker
+from zthook.host.credential import Credential
+from zthook.model.addresses import AddressRange, Pool
+from zthook.model.clock import ManualClock
+from zthook.model.mappings import OverlayDevice
+from zthook.store.memory import MemoryLedger
+
+SETTINGS = EdgeSettings(
+    OverlaySettings("interface", interface="zt0"),
+    pools=(Pool("hk", (AddressRange.parse("203.0.113.10-203.0.113.200"),), "up0"),),
+)
+
+
+class RealEdge:
+    """An EdgeService behind its API; its daemon can be stopped and started."""
+
+    def __init__(self) -> None:
+        self.ledger = MemoryLedger()
+        self.kernel = TroubledKernel(FakeKernel())
+        self.kernel.inner.on_link = (IPv4Network("10.147.0.0/24"),)
+        self.clock = ManualClock()
+        self.worker = Worker()
+        self.boot()
+
+    def boot(self) -> None:
+        self.changes = Changes()
+        self.service = EdgeService(
+            ledger=self.ledger,
+            dataplane=self.kernel,
+            clock=self.clock,
+            settings=SETTINGS,
+            overlay=lambda: OverlayDevice("zt0", 7, "", 2800, (IPv4Address("10.147.0.1"),)),
+            edge_id="edge-1",
+            notify=self.notify,
+        )
+        self.service.start()
+        api = Api(self.service, self.worker, self.changes, edge_id="edge-1", ca_pem="")
+        self.app = make_app(api, Refusals(lambda: 0.0))
+
+    def notify(self, host: str) -> None:
+        self.loop.call_soon_threadsafe(self.changes.wake, host)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["RealEdge"]:
+        self.loop = asyncio.get_running_loop()
+        try:
+            yield self
+        finally:
+            self.changes.close()
+            self.worker.close()
+
+    def enrol(self, name: str) -> tuple[Credential, httpx.AsyncBaseTransport]:
+        """A credential for a new host, and its way here."""
+        invitation = self.service.add_host(name)
+        reply = self.service.enrol(invitation.secret, name)
+        credential = Credential(
+            "edge-1", CREDENTIAL.address, CREDENTIAL.port, name, "", reply.credential
+        )
+        return credential, Way(self, str(address_of(name)))
+
+    def reached(self) -> dict[str, str]:
+        """What the edge's kernel has: public address → private one."""
+        return {str(one.public): str(one.private) for one in self.kernel.inner.forwardings()}
+
+
+class Way(httpx.AsyncBaseTransport):
+    """To the edge's present daemon, from ``source``; ``down`` cuts it."""
+
+    def __init__(self, edge: RealEdge, source: str) -> None:
+        self.edge = edge
+        self.source = source
+        self.down = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("connection refused")
+        app = httpx.ASGITransport(self.edge.app, client=(self.source, 5000))
+        return await app.handle_async_request(request)
