@@ -127,10 +127,21 @@ class Home:
             one.settimeout(seconds)
             try:
                 one.connect((address, PORT))
-                one.sendall(b"hello")
-                return one.recv(10) == b"hello"
+                return echoes(one)
             except OSError:
                 return False
+
+    def udp(self, place: str, address: str) -> socket.socket:
+        """Connected to the echo server there."""
+        one = self.inside[place].socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.connect((address, PORT))
+        return one
+
+    def tcp(self, place: str, address: str) -> socket.socket:
+        """Connected to the echo server there. Raises OSError after 3 s."""
+        one = self.inside[place].socket(socket.AF_INET, socket.SOCK_STREAM)
+        one.connect((address, PORT))
+        return one
 
     def reaches(self, guest: str) -> bool:
         """Whether the client reaches it by its public address."""
@@ -141,12 +152,13 @@ class Home:
         return Capture(self.inside["client"], "hl0")
 
     def footprint(self) -> str:
-        """Everything in the host's kernel that the dataplane may touch, as text."""
+        """Everything in the host's kernel that the dataplane may touch, as text; no counters."""
         shown = (
-            "nft list ruleset",
+            "nft -s list ruleset",
             "iptables-nft-save",
             "ip rule",
-            "ip route show table all",
+            "ip -6 rule",
+            "ip -4 route show table all",
         )
         return "\n".join(
             line
@@ -154,6 +166,23 @@ class Home:
             for line in self.spaces["host"].run(*command.split()).stdout.splitlines()
             if not line.startswith("#")
         )
+
+
+def echoes(connection: socket.socket, words: bytes = b"hello") -> bool:
+    """Whether what is sent comes back, within the socket's deadline."""
+    connection.send(words)
+    try:
+        return connection.recv(len(words)) == words
+    except OSError:
+        return False
+
+
+def read_exactly(connection: socket.socket, length: int) -> bytes:
+    """What comes; less than ``length`` bytes only where the other side ended it."""
+    parts: list[bytes] = []
+    while (left := length - sum(map(len, parts))) and (part := connection.recv(left)):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def plane(*rules: GuestRule, edge_mac: str = EDGE_MAC) -> HostPlane:

@@ -1,5 +1,6 @@
 """The host's dataplane: the kernel takes mapped guests' packets from the edge, and back to it."""
 
+import socket
 import struct
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -22,6 +23,7 @@ from zthook.model.mappings import HostPlane
 
 # Of linux/if_link.h and linux/rtnetlink.h: attributes, and the sizes of what stands before them.
 LINK_NAME, LINK_HEADER = 3, 16
+IPV4 = bytes([socket.AF_INET])
 ROUTE_TABLE, ROUTE_HEADER = 15, 12
 FORWARDING = "net/ipv4/ip_forward"
 LOOSE = "2"
@@ -203,7 +205,7 @@ class KernelHostDataplane:
 
 
 def concerns(one: Notification, overlay: str, table: int) -> bool:
-    """Whether it may be about the device ``overlay``, policy rules, or routes of ``table``.
+    """Whether it may be about the device ``overlay``, or about IPv4's rules and ``table``.
 
     A device that goes takes its routes along without a word about them, and so does its
     last address; of addresses the device's name is not told.
@@ -211,6 +213,8 @@ def concerns(one: Notification, overlay: str, table: int) -> bool:
     if one.kind == "link":
         name = attributes(one.payload, LINK_HEADER).get(LINK_NAME, b"")
         return name.rstrip(b"\0") == overlay.encode()
+    if one.payload[:1] != IPV4:
+        return one.kind == "lost"
     if one.kind == "route":
         found = attributes(one.payload, ROUTE_HEADER).get(ROUTE_TABLE, bytes(4))
         return struct.unpack("=I", found) == (table,)
