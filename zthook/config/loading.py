@@ -4,17 +4,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from zthook.config.pools import read_pools
-from zthook.config.reader import (
-    DEVICE,
-    Document,
-    Table,
-    folder,
-    integer,
-    matching,
-    one_of,
-    seconds,
-)
+from zthook.config.reader import Document, Table
 from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, OverlaySettings
+from zthook.config.values import DEVICE, folder, integer, matching, one_of, seconds
 from zthook.errors import ConfigError, NotEnrolled
 
 NETWORK_ID = matching(r"[0-9a-f]{16}", "a ZeroTier network's id: 16 hexadecimal digits, lower case")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import combinations
 
-from zthook.config.reader import DEVICE, Table, matching
+from zthook.config.reader import Table
+from zthook.config.values import DEVICE, matching
 from zthook.model.addresses import AddressRange, Pool
 
 POOL_NAME = matching(

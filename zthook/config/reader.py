@@ -1,6 +1,5 @@
 """Reads a TOML text table by table and collects everything that is wrong, with lines."""
 
-import math
 import re
 import tomllib
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from zthook.config.lines import KeyPath, Span, key_spans
+from zthook.config.values import array, table
 from zthook.errors import ConfigError
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """The table ``key``; an empty one where it is missing."""
-        return Table(self.take(key, _table, {}), (*self._path, key), self._document)
+        return Table(self.take(key, table, {}), (*self._path, key), self._document)
 
     def tables(self, key: str) -> list["Table"]:
         """The tables of an array of tables, none where it is missing."""
@@ -149,85 +149,6 @@ class Table:
             near = get_close_matches(key, self._taken, n=1)
             right = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._taken)}"
             self.complain(key, f"is no key of this file: {right}")
-
-
-def array(value: object) -> list[object]:
-    """An array of anything."""
-    if not isinstance(value, list):
-        raise ValueError("an array")  # noqa: TRY004 - what read functions raise is a ValueError
-    return value
-
-
-def _table(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError("a table")  # noqa: TRY004
-    return value
-
-
-def text(value: object) -> str:
-    """A string that is not empty and has no control characters."""
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError("a string of printable characters")
-    return value
-
-
-def one_of(*choices: str) -> Callable[[object], str]:
-    """One of these strings."""
-
-    def read(value: object) -> str:
-        if value not in choices:
-            raise ValueError(" or ".join(f'"{choice}"' for choice in choices))
-        return str(value)
-
-    return read
-
-
-def matching(pattern: str, meaning: str) -> Callable[[object], str]:
-    """A string that matches ``pattern`` as a whole."""
-
-    def read(value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(meaning)
-        return value
-
-    return read
-
-
-def integer(low: int, high: int) -> Callable[[object], int]:
-    """An integer from ``low`` to ``high``."""
-
-    def read(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"an integer from {low} to {high}")
-        return value
-
-    return read
-
-
-def seconds(low: float, high: float) -> Callable[[object], float]:
-    """A number of seconds from ``low`` to ``high``."""
-
-    def read(value: object) -> float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or math.isnan(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
-            raise ValueError(f"a number of seconds from {low:g} to {high:g}")
-        return float(value)  # type: ignore[arg-type]
-
-    return read
-
-
-def folder(value: object) -> Path:
-    """An absolute path."""
-    path = Path(text(value))
-    if not path.is_absolute():
-        raise ValueError("an absolute path")
-    return path
-
-
-DEVICE = matching(
-    r"(?!\.\.?$)[^/\s:]{1,15}", "the name of a network device (15 characters at most)"
-)
-"""A device's name as the kernel takes it (dev_valid_name, IFNAMSIZ)."""
 
 
 def _parse(text: str, path: Path) -> tuple[dict[str, object], dict[KeyPath, Span]]:
