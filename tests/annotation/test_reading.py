@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from tests.annotation.strategies import PUBLICATIONS
 from zthook.annotation import (
+    NAMESPACE,
+    PREFIX,
     check,
     read_domain,
     read_network,
@@ -289,3 +291,25 @@ def test_nothing_but_an_annotation_error_comes_out(
     assert (publication is None) == bool(problems)
     total = xml.count(b"\n") + xml.count(b"\r") + 1
     assert all(1 <= problem.line <= total for problem in problems)
+
+
+def test_libvirt_keeps_what_we_write() -> None:
+    """libvirt's own test driver, in this process: no daemon, no guest."""
+    libvirt = pytest.importorskip("libvirt")
+    connection = libvirt.open("test:///default")
+    try:
+        guest = connection.lookupByName("test")
+        publication = read_publication(FULL)
+        element = write_publication(publication, namespace=False)
+        kind = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+        guest.setMetadata(kind, element, PREFIX, NAMESPACE, 0)
+        domain = read_domain(guest.XMLDesc().encode())
+        network = read_network(connection.networkLookupByName("default").XMLDesc().encode())
+    finally:
+        connection.close()
+    assert domain.publication is not None
+    assert [replace(one, line=0) for one in domain.publication.requests] == [
+        replace(one, line=0) for one in publication.requests
+    ]
+    assert domain.name == "test"
+    assert network.kind is NetworkKind.NAT
