@@ -1,20 +1,12 @@
 """Driver ``interface``, with made-up devices and with the kernel's."""
 
-import subprocess
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address
-from os import getpid
-from typing import TypeVar
 
 import pytest
-from pyroute2 import netns
 
-from tests.overlay.conftest import Kernel
+from tests.overlay.conftest import Kernel, Namespace
 from zthook.errors import OverlayDown
 from zthook.overlay import InterfaceOverlay
-
-T = TypeVar("T")
 
 
 def down(overlay: InterfaceOverlay) -> OverlayDown:
@@ -42,39 +34,24 @@ def test_no_layer_2(kernel: Kernel, mac: str) -> None:
     assert "it is no layer 2 network" in down(InterfaceOverlay("wg0", kernel)).message
 
 
-@pytest.fixture
-def inside() -> Iterator[Callable[[Callable[[], T]], T]]:
-    """Runs calls in a thread that is in a network namespace of its own."""
-    name = f"zthook-overlay-{getpid()}"
-    netns.create(name)
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(netns.setns, name).result()
-        yield lambda call: thread.submit(call).result()
-    netns.remove(name)
-
-
-def ip(*arguments: str) -> None:
-    name = f"zthook-overlay-{getpid()}"
-    subprocess.run(["ip", "-n", name, *arguments], check=True)
-
-
 @pytest.mark.netns
-def test_the_kernels_own_device(inside: Callable[[Callable[[], object]], object]) -> None:
+def test_the_kernels_own_device(namespace: Namespace) -> None:
     overlay = InterfaceOverlay("br-overlay")
-    with pytest.raises(OverlayDown, match="is missing or down"):
-        inside(overlay.observe)
-    ip("link", "add", "br-overlay", "address", "02:00:00:00:00:07", "mtu", "1420", "type", "bridge")
-    ip("address", "add", "192.168.193.2/24", "dev", "br-overlay")
-    with pytest.raises(OverlayDown, match="is missing or down"):
-        inside(overlay.observe)
-    ip("link", "set", "br-overlay", "up")
-    device = inside(overlay.observe)
-    assert getattr(device, "mac", None) == "02:00:00:00:00:07"
-    assert getattr(device, "mtu", None) == 1420
-    assert IPv4Address("192.168.193.2") in getattr(device, "addresses", ())
-    ip("address", "flush", "dev", "br-overlay")
-    with pytest.raises(OverlayDown, match="has no IPv4 address"):
-        inside(overlay.observe)
-    ip("link", "delete", "br-overlay")
-    with pytest.raises(OverlayDown, match="is missing or down"):
-        inside(overlay.observe)
+
+    def absent(why: str) -> None:
+        with pytest.raises(OverlayDown, match=why):
+            namespace.run(overlay.observe)
+
+    absent("is missing or down")
+    namespace.ip("link add br-overlay address 02:00:00:00:00:07 mtu 1420 type bridge")
+    namespace.ip("address add 192.168.193.2/24 dev br-overlay")
+    absent("is missing or down")
+    namespace.ip("link set br-overlay up")
+    device = namespace.run(overlay.observe)
+    assert device.mac == "02:00:00:00:00:07"
+    assert device.mtu == 1420
+    assert IPv4Address("192.168.193.2") in device.addresses
+    namespace.ip("address flush dev br-overlay")
+    absent("has no IPv4 address")
+    namespace.ip("link delete br-overlay")
+    absent("is missing or down")

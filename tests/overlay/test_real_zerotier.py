@@ -1,0 +1,159 @@
+"""The same client against a real zerotier-one, alone in a namespace: node and controller in one."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.overlay.conftest import Namespace
+from zthook.errors import OverlayDown, Refused
+from zthook.overlay import ZeroTierOverlay
+from zthook.overlay.zerotier_api import ZeroTierApi
+
+BINARY = os.environ.get("ZEROTIER_ONE")
+PREFIX = IPv4Network("192.168.193.0/24")
+QUIET = {"portMappingEnabled": False, "softwareUpdate": "disable", "allowTcpFallbackRelay": False}
+
+pytestmark = [
+    pytest.mark.zerotier,
+    pytest.mark.netns,
+    pytest.mark.skipif(not BINARY, reason="$ZEROTIER_ONE names no zerotier-one binary"),
+]
+
+
+class Daemon:
+    """A zerotier-one with a home of its own."""
+
+    def __init__(self, namespace: Namespace, home: Path) -> None:
+        self.namespace = namespace
+        self.home = home
+        (home / "local.conf").write_text(json.dumps({"settings": QUIET}))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["ip", "netns", "exec", self.namespace.name, str(BINARY), str(self.home)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def post(self, path: str, body: object) -> None:
+        token = (self.home / "authtoken.secret").read_text()
+        port = (self.home / "zerotier-one.port").read_text()
+
+        def send() -> None:
+            url = f"http://127.0.0.1:{port}{path}"
+            httpx.post(url, json=body, headers={"X-ZT1-Auth": token}).raise_for_status()
+
+        self.namespace.run(send)
+
+
+@pytest.fixture
+def daemon(namespace: Namespace, tmp_path: Path) -> Iterator[Daemon]:
+    namespace.ip("link set lo up")
+    daemon = Daemon(namespace, tmp_path)
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def wait_for(what: str, holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def test_from_no_daemon_to_an_address_and_back(daemon: Daemon) -> None:
+    api = ZeroTierApi(daemon.home)
+    run = daemon.namespace.run
+
+    def says(overlay: ZeroTierOverlay, words: str) -> Callable[[], bool]:
+        def holds() -> bool:
+            try:
+                run(overlay.observe)
+            except OverlayDown as error:
+                return words in f"{error.message} | {error.hint}"
+            return False
+
+        return holds
+
+    def is_up(overlay: ZeroTierOverlay) -> bool:
+        with suppress(OverlayDown):
+            return any(
+                isinstance(one, IPv4Address) and one in PREFIX
+                for one in run(overlay.observe).addresses
+            )
+        return False
+
+    def answers() -> bool:
+        with suppress(OverlayDown):
+            return bool(run(api.node_id))
+        return False
+
+    with pytest.raises(OverlayDown, match="has not run with this home"):
+        run(api.node_id)
+    daemon.start()
+    wait_for("the daemon answers", answers)
+    node = run(api.node_id)
+    network = f"{node}00cafe"
+    overlay = ZeroTierOverlay(network, daemon.home)
+
+    with pytest.raises(Refused, match="is not the controller"):
+        run(overlay.knocking)
+    daemon.post(
+        f"/controller/network/{network}",
+        {
+            "private": True,
+            "v4AssignMode": {"zt": True},
+            "routes": [{"target": str(PREFIX)}],
+            "ipAssignmentPools": [{"ipRangeStart": str(PREFIX[1]), "ipRangeEnd": str(PREFIX[254])}],
+        },
+    )
+    assert run(overlay.knocking) == []
+    assert says(overlay, "has not joined network")()
+
+    run(overlay.join)
+    wait_for("not authorised", says(overlay, f"node {node} is not authorised"))
+    assert run(overlay.knocking) == [node]
+    run(lambda: overlay.authorise(node))
+    run(lambda: overlay.authorise("00000000aa"))
+    assert run(overlay.knocking) == []
+    wait_for("the device has an address", lambda: is_up(overlay))
+    device = run(overlay.observe)
+    assert device.mtu == 2800
+    assert device.mac
+
+    daemon.post(f"/network/{network}", {"allowManaged": False})
+    wait_for("no address", says(overlay, f"zerotier-cli set {network} allowManaged=1"))
+    daemon.post(f"/network/{network}", {"allowManaged": True})
+    wait_for("the address is back", lambda: is_up(overlay))
+
+    token = daemon.home / "authtoken.secret"
+    right = token.read_text()
+    token.write_text("wrong")
+    assert says(overlay, "did not take the token")()
+    token.write_text(right)
+
+    daemon.stop()
+    assert says(overlay, "zerotier-one does not run")()
+    daemon.start()
+    wait_for("it is all back", lambda: is_up(overlay))
+
+    elsewhere = ZeroTierOverlay(f"{node}00dead", daemon.home)
+    run(elsewhere.join)
+    wait_for("no such network", says(elsewhere, f"knows no network {node}00dead"))
+    nowhere = ZeroTierOverlay("deadbeef0000cafe", daemon.home)
+    run(nowhere.join)
+    assert says(nowhere, "node deadbeef00, has not answered yet")()
