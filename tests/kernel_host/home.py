@@ -161,7 +161,7 @@ class Home:
             "ip -4 route show table all",
         )
         return "\n".join(
-            line
+            line.partition(" [")[0]  # what iptables counted with a chain's policy
             for command in shown
             for line in self.spaces["host"].run(*command.split()).stdout.splitlines()
             if not line.startswith("#")

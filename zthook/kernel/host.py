@@ -97,7 +97,7 @@ class KernelHostDataplane:
         self._generation: int | None = None
         self._legacy_looked = 0.0
         self._swept = False
-        self._told_missing = False
+        self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
         plane = desired if desired is not None and desired.rules else None
@@ -112,7 +112,7 @@ class KernelHostDataplane:
             if not done:
                 self._generation = generation
                 self._legacy_looked = self._clock.boottime()
-                return lines + self._missing(plane)
+                return lines + self._missing()
         raise KernelError(
             f"the kernel does not stay as it is set; again and again: {'; '.join(done)}",
             hint="another program changes the same: see which one with `nft monitor`",
@@ -123,43 +123,45 @@ class KernelHostDataplane:
         found = host_table.observe(self._nft)
         wanted = host_rules.elements(plane, closed=_is_closed(found))
         device = find_device(self._ip, plane.overlay)
-        index = device.index if device else None
-        lines = keep_way(self._ip, self._rule, plane.edge, index)
+        self._away = device is None
+        lines = keep_way(self._ip, self._rule, plane.edge, device.index if device else None)
         lines += _set(_filter_path(plane.overlay), LOOSE)
         own = libvirt_firewall.own_rules(plane.overlay, self._rule.mark)
         lines += libvirt_firewall.keep_open(own)
-        lines += host_table.keep(self._nft, found, self._chains, wanted)
         guests = frozenset(rule.private for rule in plane.rules)
-        lines += self._end_others(guests, left=bool(found and found.guests - guests))
-        return lines + _set(FORWARDING, "1")
+        if found is not None and found.guests - guests:
+            self._swept = False
+        lines += host_table.keep(self._nft, found, self._chains, wanted)
+        return lines + self._end_others(guests) + _set(FORWARDING, "1")
 
     def _remove(self) -> list[str]:
         """The marks first: what is still marked has its way until its connection is ended."""
+        self._away = False
         found = host_table.observe(self._nft)
         if found is not None:
+            self._swept = False
             host_table.empty(self._nft, found)
-        lines = self._end_others(frozenset(), left=found is not None)
+        lines = self._end_others(frozenset())
         lines += libvirt_firewall.keep_open(())
         if found is not None:
             host_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
         return lines + remove_way(self._ip, self._rule.table)
 
-    def _end_others(self, guests: frozenset[IPv4Address], *, left: bool) -> list[str]:
-        """End the edge's connections to guests that are not mapped.
+    def _end_others(self, guests: frozenset[IPv4Address]) -> list[str]:
+        """End the edge's connections to guests that are not mapped, where that is not known.
 
-        Also once at the start: a process before this one may not have come so far.
+        At the start it is not: a process before this one may not have come so far.
         """
-        if self._swept and not left:
+        if self._swept:
             return []
         ended = end_marked(self._rule.mark, guests)
         self._swept = True
         return [f"{ended} connections to unmapped guests ended"] if ended else []
 
-    def _missing(self, plane: HostPlane | None) -> list[str]:
-        gone = plane is not None and find_device(self._ip, plane.overlay) is None
-        tell = gone and not self._told_missing
-        self._told_missing = gone
+    def _missing(self) -> list[str]:
+        tell = self._away and not self._told_away
+        self._told_away = self._away
         if not tell:
             return []
         return [f"overlay device {self._overlay} is away: answers to the edge are dropped"]
