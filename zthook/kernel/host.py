@@ -73,7 +73,7 @@ class HostDataplane(Protocol):
 
 
 class KernelHostDataplane:
-    """The kernel of the calling thread's network namespace.
+    """The kernel of the network namespace of the thread that makes it; for that thread alone.
 
     ``mark`` is the bits of packet and connection marks that are ours, ``table`` and
     ``preference`` are the policy rule's.
