@@ -131,15 +131,14 @@ def a_report(*problems: str, **changes: Any) -> EdgeReport:
 def test_status_shows_everything_at_one_look(serve_canned: Serve, zthook: Zthook) -> None:
     serve_canned({"status": lambda _: a_report()})
     code, out, _ = zthook("edge", "status")
-    lines = [line.rstrip() for line in out.splitlines()]
     assert code == 0
-    assert lines == [
+    assert out.splitlines() == [
         "edge      19e1a11125cfd6f7, zthook 0.1.0, up 1 d",
         "overlay   ztabcdef01 192.168.193.222, fd00::222, MTU 2800",
         "API       https://192.168.193.222:9443",
         "mappings  3 active, 1 pending, 1 conflict",
-        "repairs   3 since the start, the last 2 min ago: "
-        "route 192.168.122.50/32 was missing: added",
+        "repairs   3 since the start, the last 2 min ago:",
+        "            route 192.168.122.50/32 was missing: added",
         "",
         "HOST   STATE    ADDRESS        SEEN       MEMBER      HELD  AGENT  NOTE",
         "home1  up       192.168.193.2  3 s ago    5d4548d482  2     0.1.0  -",

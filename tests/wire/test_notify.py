@@ -41,6 +41,15 @@ def test_the_others(listening: socket.socket) -> None:
     assert listening.recv(1024) == b"STOPPING=1"
 
 
+def test_a_systemd_that_does_not_listen_stops_nobody(listening: socket.socket) -> None:
+    sent = 0
+    while notify.alive():
+        sent += 1
+        assert sent < 100_000
+    assert listening.recv(1024) == b"WATCHDOG=1"
+    assert notify.alive()
+
+
 def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert not notify.ready()

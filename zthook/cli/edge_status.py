@@ -10,7 +10,7 @@ from rich.text import Text
 from zthook.cli.commands import command, json_option
 from zthook.cli.edge_ask import ask_edge_for
 from zthook.cli.edge_words import HOST_COLUMNS, POOL_COLUMNS, host_row, pool_row
-from zthook.cli.output import STYLES, console, duration, print_json, print_table
+from zthook.cli.output import STYLES, duration, emit, print_json, print_table
 from zthook.cli.watching import repeat, watch_option
 from zthook.edge.admin_views import EdgeReport
 
@@ -43,8 +43,8 @@ def _repairs(report: EdgeReport, now: float) -> str:
     drift = report.status.drift
     if drift.last_at is None:
         return "none since the start"
-    last = "; ".join(drift.last)
-    return f"{drift.repaired} since the start, the last {duration(now - drift.last_at)} ago: {last}"
+    ago = duration(now - drift.last_at)
+    return "\n  ".join([f"{drift.repaired} since the start, the last {ago} ago:", *drift.last])
 
 
 def show(report: EdgeReport, now: float) -> None:
@@ -54,7 +54,7 @@ def show(report: EdgeReport, now: float) -> None:
     lines.add_column(overflow="fold")
     for label, text in headline(report, now):
         lines.add_row(label, text)
-    console().print(lines)
+    emit(lines)
     click.echo()
     hosts = [host_row(host, now) for host in report.status.hosts]
     print_table(HOST_COLUMNS, hosts, wrap="NOTE", empty="no hosts: zthook edge host add NAME")

@@ -13,9 +13,10 @@ OUR_FAULT = 70
 
 def complain(message: str, hint: str = "") -> None:
     """Print an error, and the hint where there is one, on stderr."""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    colour = False if os.environ.get("NO_COLOR") else None
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
     if hint:
-        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True)
+        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True, color=colour)
 
 
 def _usage(error: click.ClickException) -> int:

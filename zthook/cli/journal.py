@@ -47,5 +47,5 @@ def start_logging() -> None:
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(OneLine(journal=to_journal()))
     logging.basicConfig(level=level.upper(), handlers=[stream], force=True)
-    for talkative in ("asyncio", "httpx", "httpcore", "uvicorn"):
+    for talkative in ("asyncio", "httpx", "httpcore", "pyroute2", "uvicorn"):
         logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.root.level))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -45,6 +45,15 @@ def console(width: int | None = None) -> Console:
         highlight=False,
         width=width if tty else 10_000,
     )
+
+
+def emit(made: RenderableType, width: int | None = None) -> None:
+    """Print it on :func:`console`, without blanks at the ends of lines."""
+    out = console(width)
+    with out.capture() as told:
+        out.print(made)
+    for line in told.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_json(value: Any) -> None:
@@ -133,7 +142,7 @@ def print_table(
         if made.row_count or not place:
             # Wider than the screen where a row needs it: an address cut short is of no use.
             needed = Measurement.get(out, out.options.update(width=10_000), made).maximum
-            console(max(out.width, needed)).print(made)
+            emit(made, max(out.width, needed))
 
 
 def duration(seconds: float) -> str:

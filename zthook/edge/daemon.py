@@ -60,6 +60,7 @@ class EdgeDaemon:
         self.changes = Changes()
         self.seen = SeenOverlay(open_overlay(settings.overlay), self.hint)
         self.problem = ""
+        self._watched = notify.watchdog_seconds() is not None
         self._hinted = asyncio.Event()
         self._look = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -203,7 +204,8 @@ class EdgeDaemon:
             self._hinted.clear()
             await self._follow()
             await self.worker.run(self.service.tick)
-            notify.alive()
+            if self._watched:
+                notify.alive()
             await asyncio.sleep(COALESCE_SECONDS)
             await _within(self._hinted, TICK_SECONDS - COALESCE_SECONDS)
 

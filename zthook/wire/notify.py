@@ -4,17 +4,21 @@ import os
 import socket
 import time
 
+WAIT_SECONDS = 5.0
 
-def notify(*states: str) -> bool:
+
+def notify(*states: str, wait: float = WAIT_SECONDS) -> bool:
     """Send ``NAME=value`` lines to ``$NOTIFY_SOCKET``; false where there is no such socket.
 
-    Raises OSError where the socket is named but does not take the message.
+    Raises OSError where the socket is named but does not take the message within ``wait``
+    seconds.
     """
     name = os.environ.get("NOTIFY_SOCKET")
     if not name:
         return False
     address = "\0" + name[1:] if name.startswith("@") else name
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+        link.settimeout(wait)
         link.sendto("\n".join(states).encode(), address)
     return True
 
@@ -36,8 +40,14 @@ def stopping() -> bool:
 
 
 def alive() -> bool:
-    """The daemon's loop turns: to be sent within each half of :func:`watchdog_seconds`."""
-    return notify("WATCHDOG=1")
+    """The daemon's loop turns: to be sent within each half of :func:`watchdog_seconds`.
+
+    Never waits: a systemd that does not listen now must not stop the loop it watches.
+    """
+    try:
+        return notify("WATCHDOG=1", wait=0.0)
+    except BlockingIOError:
+        return False
 
 
 def watchdog_seconds() -> float | None:
