@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import hook
+from bench import claims, hook
 
-BENCHMARKS = {"hook": hook.run}
+BENCHMARKS = {"hook": hook.run, "claims": claims.run}
 
 
 def main() -> None:
