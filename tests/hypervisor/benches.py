@@ -77,30 +77,43 @@ class LibvirtBench:
         self.uri = uri
         self._kind = kind
         self._connection = libvirt.open(uri)
-        for domain in self._connection.listAllDomains():
-            if domain.isActive():
-                domain.destroy()
+        self._end_all()
 
     def close(self) -> None:
-        for domain in self._connection.listAllDomains():
-            if domain.isActive():
-                domain.destroy()
+        self._end_all()
+        for domain in self._alive().listAllDomains():
             domain.undefine()
         if not self._network().isActive():
             self._network().create()
         self._connection.close()
 
+    def _alive(self) -> Any:
+        """The connection, a new one where tests took libvirtd away."""
+        if not self._connection.isAlive():
+            self._connection.close()
+            self._connection = libvirt.open(self.uri)
+        return self._connection
+
+    def _end_all(self) -> None:
+        for domain in self._alive().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            try:
+                domain.destroy()
+            except libvirt.libvirtError as error:
+                # libvirtd, just started, was still reconnecting to it and ended it itself
+                if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                    raise
+
     def hypervisor(self, on_hint: Callable[[], None]) -> Hypervisor:
         return LibvirtHypervisor(self.uri, on_hint)
 
     def _of(self, uuid: UUID) -> Any:
-        return self._connection.lookupByUUIDString(str(uuid))
+        return self._alive().lookupByUUIDString(str(uuid))
 
     def _network(self) -> Any:
-        return self._connection.networkLookupByName("default")
+        return self._alive().networkLookupByName("default")
 
     def define(self, name: str, uuid: UUID, publish: str = "") -> None:
-        self._connection.defineXML(domain_xml(name, str(uuid), kind=self._kind, publish=publish))
+        self._alive().defineXML(domain_xml(name, str(uuid), kind=self._kind, publish=publish))
 
     def start(self, uuid: UUID) -> None:
         self._of(uuid).create()

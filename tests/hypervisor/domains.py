@@ -17,6 +17,7 @@ DOMAIN = """
       <mac address='{mac}'/>
       <source network='default'/>
       <model type='virtio'/>
+      <rom enabled='no'/>
     </interface>
     <memballoon model='none'/>
   </devices>

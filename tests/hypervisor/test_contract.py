@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.hypervisor.benches import Bench, FakeBench, LibvirtBench
+from tests.hypervisor.conftest import uri
 from tests.hypervisor.domains import annotation, until
 from zthook.hypervisor.contract import Hypervisor
 from zthook.model.guests import Guest, GuestState, NetworkKind
@@ -16,14 +17,20 @@ WEB1 = UUID("4dea22b3-1d52-48f3-a516-782e98ab3f01")
 DB1 = UUID("4dea22b3-1d52-48f3-a516-782e98ab3f02")
 
 
-@pytest.fixture(params=["fake", "libvirt's test driver"])
+LIBVIRTD = pytest.param("libvirtd", marks=pytest.mark.lab)
+
+
+@pytest.fixture(params=["fake", "test driver", LIBVIRTD])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "fake":
         yield FakeBench()
         return
-    driver = LibvirtBench("test:///default", "test")
-    yield driver
-    driver.close()
+    if request.param == "libvirtd":
+        bench = LibvirtBench(uri(request.getfixturevalue("host")), "qemu")
+    else:
+        bench = LibvirtBench("test:///default", "test")
+    yield bench
+    bench.close()
 
 
 async def only(hypervisor: Hypervisor) -> Guest:

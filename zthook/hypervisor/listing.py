@@ -25,6 +25,12 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PMSUSPENDED,
 }
 _NOT_BEGUN = {libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY}
+_NOT_LEAVING = {
+    libvirt.VIR_ERR_NO_DOMAIN,
+    libvirt.VIR_ERR_NO_SUPPORT,
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED,  # "migration statistics are available only on the …"
+}
 _NO_AGENT = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_OPERATION_INVALID,  # it does not run
@@ -37,8 +43,8 @@ def guest_state(state: int, reason: int, leaving: Callable[[], bool]) -> GuestSt
     """What libvirt's state and reason mean; None: it does not run any more.
 
     Both ends of a migration are paused for its sake: ``leaving`` is asked then, and tells
-    the source, whose guest still is where it was. A guest that has not begun to run, or that
-    already runs at its destination (post-copy), counts as the other end.
+    the source, which holds the guest until it is gone. INCOMING is the other end, and a guest
+    that has not begun to run, or runs at its destination already (post-copy).
     """
     if state == libvirt.VIR_DOMAIN_SHUTOFF:
         return None
@@ -126,7 +132,7 @@ def _leaves(domain: Any) -> bool:
     try:
         job = domain.jobStats()
     except libvirt.libvirtError as error:
-        if error.get_error_code() in {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_DOMAIN}:
+        if error.get_error_code() in _NOT_LEAVING:
             return False
         raise
     operation = job.get(libvirt.VIR_DOMAIN_JOB_OPERATION)
