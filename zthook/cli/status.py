@@ -74,6 +74,8 @@ def show(status: AgentStatus, mappings: Sequence[MappingView], now: float, empty
     click.echo(headline(status, now))
     for fault in status.faults:
         complain(fault)
+    if status.edge is None:
+        return
     click.echo()
     print_table(COLUMNS, [row(view, now) for view in mappings], wrap="WHY", empty=empty)
 

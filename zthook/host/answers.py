@@ -13,6 +13,9 @@ log = logging.getLogger("zthook.agent")
 
 Answers = Mapping[ClaimKey, MappingReply]
 
+Names = dict[UUID, str]
+"""Guests' names, for people."""
+
 DENIED = {"conflict", "refused"}
 """The states in which nothing may reach the guest."""
 
@@ -47,7 +50,7 @@ def denied(answers: Answers) -> set[ClaimKey]:
     return {key for key, answer in answers.items() if answer.state in DENIED}
 
 
-def tell_changes(before: Answers, after: Answers, names: Mapping[UUID, str]) -> None:
+def tell_changes(before: Answers, after: Answers, names: Names) -> None:
     """Log what became of each mapping, once for each change."""
     for key, answer in after.items():
         was = before.get(key)

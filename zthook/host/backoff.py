@@ -6,11 +6,12 @@ import random
 class Backoff:
     """Decorrelated jitter: each pause lies between ``first`` and thrice the one before.
 
-    Seconds, never above ``cap``. Many hosts that lost one edge so come back spread out
-    (Brooker, "Exponential Backoff And Jitter", 2015).
+    Seconds, never above ``cap``, which is short: an edge that is away refuses a connection
+    at no cost, and one that is back should be noticed. Many hosts that lost one edge so come
+    back spread out (Brooker, "Exponential Backoff And Jitter", 2015).
     """
 
-    def __init__(self, *, first: float = 0.1, cap: float = 10.0, chance: random.Random) -> None:
+    def __init__(self, *, first: float = 0.1, cap: float = 5.0, chance: random.Random) -> None:
         self._first = first
         self._cap = cap
         self._chance = chance

@@ -1,7 +1,8 @@
 """HTTP to the edge, under its pinned CA: one request, one typed answer or one typed error."""
 
+import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import httpx
@@ -99,15 +100,21 @@ def _unreachable(credential: Credential, error: Exception) -> EdgeUnreachable:
     )
 
 
-def _about_certificate(error: BaseException | None) -> bool:
+def _about_certificate(error: Exception) -> bool:
+    return any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what lies below it; a group stands for the first of its errors."""
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        yield error
+        below = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+        error = below or error.__cause__ or error.__context__
 
 
 def _said(error: Exception) -> str:
+    """In the system's own words where they are there: httpx has one sentence for them all."""
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    numbers = [one.errno for one in _causes(error) if isinstance(one, OSError) and one.errno]
+    return os.strerror(numbers[-1]) if numbers else str(error) or type(error).__name__

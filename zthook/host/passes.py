@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from zthook.errors import NotAuthenticated, Permanent, Stale, Temporary, ZthookError
 from zthook.host.addresses import Source, unconfirmed
-from zthook.host.answers import by_claim, denied, tell_changes, to_message
+from zthook.host.answers import Names, by_claim, denied, tell_changes, to_message
 from zthook.host.backoff import Backoff
 from zthook.host.claims import Desired, View, claims, desire, spots
 from zthook.host.edge_client import EdgeClient
@@ -64,6 +64,7 @@ class Passes:
         self._hinted = hinted
         self._via = via
         self._sent = claims(())
+        self._names: Names = {}
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
 
     async def run(self) -> None:
@@ -112,6 +113,7 @@ class Passes:
             via=self._via,
         )
         self.desired = desire(view)
+        self._names |= {one.domain.uuid: one.domain.name for one in self.desired}
 
     async def _settle(self, *, widen: bool) -> None:
         if isinstance(self._client.fault, NotAuthenticated):
@@ -149,9 +151,10 @@ class Passes:
         self._take(self.answers | by_claim(mappings))
 
     def _take(self, after: dict[ClaimKey, MappingReply]) -> None:
-        names = {one.domain.uuid: one.domain.name for one in self.desired}
-        tell_changes(self.answers, after, names)
+        tell_changes(self.answers, after, self._names)
         self.answers = after
+        known = {key[0] for key in after} | {one.domain.uuid for one in self.desired}
+        self._names = {guest: self._names[guest] for guest in self._names.keys() & known}
 
     def _ask_further(self) -> None:
         """Ask guest agents where nothing better says the address; probe what they said."""
