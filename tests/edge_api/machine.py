@@ -76,14 +76,14 @@ class Machine:
         code, _, err = self.zthook("edge", "init", "--interface", "ov0", "--pool", pool)
         assert code == 0, err
 
-    def serve(self) -> Process:
+    def serve(self, **environment: str) -> Process:
         """Start the daemon and return once it is ready."""
         number = len(self.daemons)
         daemon = Process(
             "zthook edge serve",
             self.namespace.entering([*ZTHOOK, "edge", "serve"]),
             self.tmp / f"edge-{number}.log",
-            env=self.environment,
+            env=self.environment | environment,
             notify=self.tmp / f"notify-{number}",
         )
         self.daemons.append(daemon)

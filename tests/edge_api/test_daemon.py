@@ -4,7 +4,7 @@ import signal
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -145,6 +145,27 @@ def test_stopping_withdraws_nothing(edge: Machine) -> None:
     assert home1.claims(WEB1)[0]["state"] == "active"
 
 
+def test_stopping_lets_everyone_go_who_waits(edge: Machine) -> None:
+    daemon = edge.serve()
+    edge.listens_at(ADDRESS)
+    home1 = Enrolled(edge, edge.token("home1"))
+    home1.begin()
+    heard = waiting_for_changes(edge, home1)
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait_ended(5) == 0
+    assert [answer.status_code for answer in heard()] == [200]
+
+
+def test_systemd_hears_what_it_waits_for(edge: Machine) -> None:
+    daemon = edge.serve(WATCHDOG_USEC="30000000")
+    daemon.wait_notified("WATCHDOG=1")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_notified("RELOADING=1")
+    daemon.send(signal.SIGTERM)
+    daemon.wait_ended(5)
+    daemon.wait_notified("STOPPING=1")
+
+
 def test_killed_and_started_again_it_goes_on(edge: Machine) -> None:
     daemon = edge.serve()
     edge.listens_at(ADDRESS)
@@ -232,25 +253,37 @@ class TestTokens:
             inside(edge.host, lambda: fetch_ca(other))
 
 
-def test_a_removed_host_hears_it_at_once_and_is_out(edge: Machine) -> None:
-    edge.serve()
-    edge.listens_at(ADDRESS)
-    home1 = Enrolled(edge, edge.token("home1"))
-    home1.begin()
-    home1.claims(WEB1)
-    generation = home1.ask("GET", f"/v1/changes?session={home1.session}&after=0").json()
+def waiting_for_changes(edge: Machine, host: Enrolled) -> Callable[[], list[httpx.Response]]:
+    """Once ``host`` waits for changes: a function that gives what it heard then."""
+    path = f"/v1/changes?session={host.session}&after="
+    now = host.ask("GET", f"{path}0").json()["generation"]
     heard: list[httpx.Response] = []
-    path = f"/v1/changes?session={home1.session}&after={generation['generation']}"
-    waiting = threading.Thread(target=lambda: heard.append(home1.ask("GET", path, timeout=40)))
+    waiting = threading.Thread(
+        target=lambda: heard.append(host.ask("GET", f"{path}{now}", timeout=40))
+    )
     waiting.start()
     wait_until(
         lambda: "ESTAB" in edge.namespace.run("ss", "-Htn", f"src {ADDRESS}").stdout,
         10,
         "the host waits",
     )
+
+    def result() -> list[httpx.Response]:
+        waiting.join(10)
+        return heard
+
+    return result
+
+
+def test_a_removed_host_hears_it_at_once_and_is_out(edge: Machine) -> None:
+    edge.serve()
+    edge.listens_at(ADDRESS)
+    home1 = Enrolled(edge, edge.token("home1"))
+    home1.begin()
+    home1.claims(WEB1)
+    heard = waiting_for_changes(edge, home1)
     assert edge.zthook("edge", "host", "remove", "home1")[0] == 0
-    waiting.join(10)
-    assert [answer.status_code for answer in heard] == [401]
+    assert [answer.status_code for answer in heard()] == [401]
     assert "192.168.122.50" not in edge.nft()
 
 

@@ -2,7 +2,6 @@
 made-up kernel: no fault of the server's, and no answer but those that the document tells of."""
 
 from collections import Counter
-from collections.abc import MutableMapping
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -100,7 +99,7 @@ CHECKS = (
 )
 
 
-def make_likely(body: MutableMapping[str, Any]) -> None:
+def make_likely(body: dict[str, Any]) -> None:
     """Half of the made-up messages get a session and addresses that count here: without them
     none would come further than the fence."""
     if isinstance(body.get("session"), int) and body["session"] % 2 == 0:

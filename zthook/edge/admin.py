@@ -71,14 +71,13 @@ class Admin:
         edge = self._edge
         status, pools = await edge.worker.run(lambda: (edge.service.status(), edge.service.pools()))
         place = edge.listener.place
-        why = edge.overlay_problem()
-        down = f"the overlay is down: {why}" if why else ""
+        down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
         return EdgeReport(
             status=status,
             pools=pools,
             listening=f"{place[0]}:{place[1]}" if place else None,
-            problems=[problem for problem in (down, edge.problem, kernel) if problem],
+            problems=[problem for problem in (down, *edge.problems, kernel) if problem],
         )
 
     async def mappings(self, _: _Nothing) -> Any:
@@ -107,9 +106,9 @@ class Admin:
         """
         address = self._edge.overlay_address()
         if address is None:
-            why = self._edge.overlay_problem()
             raise OverlayDown(
-                f"the overlay is down, so no token can say where this edge is: {why}",
+                "the overlay is down, so no token can say where this edge is: "
+                f"{self._edge.seen.why}",
                 hint="zthook edge status",
             )
         invited = await self._edge.worker.run(

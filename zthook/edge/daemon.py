@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -23,7 +23,7 @@ from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
 from zthook.edge.service import EdgeService
 from zthook.edge.worker import Worker
-from zthook.errors import OverlayDown, ZthookError
+from zthook.errors import OverlayDown, StoreError, ZthookError
 from zthook.kernel.edge import KernelEdgeDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
@@ -59,10 +59,11 @@ class EdgeDaemon:
         self.worker = Worker()
         self.changes = Changes()
         self.seen = SeenOverlay(open_overlay(settings.overlay), self.hint)
-        self.problem = ""
+        self._problems: dict[str, str] = {}
         self._watched = notify.watchdog_seconds() is not None
         self._hinted = asyncio.Event()
         self._look = asyncio.Event()
+        self._reloading = asyncio.Event()
         self._stopping = asyncio.Event()
 
     async def serve(self) -> None:
@@ -73,7 +74,7 @@ class EdgeDaemon:
                 async with control.serve(self.places.edge_socket, Admin(self).commands()):
                     notify.ready()
                     log.info("edge %s serves", self.keys.edge_id)
-                    await self._until_stopped(self._passes(), self._looks())
+                    await self._until_stopped(self._passes(), self._looks(), self._reloads())
                     notify.stopping()
             self.changes.close()
             await self.listener.close()
@@ -92,11 +93,10 @@ class EdgeDaemon:
         )
         return next(found, None)
 
-    def overlay_problem(self) -> str:
-        """Why we have no address on the overlay; empty where we have one."""
-        if self.seen.device is None or self.overlay_address() is not None:
-            return self.seen.why
-        return f"{self.seen.device.name} has no IPv4 address"
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it should be, beside overlay and kernel."""
+        return list(self._problems.values())
 
     async def reload(self) -> None:
         """Go by edge.toml as it is now. Raises ConfigError or Refused; then nothing changed."""
@@ -151,12 +151,12 @@ class EdgeDaemon:
             watch.close()
 
     @contextlib.contextmanager
-    def _signals(self) -> Any:
+    def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         handlers = {
             signal.SIGTERM: self._stopping.set,
             signal.SIGINT: self._stopping.set,
-            signal.SIGHUP: self._reload_by_signal,
+            signal.SIGHUP: self._reloading.set,
         }
         for number, act in handlers.items():
             loop.add_signal_handler(number, act)
@@ -165,17 +165,6 @@ class EdgeDaemon:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
-
-    def _reload_by_signal(self) -> None:
-        self._reloading = asyncio.create_task(self._reload_and_tell())
-
-    async def _reload_and_tell(self) -> None:
-        notify.reloading()
-        try:
-            await self.reload()
-        except ZthookError as error:
-            log.error("went on with the settings before: %s", error.message)  # noqa: TRY400
-        notify.ready()
 
     def _listener(self) -> Listener:
         api = Api(
@@ -203,7 +192,8 @@ class EdgeDaemon:
         while True:
             self._hinted.clear()
             await self._follow()
-            await self.worker.run(self.service.tick)
+            with self._telling("store", StoreError):
+                await self.worker.run(self.service.tick)
             if self._watched:
                 notify.alive()
             await asyncio.sleep(COALESCE_SECONDS)
@@ -215,18 +205,35 @@ class EdgeDaemon:
             self._look.clear()
             await self.seen.look()
 
+    async def _reloads(self) -> None:
+        while True:
+            await self._reloading.wait()
+            self._reloading.clear()
+            notify.reloading()
+            try:
+                await self.reload()
+            except ZthookError as error:
+                log.error("went on with the settings before: %s", error.message)  # noqa: TRY400
+            notify.ready()
+
     async def _follow(self) -> None:
         """Listen where the overlay's address is now; without one, where it was."""
         address = self.overlay_address()
-        if address is None:
-            return
+        if address is not None:
+            with self._telling("listening", OverlayDown):
+                await self.listener.listen(address, self.settings.api_port)
+
+    @contextlib.contextmanager
+    def _telling(self, what: str, kind: type[ZthookError]) -> Iterator[None]:
+        """Go on after an error of that kind: logged once, shown by status until it is over."""
         try:
-            await self.listener.listen(address, self.settings.api_port)
-            self.problem = ""
-        except OverlayDown as error:
-            if self.problem != error.message:
+            yield
+        except kind as error:
+            if self._problems.get(what) != error.message:
                 log.error("%s (%s)", error.message, error.hint)  # noqa: TRY400
-            self.problem = error.message
+            self._problems[what] = error.message
+        else:
+            self._problems.pop(what, None)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:
