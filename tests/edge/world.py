@@ -1,15 +1,19 @@
 """An edge on a kernel that can be told to fail, and agents that talk to it as real ones do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from zthook.config.settings import EdgeSettings, OverlaySettings
+from zthook.edge.plane import edge_plane
 from zthook.edge.service import EdgeService
 from zthook.edge.views import MappingView
 from zthook.errors import KernelError
+from zthook.kernel.edge import EdgeDataplane
+from zthook.kernel.edge_plan import Seen, Steps, plan
+from zthook.kernel.fake_edge import Crash, FakeEdgeDataplane, FakeEdgeKernel
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork, Pool
 from zthook.model.clock import ManualClock
@@ -28,6 +32,8 @@ from zthook.wire.messages import (
     SessionRequest,
     claims_digest,
 )
+
+T = TypeVar("T")
 
 EDGE_ADDRESS = IPv4Address("10.147.0.1")
 OVERLAY = OverlayDevice("zt0", 7, "02:00:00:00:00:01", 2800, (EDGE_ADDRESS,))
@@ -54,149 +60,125 @@ def overlay_mac(address: IPv4Address) -> str:
     return f"02:00:00:00:01:{address.packed[3]:02x}"
 
 
-class PowerCut(BaseException):
-    """The process dies here."""
+class Inside(Protocol):
+    """A kernel that outlives the daemon, as a test sees it."""
 
+    def dataplane(self) -> EdgeDataplane:
+        """What a daemon that starts now has."""
+        ...
 
-class InnerKernel(Protocol):
-    """What a test can look at beside the dataplane itself."""
-
-    def forwardings(self) -> frozenset[Forwarding]: ...
-    def flush(self) -> None: ...
-
-
-class FakeKernel:
-    """A dataplane in memory, strict about what may be asked of it."""
-
-    def __init__(self) -> None:
-        self.there: dict[IPv4Address, Forwarding] = {}
-        self.own: dict[IPAddress, str] = {EDGE_ADDRESS: "the overlay's own address"}
-        self.on_link: tuple[IPNetwork, ...] = (IPv4Network("10.147.0.0/24"),)
-        self.changed_by_others = False
-
-    def forwardings(self) -> frozenset[Forwarding]:
-        return frozenset(self.there.values())
+    def look(self, plane: EdgePlane) -> Seen:
+        """What is there; the daemon notices nothing of it."""
+        ...
 
     def flush(self) -> None:
-        self.there.clear()
-        self.changed_by_others = True
+        """``nft flush ruleset``, by somebody else."""
+        ...
 
-    def apply(self, desired: EdgePlane) -> list[str]:
-        wanted = {one.public: one for one in desired.forwardings}
-        assert len(wanted) == len(desired.forwardings), "two forwardings of one public address"
-        keys = sorted(wanted.keys() | self.there.keys())
-        repairs = [f"{key} put right" for key in keys if wanted.get(key) != self.there.get(key)]
-        self.there = wanted
-        self.changed_by_others = False
-        self._check()
-        return repairs
 
-    def change(
-        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
-    ) -> None:
-        for one in withdraw:
-            assert self.there.get(one.public) in (one, None), "withdraws what is not there"
-            self.there.pop(one.public, None)
-        for one in grant:
-            assert one.public not in self.there, "granted over another one"
-            self.there[one.public] = one
-        self._check()
+class FakeInside:
+    """The fake kernel, with every neighbour known."""
 
-    def _check(self) -> None:
-        hops: dict[IPv4Address, IPv4Address] = {}
-        for one in self.there.values():
-            assert hops.setdefault(one.private, one.next_hop) == one.next_hop, "two next hops"
+    def __init__(self) -> None:
+        self.kernel = FakeEdgeKernel(OVERLAY)
+        self.kernel.indexes |= {"up0": 3, "up1": 4, "zt0": OVERLAY.index}
+        self.kernel.own = {EDGE_ADDRESS}
+        self.kernel.on_link = {
+            "zt0": (IPv4Network("10.147.0.0/24"),),
+            "up0": (IPv4Network("203.0.113.0/24"),),
+        }
+        self.kernel.macs = {
+            EDGE_ADDRESS + number: overlay_mac(EDGE_ADDRESS + number) for number in range(1, 200)
+        }
 
-    def drifted(self) -> bool:
-        return self.changed_by_others
+    def dataplane(self) -> EdgeDataplane:
+        return FakeEdgeDataplane(self.kernel)
 
-    def protected(self) -> dict[IPAddress, str]:
-        return dict(self.own)
+    def look(self, plane: EdgePlane) -> Seen:
+        noticed = self.kernel._changed
+        seen = self.kernel.look(plane)
+        self.kernel._changed = noticed
+        return seen
 
-    def connected(self) -> tuple[IPNetwork, ...]:
-        return self.on_link
-
-    def mac_of(self, address: IPv4Address) -> str | None:
-        return overlay_mac(address)
-
-    def traffic(self) -> dict[IPv4Address, Traffic]:
-        return {public: Traffic(bytes_in=1) for public in self.there}
-
-    def close(self) -> None:
-        pass
+    def flush(self) -> None:
+        self.kernel.flush()
 
 
 class TroubledKernel:
-    """Hands everything on to a dataplane, but for what it is told to spoil.
+    """A dataplane that does what it is told, until it is told to spoil something.
 
-    ``refuse``: every change, pass and look raises. ``dies_in``: PowerCut after so many more
+    ``refuse``: every change, pass and look raises. ``dies_in``: a Crash after so many more
     changes and passes, before the kernel did it (``dies_before``) or after.
     """
 
-    def __init__(self, inner: FakeKernel) -> None:
-        self.inner = inner
+    def __init__(self, inside: Inside) -> None:
+        self.inside = inside
         self.refuse = False
-        self.unknown: set[IPv4Address] = set()
         self.dies_in: int | None = None
         self.dies_before = True
         self.log: list[str] = []
+        self.boot()
+
+    def boot(self) -> None:
+        self._real = self.inside.dataplane()
 
     def _refused(self) -> None:
         if self.refuse:
             raise KernelError("no buffer space")
 
-    def _acting(self, name: str, act: Callable[[], list[str] | None]) -> list[str] | None:
+    def _acting(self, name: str, act: Callable[[], T]) -> T:
         self.log.append(name)
         dies = self.dies_in == 0
         if self.dies_in is not None:
             self.dies_in = None if dies else self.dies_in - 1
         if dies and self.dies_before:
-            raise PowerCut
+            raise Crash
         self._refused()
         done = act()
         if dies:
-            raise PowerCut
+            raise Crash
         return done
 
     def apply(self, desired: EdgePlane) -> list[str]:
-        return self._acting("apply", lambda: self.inner.apply(desired)) or []
+        return self._acting("apply", lambda: self._real.apply(desired))
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
     ) -> None:
         words = [f"-{one.public}" for one in withdraw] + [f"+{one.public}" for one in grant]
-        self._acting(" ".join(words), lambda: self.inner.change(withdraw=withdraw, grant=grant))
+        self._acting(" ".join(words), lambda: self._real.change(withdraw=withdraw, grant=grant))
 
     def drifted(self) -> bool:
-        return self.inner.drifted()
+        return self._real.drifted()
 
     def protected(self) -> dict[IPAddress, str]:
         self._refused()
-        return self.inner.protected()
+        return self._real.protected()
 
     def connected(self) -> tuple[IPNetwork, ...]:
         self._refused()
-        return self.inner.connected()
+        return self._real.connected()
 
     def mac_of(self, address: IPv4Address) -> str | None:
         self._refused()
-        return None if address in self.unknown else self.inner.mac_of(address)
+        return self._real.mac_of(address)
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         self._refused()
-        return self.inner.traffic()
+        return self._real.traffic()
 
     def close(self) -> None:
-        self.inner.close()
+        self._real.close()
 
 
 class Edge:
     """One edge: its store and kernel live on while its daemon comes and goes."""
 
-    def __init__(self, ledger: Ledger | None = None, kernel: TroubledKernel | None = None) -> None:
+    def __init__(self, ledger: Ledger | None = None, inside: Inside | None = None) -> None:
         self.clock = ManualClock()
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
-        self.kernel = kernel if kernel is not None else TroubledKernel(FakeKernel())
+        self.inside = inside if inside is not None else FakeInside()
+        self.kernel = TroubledKernel(self.inside)
         self.overlay: OverlayDevice | None = OVERLAY
         self.settings = SETTINGS
         self.woken: list[str] = []
@@ -204,6 +186,8 @@ class Edge:
 
     def boot(self) -> None:
         """Start the daemon, or start it again."""
+        self.kernel.close()
+        self.kernel.boot()
         self.service = EdgeService(
             ledger=self.ledger,
             dataplane=self.kernel,
@@ -234,12 +218,29 @@ class Edge:
     def state(self, public: str, host: str) -> str:
         return self.mappings()[public, host].state
 
+    def plane(self, forwardings: Iterable[Forwarding] = ()) -> EdgePlane:
+        """What the kernel has to have with these forwardings."""
+        return edge_plane(self.settings, OVERLAY, forwardings)
+
+    def inward(self) -> dict[str, str]:
+        """What the kernel really translates: public → private."""
+        elements = self.inside.look(self.plane()).elements.get("inward", frozenset())
+        return dict(one.split(" : ") for one in elements)
+
     def reached(self) -> dict[str, str]:
-        """What the kernel really has: public address → "private via next hop"."""
+        """Where the kernel really sends a packet: public → "private via next hop"."""
+        routes = self.inside.look(self.plane()).routes
+        hops = {str(route.destination.network_address): route.via for route in routes}
         return {
-            str(one.public): f"{one.private} via {one.next_hop}"
-            for one in self.kernel.inner.forwardings()
+            public: f"{private} via {hops[private]}"
+            for public, private in sorted(self.inward().items())
+            if private in hops
         }
+
+    def lacks(self, forwardings: Iterable[Forwarding]) -> Steps:
+        """What is between the kernel and exactly these forwardings."""
+        plane = self.plane(forwardings)
+        return plan(plane, self.inside.look(plane))
 
 
 @dataclass

@@ -18,8 +18,8 @@ from zthook.store.rows import HostRow
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The edge as it is now: its pools, its own addresses (with why they are not to be
-    given away), and every prefix that is on-link (the overlay's too).
+    """The edge as it is now: its pools, the addresses that it must keep (with why, in words
+    that follow "it is"), and every prefix that is on-link (the overlay's too).
     """
 
     pools: tuple[Pool, ...]
@@ -76,7 +76,7 @@ def _public_objection(public: IPAddress, host: HostRow, ground: Ground) -> str:
         names = ", ".join(pool.name for pool in allowed) or "none"
         return f"{public} is outside every pool of {host.name} (pools: {names})"
     why = ground.protected.get(public)
-    return f"{public} stays the edge's own: {why}" if why is not None else ""
+    return f"{public} stays the edge's own: it is {why}" if why is not None else ""
 
 
 def _private_objection(
@@ -88,6 +88,6 @@ def _private_objection(
         listed = ", ".join(str(prefix) for prefix in prefixes) or "none"
         return f"{private} is outside the private prefixes of its host at the edge ({listed})"
     if private in ground.protected:
-        return f"{private} is the edge's own: {ground.protected[private]}"
+        return f"{private} is the edge's own: it is {ground.protected[private]}"
     pool = pool_of(private, ground.pools)
     return f"{private} is a public address of pool {pool.name}" if pool is not None else ""

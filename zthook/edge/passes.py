@@ -66,8 +66,16 @@ class Passes:
         self._next_pass = self._not_before = clock.boottime()
         self._amiss = True
 
-    def look(self) -> None:
-        """See what the edge must not give away. Raises KernelError."""
+    def see_ground(self) -> None:
+        """Know what the edge must not give away, by the last pass. Raises KernelError.
+
+        A look walks all processes (for logins): too much for every request. What becomes
+        protected between two passes is found by the next one, and withdrawn.
+        """
+        if self._ground is None:
+            self._look()
+
+    def _look(self) -> None:
         self._ground = Ground(
             pools=self._outlook.settings.pools,
             protected=self._dataplane.protected(),
@@ -129,11 +137,9 @@ class Passes:
 
     def _grant(self, publics: Iterable[str]) -> None:
         wanted = {public: self._outlook.desired_on(public) for public in sorted(publics)}
+        # One that only moves to another next hop takes its own place: its connections live on.
         new = [one for public, one in wanted.items() if one and self._kernel.has.get(public) != one]
-        if any(str(one.public) in self._kernel.has for one in new):
-            self._apply()  # it moves to another next hop, and its connections live on
-        else:
-            self._kernel.change(grant=new)
+        self._kernel.change(grant=new)
 
     def tell(self, publics: Iterable[str]) -> None:
         """Let every host hear what changed for it on these addresses."""
@@ -188,17 +194,18 @@ class Passes:
 
     # The whole.
 
+    def go_by_new_settings(self) -> None:
+        """A full pass; nothing is granted by the pools of before."""
+        self._ground = None
+        self.whole()
+
     def whole(self) -> None:
         """One full pass over the kernel and, where pools or own addresses changed, all claims."""
         began = self._clock.boottime()
         self._see_overlay()
         self._amiss = False
-        self._learn_neighbours()
-        try:
-            self.look()
-        except KernelError as error:
-            log.warning("the edge's own addresses can not be seen: %s", error.message)
-        if self._apply():
+        if self._apply() and self._looked():
+            self._learn_neighbours()
             self.carry_out({row.public for row in self._ledger.claims(Standing.LEAVING)})
             self._judge_all()
             self.forget_removed()
@@ -222,8 +229,16 @@ class Passes:
         self.tell(_different(before, self._kernel.has))
         return repairs is not None
 
+    def _looked(self) -> bool:
+        try:
+            self._look()
+        except KernelError as error:
+            log.warning("the edge's own addresses can not be seen: %s", error.message)
+            return False
+        return True
+
     def _judge_all(self) -> None:
-        if self._ground is None or self._judged == self._ground:
+        if self._judged == self._ground:
             return
         with self.deciding() as allocator:
             for row in self._ledger.claims():
@@ -235,8 +250,9 @@ class Passes:
             if host.address is not None and host.mac is None:
                 mac = self.mac_of(IPv4Address(host.address))
                 if mac is not None:
-                    with self._ledger.transaction():
+                    with self.deciding() as allocator:
                         self._ledger.put_host(replace(host, mac=mac))
+                        allocator.next_hop_moved(host.name)
 
     def mac_of(self, address: IPv4Address) -> str | None:
         """The overlay neighbour's MAC, None where the kernel does not know it now."""

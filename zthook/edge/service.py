@@ -159,4 +159,4 @@ class EdgeService(Requests):
             )
         self._outlook.settings = settings
         self._leases.seconds, self._leases.grace = settings.lease_seconds, settings.grace_seconds
-        self._passes.whole()
+        self._passes.go_by_new_settings()
