@@ -18,6 +18,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from zthook.errors import HypervisorUnavailable
 from zthook.hypervisor import libvirt_hypervisor, link
+from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
 from zthook.model.guests import GuestState
 
@@ -47,7 +48,7 @@ class Hints:
         self._came.set()
 
     async def next(self) -> None:
-        await asyncio.wait_for(self._came.wait(), 20)
+        await asyncio.wait_for(self._came.wait(), 30)
         self._came.clear()
 
 
@@ -378,3 +379,15 @@ def test_without_an_agent_a_guest_starts_unless_it_insists(host: Host, bench: Li
     bench.start(WEB1)
     assert "no agent answers" in refused(host, "start", "db1")
     assert host.virsh("domstate", "web1") == "running"
+
+
+async def test_a_real_guest_s_lease_hints_and_is_read(
+    host: Host, bench: LibvirtBench, hints: Hints
+) -> None:
+    folder = host.place("/var/lib/libvirt") / "dnsmasq"
+    guest = host.define_guest("leased")
+    async with LeaseWatch(folder, hints):
+        guest.start()
+        while guest.mac not in read_leases(folder, "virbr0"):
+            await hints.next()  # nothing else wakes this loop: no lease without a hint
+    assert str(read_leases(folder, "virbr0")[guest.mac]) == guest.lease()

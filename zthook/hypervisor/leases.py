@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from inotify_simple import Event, INotify, flags
 
@@ -102,10 +102,9 @@ class LeaseWatch:
         self._watched: Path | None = None
         self._descriptor: int | None = None
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> None:
         self._watch()
         asyncio.get_running_loop().add_reader(self._inotify.fileno(), self._read)
-        return self
 
     async def __aexit__(
         self,
