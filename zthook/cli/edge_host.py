@@ -39,7 +39,11 @@ host = LazyGroup(
 )
 @click.option("--group", help="Hosts of one group move guests among them without waiting.")
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=24.0, help="The token's life."
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="The token's life.",
 )
 @json_option
 def add(

@@ -94,7 +94,10 @@ def tables(
         if line[noted].plain != "-"
     ]
     taken = sum(_widest(notes, place, first[place]) + 2 for place in (0, 1))
-    return [_table(first, others, {}), _table([*first[:2], wrap], notes, {2: width - taken})]
+    return [
+        _table(first, others, {}),
+        _table([*first[:2], wrap], notes, {2: max(width - taken, WRAP_AT)}),
+    ]
 
 
 def _widest(lines: list[list[Text]], place: int, title: str) -> int:
