@@ -1,0 +1,85 @@
+"""The control commands that let members into the overlay, and how arguments are read."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from zthook.config import OverlaySettings
+from zthook.edge.admin import Admin
+from zthook.edge.seen_overlay import SeenOverlay
+from zthook.errors import OverlayDown, Refused, UsageError
+from zthook.model.mappings import OverlayDevice
+from zthook.overlay import open_overlay
+
+if TYPE_CHECKING:
+    from zthook.edge.daemon import EdgeDaemon
+
+
+class Network:
+    """An overlay that lets ``0123456789`` in, and nobody else."""
+
+    def __init__(self) -> None:
+        self.members: list[str] = []
+
+    def observe(self) -> OverlayDevice:
+        raise OverlayDown("not joined", hint="zerotier-cli join")
+
+    def authorise(self, member: str) -> None:
+        if member != "0123456789":
+            raise Refused("this node is not the controller", hint="do it there")
+        self.members.append(member)
+
+    def knocking(self) -> list[str]:
+        return ["0123456789"]
+
+
+def admin_of(overlay: Any) -> Admin:
+    seen = SeenOverlay(overlay, lambda: None)
+    return Admin(cast("EdgeDaemon", SimpleNamespace(seen=seen, overlay_address=lambda: None)))
+
+
+async def test_a_member_is_let_in() -> None:
+    network = Network()
+    commands = admin_of(network).commands()
+    (knock,) = await commands["knocking"]({})
+    await commands["approve"]({"member": knock.member})
+    assert network.members == ["0123456789"]
+
+
+async def test_why_one_was_not_let_in() -> None:
+    with pytest.raises(Refused, match=r"9876543210 was not let .* do it there"):
+        await admin_of(Network()).commands()["approve"]({"member": "9876543210"})
+
+
+@pytest.mark.parametrize(("command", "asked"), [("knocking", {}), ("approve", {"member": "0"})])
+async def test_an_overlay_without_a_controller_lets_nobody_in(
+    command: str, asked: dict[str, str]
+) -> None:
+    overlay = open_overlay(OverlaySettings("interface", interface="br-overlay"))
+    with pytest.raises(Refused, match="not of driver zerotier"):
+        await admin_of(overlay).commands()[command](asked)
+
+
+def test_zerotier_is_an_overlay_that_lets_members_in(tmp_path: Path) -> None:
+    overlay = open_overlay(OverlaySettings("zerotier", network="b87d70f46bc5c578", home=tmp_path))
+    assert SeenOverlay(overlay, lambda: None).controller is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("approve", {}), ("host_add", {"name": 3}), ("release", {"public": "x", "more": 1})],
+)
+async def test_arguments_that_are_not_the_commands(command: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        await admin_of(Network()).commands()[command](arguments)
+
+
+async def test_changes_of_the_overlay_are_told_once() -> None:
+    told: list[str] = []
+    seen = SeenOverlay(Network(), lambda: told.append("changed"))
+    await seen.look()
+    await seen.look()
+    assert told == ["changed"]
+    assert (seen.device, seen.why) == (None, "not joined. zerotier-cli join")
