@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv4Network
 
 import httpx
 
-from tests.edge.world import FakeKernel, TroubledKernel, address_of
 from tests.host.edge import CREDENTIAL
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.api import Api, make_app
@@ -16,14 +15,15 @@ from zthook.edge.refusals import Refusals
 from zthook.edge.service import EdgeService
 from zthook.edge.worker import Worker
 from zthook.host.credential import Credential
+from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.fake_edge import OVERLAY, FakeEdgeKernel
 from zthook.model.addresses import AddressRange, Pool
 from zthook.model.clock import ManualClock
-from zthook.model.mappings import OverlayDevice
 from zthook.store.memory import MemoryLedger
 
 SETTINGS = EdgeSettings(
     OverlaySettings("interface", interface="zt0"),
-    pools=(Pool("hk", (AddressRange.parse("203.0.113.10-203.0.113.200"),), "up0"),),
+    pools=(Pool("hk", (AddressRange.parse("203.0.113.10-203.0.113.200"),), "eth0"),),
 )
 
 
@@ -32,8 +32,8 @@ class RealEdge:
 
     def __init__(self) -> None:
         self.ledger = MemoryLedger()
-        self.kernel = TroubledKernel(FakeKernel())
-        self.kernel.inner.on_link = (IPv4Network("10.147.0.0/24"),)
+        self.kernel = FakeEdgeKernel()
+        self.kernel.on_link = {"zt0": (IPv4Network("192.168.193.0/24"),)}
         self.clock = ManualClock()
         self.worker = Worker()
         self.boot()
@@ -42,10 +42,10 @@ class RealEdge:
         self.changes = Changes()
         self.service = EdgeService(
             ledger=self.ledger,
-            dataplane=self.kernel,
+            dataplane=KernelEdgeDataplane(self.kernel),
             clock=self.clock,
             settings=SETTINGS,
-            overlay=lambda: OverlayDevice("zt0", 7, "", 2800, (IPv4Address("10.147.0.1"),)),
+            overlay=lambda: OVERLAY,
             edge_id="edge-1",
             notify=self.notify,
         )
@@ -72,11 +72,13 @@ class RealEdge:
         credential = Credential(
             "edge-1", CREDENTIAL.address, CREDENTIAL.port, name, "", reply.credential
         )
-        return credential, Way(self, str(address_of(name)))
+        address = IPv4Address("192.168.193.1") + int(name.removeprefix("home"))
+        self.kernel.macs[address] = f"02:00:00:00:01:{address.packed[3]:02x}"
+        return credential, Way(self, str(address))
 
     def reached(self) -> dict[str, str]:
         """What the edge's kernel has: public address → private one."""
-        return {str(one.public): str(one.private) for one in self.kernel.inner.forwardings()}
+        return {str(public): str(private) for public, private in self.kernel.mappings().items()}
 
 
 class Way(httpx.AsyncBaseTransport):

@@ -127,7 +127,12 @@ class Home:
         self.settings = HostSettings(
             OverlaySettings("interface", interface="zt0"), required_seconds=1.0
         )
+        self.started: list[UUID] = []
         self.hint: Callable[[], None] = lambda: None
+
+    def _start_autostart(self, _uri: str, guest: UUID) -> bool:
+        self.started.append(guest)
+        return True
 
     @property
     def parts(self) -> Parts:
@@ -138,6 +143,7 @@ class Home:
             dataplane=lambda _settings: self.kernel,
             overlay=lambda _settings: self.kernel,
             read_leases=lambda _folder, bridge: self.leases if bridge == "virbr0" else {},
+            start_autostart=self._start_autostart,
             clock=SystemClock(),
             transport=self.transport,
         )

@@ -3,7 +3,7 @@
 import asyncio
 from ipaddress import IPv4Address
 
-from tests.host.making import PRIVATE, PUBLIC, guest, mac, uuid
+from tests.host.making import OTHER_PUBLIC, PRIVATE, PUBLIC, guest, mac, uuid
 from tests.host.standins import Home, another_pass, until
 from zthook.host.addresses import Source
 from zthook.host.agent import Agent
@@ -141,19 +141,18 @@ async def test_libvirt_down_is_shown_and_changes_nothing(home: Home) -> None:
         assert [row.state for row in status.mappings] == [MappingState.ACTIVE]
 
 
-async def test_the_edge_away_and_back_is_caught_up_with_at_once(home: Home) -> None:
+async def test_the_edge_away_and_back_is_caught_up_with(home: Home) -> None:
     home.way.down = True
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
-        await until(lambda: agent.client.pulse.health.up is False)
+        await until(lambda: agent.client.pulse.health.up is False and agent.passes.desired)
         [row] = (await agent.status()).mappings
         assert row.state is MappingState.PENDING
         assert "connection refused" in row.reason
+        home.start(WEB1, guest(2, AddressRequest(OTHER_PUBLIC)))
         await home.bring_back()
-        home.kernel.overlay_down = True
-        await until(lambda: agent.kernel.overlay.health.up is False)
-        home.kernel.overlay_down = False  # the overlay's return ends the pause
         await served(home)
+        await until(lambda: home.edge.state(str(OTHER_PUBLIC)))
 
 
 async def test_a_connection_that_breaks_is_made_again_and_the_list_sent_once_more(

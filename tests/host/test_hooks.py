@@ -98,6 +98,33 @@ async def test_with_the_edge_away_it_is_refused_and_told_since_when(home: Home) 
         assert await agent.hooks(call()) == ALLOWED
 
 
+async def test_a_guest_refused_for_want_of_the_edge_is_started_when_it_is_reached(
+    home: Home,
+) -> None:
+    home.way.down = True
+    async with home.running() as agent:
+        await until(lambda: agent.client.pulse.health.up is False)
+        assert not (await agent.hooks(call())).allow
+        assert not (await agent.hooks(call(number=2))).allow
+        await home.bring_back()
+        assert (await agent.hooks(call(number=3, content=xml(3, 'public="203.0.113.30"')))).allow
+        await until(lambda: sorted(home.started) == [uuid(1), uuid(2)])
+        await another_pass(agent)
+        assert len(home.started) == 2
+
+
+async def test_a_guest_refused_for_another_reason_is_not_started(home: Home) -> None:
+    home.edge.hold_elsewhere(str(PUBLIC), str(uuid(9)))
+    async with home.running() as agent:
+        assert not (await agent.hooks(call())).allow
+        home.way.down = True
+        home.edge.news.set()
+        await until(lambda: agent.client.pulse.health.up is False)
+        await home.bring_back()
+        await until(lambda: agent.client.ready)
+        assert home.started == []
+
+
 async def test_a_hung_edge_is_given_up_within_the_hooks_time(home: Home) -> None:
     home.way.hung = True
     async with home.running() as agent:

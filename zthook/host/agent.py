@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 import httpx
 
@@ -20,6 +21,7 @@ from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
 from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
 from zthook.host.passes import Passes
 from zthook.host.reservations import Reservations
+from zthook.host.starts import MissedStarts
 from zthook.host.status import AgentStatus, faults, mapping_views
 from zthook.host.worker import KernelThread
 from zthook.model.clock import Clock
@@ -38,7 +40,8 @@ class Parts:
     """How an agent gets what it stands on; tests hand in their own.
 
     ``hypervisor``, ``leases`` and ``kernel_watch`` are open while inside, and hint.
-    ``dataplane`` and ``overlay`` are made in the kernel thread. ``transport`` None is the
+    ``dataplane`` and ``overlay`` are made in the kernel thread. ``start_autostart`` starts
+    a guest at a libvirt URI, see ``zthook.hypervisor.starting``. ``transport`` None is the
     network.
     """
 
@@ -48,6 +51,7 @@ class Parts:
     dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
     overlay: Callable[[OverlaySettings], Overlay]
     read_leases: ReadLeases
+    start_autostart: Callable[[str, UUID], bool]
     clock: Clock
     transport: httpx.AsyncBaseTransport | None = None
 
@@ -64,6 +68,7 @@ class Agent:
         observer: Observer,
         kernel: HostKernel,
         hinted: asyncio.Event,
+        missed: MissedStarts,
         clock: Clock,
     ) -> None:
         via = settings.via is not None
@@ -87,6 +92,7 @@ class Agent:
             reservations=reservations,
             hint=hinted.set,
             take=self.passes.take_some,
+            missed=missed,
             seconds=settings.required_seconds,
             via=via,
         )
@@ -146,8 +152,16 @@ async def open_agent(
         dataplane = await work(lambda: parts.dataplane(settings))
         stack.push_async_callback(work, dataplane.close)
         overlay = await work(lambda: parts.overlay(settings.overlay))
+        missed = MissedStarts(lambda guest: parts.start_autostart(settings.libvirt_uri, guest))
+        stack.push_async_callback(missed.close)
+
+        def edge_turned() -> None:
+            hinted.set()
+            if client.pulse.up:
+                missed.retry()
+
         client = EdgeClient(
-            credential, parts.clock, on_change=hinted.set, transport=parts.transport
+            credential, parts.clock, on_change=edge_turned, transport=parts.transport
         )
         stack.push_async_callback(client.close)
         link = EdgeLink(client, hinted.set, parts.clock)
@@ -180,6 +194,7 @@ async def open_agent(
             observer=observer,
             kernel=kernel,
             hinted=hinted,
+            missed=missed,
             clock=parts.clock,
         )
 

@@ -29,12 +29,18 @@ class EdgeLink:
     While the edge is away tries are spaced out; ``poke`` ends the pause at once.
     """
 
-    def __init__(self, client: EdgeClient, hint: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        client: EdgeClient,
+        hint: Callable[[], None],
+        clock: Clock,
+        backoff: Backoff | None = None,
+    ) -> None:
         self._client = client
         self._hint = hint
         self._clock = clock
         self._poked = asyncio.Event()
-        self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
+        self._backoff = backoff or Backoff(chance=random.Random())  # noqa: S311 - no secret
 
     def poke(self) -> None:
         """Something changed that may have brought the edge back: try now."""

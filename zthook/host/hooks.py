@@ -19,6 +19,7 @@ from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall
 from zthook.host.placement import Networks
 from zthook.host.planes import ClaimKey
 from zthook.host.reservations import Reservations
+from zthook.host.starts import MissedStarts
 from zthook.model.guests import Domain
 from zthook.wire.messages import MappingReply
 
@@ -47,7 +48,8 @@ class Hooks:
         known: Known,
         reservations: Reservations,
         hint: Callable[[], None],
-        take: Callable[[Sequence[MappingReply]], None],
+        take: Callable[[Domain, Sequence[MappingReply]], None],
+        missed: MissedStarts,
         seconds: float,
         via: bool = False,
     ) -> None:
@@ -56,6 +58,7 @@ class Hooks:
         self._reservations = reservations
         self._hint = hint
         self._take = take
+        self._missed = missed
         self._seconds = seconds * EDGE_SHARE
         self._via = via
 
@@ -84,6 +87,7 @@ class Hooks:
             self._reservations.drop(domain.uuid)
             self._hint()
         if not reason:
+            self._missed.forget(domain.uuid)
             log.info("%s: may start, its addresses are reserved", domain.name)
             return ALLOW
         log.warning("%s: may not start: %s", domain.name, reason)
@@ -102,16 +106,17 @@ class Hooks:
                 messages = [to_message(claim, {}) for claim in claims(wanted)]
                 answers = (await self._client.reserve(messages)).mappings
         except TimeoutError:
-            return self._away(f"no answer within {self._seconds:g} s")
+            return self._away(domain, f"no answer within {self._seconds:g} s")
         except EdgeUnreachable as error:
-            return self._away(error.message)
+            return self._away(domain, error.message)
         except ZthookError as error:
             return error.message
-        self._take(answers)
+        self._take(domain, answers)
         by_key = {key_of(answer): answer for answer in answers}
         return next((why for one in wanted if _counts(one) and (why := against(one, by_key))), "")
 
-    def _away(self, why: str) -> str:
+    def _away(self, domain: Domain, why: str) -> str:
+        self._missed.note(domain.uuid, domain.name)
         health = self._client.pulse.health
         if health.up is not False:
             return f"the edge is not reached: {why}"

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 0.5
 """How long a pass waits for libvirt before it goes on with what was known."""
+LATE_SECONDS = 6.0
+"""After so long libvirt counts as hung; a required guest's hook may hold it for five."""
 AGENT_SECONDS = 10.0
 """Between two questions to one guest's agent."""
 
@@ -126,6 +128,7 @@ class Observer:
         late = self._listing is not None
         if self._listing is None:
             self._listing = asyncio.create_task(self._listed())
+            asyncio.get_running_loop().call_later(LATE_SECONDS, self._tell_late, self._listing)
         done, _ = await asyncio.wait({self._listing}, timeout=PATIENCE_SECONDS)
         if done:
             ended, self._listing = self._listing, None
@@ -134,6 +137,11 @@ class Observer:
                 self._hint()  # it began before the hint that this pass is for
         elif not late:
             self._listing.add_done_callback(lambda _: self._hint())
+
+    def _tell_late(self, listing: asyncio.Task[None]) -> None:
+        if not listing.done():
+            what = f"no answer to a listing for {LATE_SECONDS:g} s; what was known before counts"
+            self.pulse.bad(HypervisorUnavailable(what, hint="does `virsh list` answer?"))
 
     async def _listed(self) -> None:
         began = self._clock.boottime()

@@ -24,7 +24,7 @@ from zthook.host.observer import Observer, probe
 from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
 from zthook.model.addresses import IPAddress
-from zthook.model.guests import GuestState
+from zthook.model.guests import Domain, GuestState
 from zthook.wire.messages import ClaimMessage, MappingReply
 
 log = logging.getLogger("zthook.agent")
@@ -146,8 +146,9 @@ class Passes:
         self._sent = claims(self.desired)
         return [to_message(claim, self.answers) for claim in self._sent]
 
-    def take_some(self, mappings: Iterable[MappingReply]) -> None:
-        """Keep answers that a reservation got, beside those we have."""
+    def take_some(self, domain: Domain, mappings: Iterable[MappingReply]) -> None:
+        """Keep answers that a reservation for ``domain`` got, beside those we have."""
+        self._names[domain.uuid] = domain.name
         self._take(self.answers | by_claim(mappings))
 
     def _take(self, after: dict[ClaimKey, MappingReply]) -> None:
