@@ -92,7 +92,7 @@ def install(target: Path, socket: Path, required_seconds: float) -> InstalledHoo
 
 @pytest.fixture
 def hook(tmp_path: Path) -> InstalledHook:
-    return install(tmp_path / "zthook", tmp_path / "hook.sock", required_seconds=0.6)
+    return install(tmp_path / "zthook", tmp_path / "hook.sock", required_seconds=1.5)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,13 @@ class FakeAgent:
         self._listener.bind(str(path))
         self._listener.listen(backlog)
         self._threads = [threading.Thread(target=self._accept)]
+
+    def wait_calls(self, count: int) -> list[Call]:
+        """Its calls once there are ``count``: on a busy machine a hook may leave before."""
+        end = time.monotonic() + 10
+        while len(self.calls) < count and time.monotonic() < end:
+            time.sleep(0.005)
+        return self.calls
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

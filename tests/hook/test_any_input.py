@@ -74,9 +74,12 @@ GARBAGE = {
 def test_any_input_is_harmless(hook: InstalledHook, xml: bytes, operation: str) -> None:
     with FakeAgent(hook.socket, fake_agent.answers(b"0")).running() as agent:
         assert hook(operation, xml).harmless
-    assert len(agent.calls) == (1 if b"urn:zthook:1" in xml else 0)
+        expected = 1 if b"urn:zthook:1" in xml else 0
+        assert len(agent.wait_calls(expected)) == expected
     if agent.calls and b"\0" not in xml:
-        assert agent.calls[0].xml.rstrip(b"\n") == xml.rstrip(b"\n")
+        # What a busy machine does not take of 10 MB within the deadline stays untold.
+        assert xml.startswith(agent.calls[0].xml.rstrip(b"\n"))
+        assert len(xml) > 1_000_000 or len(agent.calls[0].xml) >= len(xml)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,8 @@ def test_any_arguments_are_harmless(hook: InstalledHook, arguments: list[str]) -
 def test_any_guest_name_arrives_as_it_is(hook: InstalledHook, name: str) -> None:
     with FakeAgent(hook.socket, fake_agent.answers(b"0")).running() as agent:
         assert hook("start", ANNOTATED, guest=name).harmless
-    assert agent.calls[0].head[1] == name
+        (call,) = agent.wait_calls(1)
+    assert call.head[1] == name
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">&- 2>&-"])
@@ -122,7 +126,7 @@ def test_closed_files_are_harmless(
 def test_an_empty_environment_is_enough(hook: InstalledHook) -> None:
     with FakeAgent(hook.socket, fake_agent.answers(b"0")).running() as agent:
         assert hook("start", ANNOTATED, environment={}).harmless
-    assert len(agent.calls) == 1
+        assert len(agent.wait_calls(1)) == 1
 
 
 def test_a_python_environment_of_somebody_else_changes_nothing(
@@ -138,7 +142,7 @@ def test_a_python_environment_of_somebody_else_changes_nothing(
     }
     with FakeAgent(hook.socket, fake_agent.answers(b"0")).running() as agent:
         assert hook("prepare", REQUIRED, environment=hostile).harmless
-    assert len(agent.calls) == 1
+        assert len(agent.wait_calls(1)) == 1
 
 
 @pytest.mark.parametrize("status", [1, 2, 137])

@@ -37,10 +37,9 @@ HANGING: list[Behaviour] = [
 def test_an_agent_alive_is_told_every_operation(hook: InstalledHook, operation: str) -> None:
     with FakeAgent(hook.socket, fake_agent.answers(b"0")).running() as agent:
         assert hook(operation, ANNOTATED).harmless
-    assert [call.head for call in agent.calls] == [
-        ("zthook-hook 1", "web1", operation, "begin", "-")
-    ]
-    assert agent.calls[0].xml.strip() == ANNOTATED.strip()
+        (call,) = agent.wait_calls(1)
+    assert call.head == ("zthook-hook 1", "web1", operation, "begin", "-")
+    assert call.xml.strip() == ANNOTATED.strip()
 
 
 @pytest.mark.parametrize("behaviour", HANGING)
@@ -78,7 +77,7 @@ def test_a_full_backlog_is_given_up(hook: InstalledHook, xml: bytes) -> None:
         outcome = hook("prepare", xml)
         assert not full.released.is_set()
     assert outcome.status == (1 if xml is REQUIRED else 0)
-    assert outcome.seconds < AT_ONCE
+    assert outcome.seconds < (3 if xml is REQUIRED else AT_ONCE)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -107,5 +106,6 @@ def test_many_hooks_at_once_all_get_through(hook: InstalledHook) -> None:
         concurrent.futures.ThreadPoolExecutor(20) as pool,
     ):
         outcomes = list(pool.map(lambda name: hook("start", ANNOTATED, guest=name), guests))
+        agent.wait_calls(len(guests))
     assert all(outcome.harmless for outcome in outcomes)
     assert {call.head[1] for call in agent.calls} == guests

@@ -47,10 +47,16 @@ async def exchange(path: Path, *parts: bytes) -> bytes:
     return answer
 
 
+def make_patient(hook: InstalledHook) -> None:
+    text = hook.path.read_text().replace("required_seconds=1.5", "required_seconds=30")
+    hook.path.write_text(text)
+
+
 async def test_the_real_hook_and_the_real_socket_understand_each_other(
     hook: InstalledHook,
 ) -> None:
     handler = Recorder(HookAnswer(allow=False, reason="203.0.113.10 is held by db1"))
+    make_patient(hook)
     async with serve_hooks(hook.socket, handler):
         outcome = await asyncio.to_thread(hook, "prepare", REQUIRED)
     assert handler.calls == [HookCall("web1", "prepare", "begin", "-", REQUIRED)]
@@ -60,6 +66,7 @@ async def test_the_real_hook_and_the_real_socket_understand_each_other(
 
 async def test_the_real_hook_with_the_largest_xml(hook: InstalledHook) -> None:
     handler = Recorder()
+    make_patient(hook)
     xml = guest_xml('public="203.0.113.10" required="yes"', rest=f"<!--{'x' * 10_000_000}-->")
     async with serve_hooks(hook.socket, handler):
         outcome = await asyncio.to_thread(hook, "prepare", xml)
@@ -76,8 +83,7 @@ async def test_many_real_hooks_wait_at_once(hook: InstalledHook) -> None:
         async with asyncio.timeout(10), waiting:
             return HookAnswer(allow=True)
 
-    patient = hook.path.read_text().replace("required_seconds=0.6", "required_seconds=10")
-    hook.path.write_text(patient)
+    make_patient(hook)
     async with serve_hooks(hook.socket, together):
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             loop = asyncio.get_running_loop()

@@ -89,8 +89,9 @@ class LibvirtBench:
 
     def _alive(self) -> Any:
         """The connection, a new one where tests took libvirtd away."""
-        if not self._connection.isAlive():
-            self._connection.close()
+        try:
+            self._connection.getLibVersion()
+        except libvirt.libvirtError:
             self._connection = libvirt.open(self.uri)
         return self._connection
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.hook.fake_agent import FakeAgent, answers
 from tests.hypervisor.benches import LibvirtBench
-from tests.hypervisor.conftest import uri
+from tests.hypervisor.conftest import HOOK, uri
 from tests.hypervisor.domains import annotation, domain_xml, until
 from tests.lab.host import Host
 from tests.lab.lab import Lab
@@ -326,11 +326,28 @@ def test_the_installed_hook_tells_of_a_guest_s_whole_life(
         for uuid in (WEB1, DB1):
             bench.start(uuid)
             bench.stop(uuid)
-        # libvirt may still run release when destroy returns
-        told = [call.head for call in agent.calls]
+        told = [call.head for call in agent.wait_calls(len(OPERATIONS))]
     assert [head[2:4] for head in told] == OPERATIONS
     assert {head[1] for head in told} == {"web1"}
     hook_socket.unlink()
+
+
+def test_it_is_called_as_the_one_hook_too(
+    host: Host, bench: LibvirtBench, hook_socket: Path
+) -> None:
+    """Where no qemu.d is: as hooks/qemu itself."""
+    apart = host.place("/etc/libvirt") / "hooks" / "qemu.d"
+    single = host.install_hook(HOOK, hook_socket, single=True)
+    apart.rename(apart.with_name("away"))
+    host.libvirtd.restart()
+    bench.define("web1", WEB1, REQUIRED)
+    hook_socket.unlink(missing_ok=True)
+    with FakeAgent(hook_socket, answers(b"1it is held by db1")).running():
+        assert "it is held by db1" in refused(host, "start", "web1")
+    hook_socket.unlink()
+    apart.with_name("away").rename(apart)
+    single.unlink()
+    host.libvirtd.restart()
 
 
 def test_save_and_restore_go_through_the_hook_unharmed(
@@ -342,7 +359,7 @@ def test_save_and_restore_go_through_the_hook_unharmed(
     with FakeAgent(hook_socket, answers(b"0")).running() as agent:
         host.virsh("save", "web1", str(tmp_path / "saved"))
         host.virsh("restore", str(tmp_path / "saved"))
-        operations = [call.head[2] for call in agent.calls]
+        operations = [call.head[2] for call in agent.wait_calls(6)]
     hook_socket.unlink()
     assert host.virsh("domstate", "web1") == "running"
     assert "203.0.113.10" in host.virsh("dumpxml", "web1")
