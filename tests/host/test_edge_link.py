@@ -99,9 +99,7 @@ async def test_heartbeats_renew_and_find_out_what_the_edge_lacks(
     beating.cancel()
 
 
-CLAIM = ClaimMessage(
-    guest="00000000-0000-0000-0000-000000000001", name="web1", public="203.0.113.10"
-)
+CLAIM = ClaimMessage(guest=str(uuid(1)), name="web1", public=str(PUBLIC))
 
 
 @given(seed=st.integers(), tries=st.integers(1, 60))

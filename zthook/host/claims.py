@@ -89,7 +89,7 @@ def _of_domain(domain: Domain, state: GuestState | None, view: View) -> list[Des
 def _forbidden(domain: Domain, view: View) -> dict[IPAddress, str]:
     others = [
         (guest.domain, spot)
-        for guest in view.guests
+        for guest in sorted(view.guests, key=lambda one: one.domain.uuid)
         if guest.domain.uuid != domain.uuid
         for spot in spots(guest.domain, view.networks)
     ]
