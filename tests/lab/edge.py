@@ -20,6 +20,9 @@ from tests.lab.topology import (
 STRICT = {"ipv4__conf__default__rp_filter": 1, "ipv4__conf__all__rp_filter": 0}
 """Set before a machine's devices come: the strictest that distributions have for new ones."""
 
+MACS = {UPLINK_DEVICE: "02:00:cb:00:71:02", OVERLAY_DEVICE: "02:00:c0:a8:c1:de"}
+"""The same after a reboot, as on any machine: the others remember them for a while."""
+
 
 class Edge(Machine):
     """The machine with the public addresses; its zthook is ``daemon``."""
@@ -60,6 +63,7 @@ class Edge(Machine):
         cable(self.namespace, OVERLAY_DEVICE, self._hub, "edge-overlay", OVERLAY_MTU)
         self._hub.ip("link set edge-uplink master uplink", "link set edge-overlay master overlay")
         self.ip(
+            *(f"link set {device} address {mac}" for device, mac in MACS.items()),
             f"addr add {EDGE_ON_UPLINK}/{PUBLIC.prefixlen} dev {UPLINK_DEVICE}",
             f"addr add {EDGE_ON_OVERLAY}/{OVERLAY_PREFIX} dev {OVERLAY_DEVICE}",
             f"route add default via {ROUTER_ON_UPLINK}",

@@ -38,6 +38,7 @@ class Process:
         if notify:
             environment["NOTIFY_SOCKET"] = str(notify)
         with log.open("ab") as output:
+            self._log_start = output.tell()
             self._child = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.DEVNULL,
@@ -64,8 +65,8 @@ class Process:
         return self._child.poll()
 
     def log_text(self) -> str:
-        """All that it has printed so far."""
-        return self.log.read_text(errors="replace")
+        """All that it has printed so far; those that had the same log before it are left out."""
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace")
 
     def wait_logged(self, text: str, deadline_seconds: float = 10) -> None:
         """Return once ``text`` stands in the log; TooLate after the deadline."""
