@@ -19,6 +19,12 @@ from zthook.overlay.zerotier_api import ZeroTierApi
 
 BINARY = os.environ.get("ZEROTIER_ONE")
 PREFIX = IPv4Network("192.168.193.0/24")
+NETWORK = {
+    "private": True,
+    "v4AssignMode": {"zt": True},
+    "routes": [{"target": str(PREFIX)}],
+    "ipAssignmentPools": [{"ipRangeStart": str(PREFIX[1]), "ipRangeEnd": str(PREFIX[254])}],
+}
 QUIET = {"portMappingEnabled": False, "softwareUpdate": "disable", "allowTcpFallbackRelay": False}
 
 pytestmark = [
@@ -75,65 +81,59 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+class Watched:
+    """An overlay, looked at from inside the namespace."""
+
+    def __init__(self, daemon: Daemon, network: str) -> None:
+        self.run = daemon.namespace.run
+        self.overlay = ZeroTierOverlay(network, daemon.home)
+
+    def up(self) -> bool:
+        with suppress(OverlayDown):
+            own = self.run(self.overlay.observe).addresses
+            return any(isinstance(one, IPv4Address) and one in PREFIX for one in own)
+        return False
+
+    def says(self, words: str) -> bool:
+        """Whether it is down, and message or hint holds these words."""
+        try:
+            self.run(self.overlay.observe)
+        except OverlayDown as error:
+            return words in f"{error.message} | {error.hint}"
+        return False
+
+
+def answers(daemon: Daemon) -> bool:
+    with suppress(OverlayDown):
+        return bool(daemon.namespace.run(ZeroTierApi(daemon.home).node_id))
+    return False
+
+
 def test_from_no_daemon_to_an_address_and_back(daemon: Daemon) -> None:
-    api = ZeroTierApi(daemon.home)
     run = daemon.namespace.run
-
-    def says(overlay: ZeroTierOverlay, words: str) -> Callable[[], bool]:
-        def holds() -> bool:
-            try:
-                run(overlay.observe)
-            except OverlayDown as error:
-                return words in f"{error.message} | {error.hint}"
-            return False
-
-        return holds
-
-    def is_up(overlay: ZeroTierOverlay) -> bool:
-        with suppress(OverlayDown):
-            return any(
-                isinstance(one, IPv4Address) and one in PREFIX
-                for one in run(overlay.observe).addresses
-            )
-        return False
-
-    def answers() -> bool:
-        with suppress(OverlayDown):
-            return bool(run(api.node_id))
-        return False
-
     with pytest.raises(OverlayDown, match="has not run with this home"):
-        run(api.node_id)
+        run(ZeroTierApi(daemon.home).node_id)
     daemon.start()
-    wait_for("the daemon answers", answers)
-    node = run(api.node_id)
+    wait_for("the daemon answers", lambda: answers(daemon))
+    node = run(ZeroTierApi(daemon.home).node_id)
     network = f"{node}00cafe"
-    overlay = ZeroTierOverlay(network, daemon.home)
+    watched = Watched(daemon, network)
+    overlay = watched.overlay
 
     with pytest.raises(Refused, match="is not the controller"):
         run(overlay.knocking)
-    daemon.post(
-        f"/controller/network/{network}",
-        {
-            "private": True,
-            "v4AssignMode": {"zt": True},
-            "routes": [{"target": str(PREFIX)}],
-            "ipAssignmentPools": [{"ipRangeStart": str(PREFIX[1]), "ipRangeEnd": str(PREFIX[254])}],
-        },
-    )
+    daemon.post(f"/controller/network/{network}", NETWORK)
     assert run(overlay.knocking) == []
-    assert says(overlay, "has not joined network")()
+    assert watched.says("has not joined network")
 
     run(overlay.join)
-    wait_for("not authorised", says(overlay, f"node {node} is not authorised"))
+    wait_for("not authorised", lambda: watched.says(f"node {node} is not authorised"))
     assert run(overlay.knocking) == [node]
     run(lambda: overlay.authorise(node))
     run(lambda: overlay.authorise("00000000aa"))
     assert run(overlay.knocking) == []
-    wait_for("the device has an address", lambda: is_up(overlay))
-    device = run(overlay.observe)
-    assert device.mtu == 2800
-    assert device.mac
+    wait_for("the device has an address", watched.up)
+    assert run(overlay.observe).mtu == 2800
 
     def after_setting_managed(holds: Callable[[], bool], *, wanted: bool) -> bool:
         # The daemon caches for a second which addresses its device has, and sets or removes
@@ -142,27 +142,33 @@ def test_from_no_daemon_to_an_address_and_back(daemon: Daemon) -> None:
             daemon.post(f"/network/{network}", {"allowManaged": allowed})
         return holds()
 
-    def up() -> bool:
-        return is_up(overlay)
+    def bare() -> bool:
+        return watched.says(f"zerotier-cli set {network} allowManaged=1")
 
-    bare = says(overlay, f"zerotier-cli set {network} allowManaged=1")
     wait_for("no address", lambda: after_setting_managed(bare, wanted=False))
-    wait_for("an address again", lambda: after_setting_managed(up, wanted=True))
+    wait_for("an address again", lambda: after_setting_managed(watched.up, wanted=True))
 
     token = daemon.home / "authtoken.secret"
     right = token.read_text()
     token.write_text("wrong")
-    assert says(overlay, "did not take the token")()
+    assert watched.says("did not take the token")
     token.write_text(right)
 
     daemon.stop()
-    assert says(overlay, "zerotier-one does not run")()
+    assert watched.says("zerotier-one does not run")
     daemon.start()
-    wait_for("it is all back", lambda: is_up(overlay))
+    wait_for("it is all back", watched.up)
 
-    elsewhere = ZeroTierOverlay(f"{node}00dead", daemon.home)
-    run(elsewhere.join)
-    wait_for("no such network", says(elsewhere, f"knows no network {node}00dead"))
-    nowhere = ZeroTierOverlay("deadbeef0000cafe", daemon.home)
-    run(nowhere.join)
-    assert says(nowhere, "node deadbeef00, has not answered yet")()
+
+def test_networks_that_do_not_exist(daemon: Daemon) -> None:
+    daemon.start()
+    wait_for("the daemon answers", lambda: answers(daemon))
+    node = daemon.namespace.run(ZeroTierApi(daemon.home).node_id)
+
+    unknown = Watched(daemon, f"{node}00dead")
+    daemon.namespace.run(unknown.overlay.join)
+    wait_for("no such network", lambda: unknown.says(f"knows no network {node}00dead"))
+
+    nowhere = Watched(daemon, "deadbeef0000cafe")
+    daemon.namespace.run(nowhere.overlay.join)
+    assert nowhere.says("node deadbeef00, has not answered yet")
