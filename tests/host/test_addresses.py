@@ -14,7 +14,7 @@ from zthook.host.addresses import (
     Spot,
     forbidden_addresses,
     found_address,
-    unconfirmed,
+    doubtful,
 )
 from zthook.model.guests import Domain, Network
 
@@ -58,7 +58,7 @@ def test_the_annotation_comes_before_everything() -> None:
 def test_a_guest_agent_alone_is_not_believed() -> None:
     said = Sightings(agents={uuid(1): ((MAC, IPv4Address("192.168.122.7")),)})
     assert found_address(SPOT, None, said, {}) is None
-    assert unconfirmed(SPOT, said, {}) == [IPv4Address("192.168.122.7")]
+    assert doubtful(SPOT, said, {}) == [IPv4Address("192.168.122.7")]
 
 
 def test_a_guest_agent_naming_a_neighbour_of_another_mac_is_not_believed() -> None:
@@ -67,7 +67,26 @@ def test_a_guest_agent_naming_a_neighbour_of_another_mac_is_not_believed() -> No
         agents={uuid(1): ((MAC, stolen),)}, neighbours={"virbr0": {stolen: "52:54:00:00:00:99"}}
     )
     assert found_address(SPOT, None, said, {}) is None
-    assert unconfirmed(SPOT, said, {}) == []
+    assert doubtful(SPOT, said, {}) == []
+
+
+OLD, NEW = IPv4Address("192.168.122.4"), IPv4Address("192.168.122.5")
+
+
+@pytest.mark.parametrize("known", [OLD, NEW])
+def test_of_several_neighbour_entries_the_known_one_stays_and_all_are_probed(
+    known: IPv4Address,
+) -> None:
+    """The table remembers an address that the guest gave up; only asking for it tells."""
+    said = Sightings(neighbours={"virbr0": {OLD: MAC, NEW: MAC}}, last={MAC: known})
+    assert found_address(SPOT, None, said, {}) == Found(known, Source.NEIGHBOUR)
+    assert set(doubtful(SPOT, said, {})) == {OLD, NEW}
+
+
+def test_a_single_neighbour_entry_is_not_doubted() -> None:
+    said = Sightings(neighbours={"virbr0": {NEW: MAC, OLD: "52:54:00:00:00:99"}}, last={MAC: OLD})
+    assert found_address(SPOT, None, said, {}) == Found(NEW, Source.NEIGHBOUR)
+    assert doubtful(SPOT, said, {}) == []
 
 
 def test_the_neighbours_of_another_device_prove_nothing() -> None:

@@ -91,16 +91,25 @@ def found_address(
     )
 
 
-def unconfirmed(
+def doubtful(
     spot: Spot, sightings: Sightings, forbidden: Mapping[IPAddress, str]
 ) -> list[IPv4Address]:
-    """What the guest agent names and no neighbour entry confirms yet: worth a probe."""
+    """What is worth a probe, as only the neighbour table can tell whether it is true.
+
+    That is what the guest agent names and no entry confirms yet; and every address that the
+    table has for this guest where it has several, as it keeps one that the guest gave up
+    until somebody asks for it.
+    """
+    entries = _neighbours(spot, sightings)
+    several = sum(mac == spot.mac for mac in entries.values()) > 1
     return [
         found.address
         for found in _named(spot, sightings)
-        if found.source is Source.AGENT
-        and found.address not in forbidden
-        and found.address not in _neighbours(spot, sightings)
+        if found.address not in forbidden
+        and (
+            (found.source is Source.AGENT and found.address not in entries)
+            or (found.source is Source.NEIGHBOUR and several)
+        )
     ]
 
 
@@ -119,12 +128,10 @@ def _sources(spot: Spot, sightings: Sightings) -> Iterator[tuple[Source, Iterabl
     yield Source.LEASE, [lease] if lease else []
     agent = sightings.agents.get(spot.guest, ())
     yield Source.AGENT, [address for mac, address in agent if mac == spot.mac]
-    neighbours = _neighbours(spot, sightings)
-    yield (
-        Source.NEIGHBOUR,
-        sorted((address for address, mac in neighbours.items() if mac == spot.mac), key=int),
-    )
     last = sightings.last.get(spot.mac)
+    seen = [address for address, mac in _neighbours(spot, sightings).items() if mac == spot.mac]
+    # Of several the one we know: entries come and go, and a mapping must not hop among them.
+    yield Source.NEIGHBOUR, sorted(seen, key=lambda address: (address != last, int(address)))
     yield Source.LAST, [last] if last else []
 
 

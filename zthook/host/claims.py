@@ -164,7 +164,10 @@ def _waits(placement: Placement, state: GuestState | None) -> str:
     if not placement.known:
         return f"for libvirt's network {placement.interface.network!r} to be active"
     if placement.network is not None and placement.network.prefixes:
-        return "for the guest's address: no DHCP lease yet"
+        return (
+            "for the guest's address: no DHCP lease yet; one that the guest gives itself is seen "
+            "once it speaks, or give it as private="
+        )
     return (
         "for the guest's address: give it as private=, or install the guest agent "
         "(qemu-guest-agent) in the guest"

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from zthook.errors import NotAuthenticated, Permanent, Stale, Temporary, ZthookError
-from zthook.host.addresses import Source, unconfirmed
+from zthook.host.addresses import Source, doubtful
 from zthook.host.answers import Names, by_claim, denied, tell_changes, to_message
 from zthook.host.backoff import Backoff
 from zthook.host.claims import Desired, View, claims, desire, spots
@@ -32,7 +32,8 @@ log = logging.getLogger("zthook.agent")
 PASS_SECONDS = 10.0
 """Between two passes that nobody hinted at."""
 WAITING_SECONDS = 2.0
-"""The same while a guest's address is not known: nobody hints at a neighbour entry."""
+"""The same while a guest's address is not known, or known from where nobody hints at a change."""
+UNTOLD = {None, Source.NEIGHBOUR, Source.LAST}
 GAP_SECONDS = 0.02
 """After a pass, so that a storm of hints becomes few passes."""
 
@@ -78,7 +79,7 @@ class Passes:
                 await asyncio.wait_for(self._hinted.wait(), self._rest_seconds())
 
     def _rest_seconds(self) -> float:
-        waits = any(one.claim and one.state and one.claim.private is None for one in self.desired)
+        waits = any(one.claim and one.state and one.source in UNTOLD for one in self.desired)
         return WAITING_SECONDS if waits else PASS_SECONDS
 
     async def one(self) -> None:
@@ -165,7 +166,7 @@ class Passes:
         self._observer.ask_agents({one.domain.uuid for one in open_ones})
         for one in open_ones:
             for spot in spots(one.domain, self._observer.networks):
-                probe(unconfirmed(spot, sightings, dict.fromkeys(sightings.own, "")))
+                probe(doubtful(spot, sightings, dict.fromkeys(sightings.own, "")))
 
 
 def _found(desired: Iterable[Desired]) -> dict[str, IPAddress]:
