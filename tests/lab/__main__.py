@@ -51,8 +51,8 @@ def _directions(lab: Lab) -> str:
     lines = [f"Everything its programs write is in {lab.folder}. Ctrl-C ends it.", ""]
     for machine in lab.machines:
         words = [str(word) for word in machine.entering(["bash"])]
-        settings = " ".join(f"{name}={value}" for name, value in machine.env.items())
-        lines.append(f"{machine.name}:  {' '.join(['env', settings, *words])}")
+        settings = [f"{name}={value}" for name, value in machine.env.items()]
+        lines.append(f"{machine.name}:  {' '.join(['env', *settings, *words])}")
     return "\n".join(lines)
 
 

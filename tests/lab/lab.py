@@ -29,15 +29,22 @@ class Lab:
 
     A context manager, for root: at its end, whatever the reason, nothing of it is left on the
     machine. What programs wrote is in ``folder`` until then, and is copied to ``keep`` where
-    that is given. Libvirtds, guests and daemons are started by who needs them: see Host, Edge.
+    that is given. Guests of different hosts are on different networks, or with
+    ``same_guest_network`` all on 192.168.122.0/24, as libvirt has it. Libvirtds, guests and
+    daemons are started by who needs them: see Host and Edge.
     """
 
     client: Machine
     edge: Edge
 
     def __init__(
-        self, hosts: Iterable[str] = ("home1", "home2"), *, keep: Path | None = None
+        self,
+        hosts: Iterable[str] = ("home1", "home2"),
+        *,
+        same_guest_network: bool = False,
+        keep: Path | None = None,
     ) -> None:
+        self._same_guests = same_guest_network
         self._names = tuple(hosts)
         self._keep = keep
         self._signal: object = None
@@ -146,7 +153,7 @@ class Lab:
         self._build_internet()
         self.edge = Edge(self._namespace("edge"), self.folder / "edge", self._hub)
         self.machines.append(self.edge)
-        homes = {name: topology.Home(number) for number, name in enumerate(self._names, 1)}
+        homes = topology.homes(self._names, same_guests=self._same_guests)
         (self.folder / "hosts").write_text(topology.hosts_file(homes))
         for name, home in homes.items():
             self._build_host(name, home)

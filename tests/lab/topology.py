@@ -1,6 +1,6 @@
 """Who is where: the addresses of the lab, all from the ranges for documentation and private use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -24,9 +24,13 @@ LINE_DEVICE = "line0"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The addresses of the ``number``-th host and its home line; numbers from 1."""
+    """The addresses of the ``number``-th host and its home line; numbers from 1.
+
+    ``guests`` is libvirt's network ``default`` on this host.
+    """
 
     number: int
+    guests: IPv4Network
 
     @property
     def overlay(self) -> str:
@@ -53,10 +57,13 @@ class Home:
         """The line between the home's router and the provider: .1 is the provider's end."""
         return IPv4Network((int(IPv4Address("192.0.2.0")) + 16 * self.number, 28))
 
-    @property
-    def guests(self) -> IPv4Network:
-        """Libvirt's network ``default`` on this host, another one on each host."""
-        return IPv4Network(f"192.168.{121 + self.number}.0/24")
+
+def homes(names: Iterable[str], *, same_guests: bool) -> dict[str, Home]:
+    """A home for each host, its guests on 192.168.122.0/24, .123 and so on, or all on .122."""
+    return {
+        name: Home(number, IPv4Network(f"192.168.{122 if same_guests else 121 + number}.0/24"))
+        for number, name in enumerate(names, 1)
+    }
 
 
 def hosts_file(homes: Mapping[str, Home]) -> str:

@@ -101,3 +101,17 @@ def test_libvirtd_hangs_dies_and_returns(home1: Host) -> None:
     assert home1.run("virsh", "-q", "list", check=False).returncode == 1
     home1.libvirtd.start()
     assert "default" in home1.virsh("net-list", "--name")
+
+
+def test_a_guest_migrates_between_hosts_of_one_guest_network() -> None:
+    with Lab(same_guest_network=True) as lab:
+        for host in lab.hosts.values():
+            host.libvirtd.start()
+        guest = lab["home1"].define_guest("mover")
+        guest.boot()
+        guest.virsh(
+            "migrate", "--live", "--unsafe", "qemu+tcp://home2/system", "tcp://home2", timeout=60
+        )
+        assert lab["home1"].virsh("list", "--name") == ""
+        assert lab["home2"].virsh("list", "--name") == "mover"
+        assert lab["home2"].page(guest.address, timeout=20).name == "mover"
