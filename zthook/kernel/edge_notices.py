@@ -16,7 +16,7 @@ DEFAULT_LENGTH, HOST_LENGTH = 0, 32
 
 
 def concerns(told: Notification, devices: Collection[str]) -> bool:
-    """Whether it is about our devices, an address, or routes such as ours stand on.
+    """Whether it is about our devices, an IPv4 address, or routes such as ours stand on.
 
     Others are many on a machine with containers or a routing daemon, and each would cost a
     whole pass. A name in ``devices`` that is not known yet makes every device ours.
@@ -27,7 +27,7 @@ def concerns(told: Notification, devices: Collection[str]) -> bool:
         return not known or name.rstrip(b"\0").decode(errors="replace") in devices
     if told.kind == "route":
         return _is_near(told.payload)
-    return True
+    return told.kind != "address" or told.payload[0] == socket.AF_INET
 
 
 def _is_near(payload: bytes) -> bool:

@@ -184,7 +184,7 @@ def render(change: Transaction) -> str:
     lines += statements("add", change.refill)
     lines += statements(
         "add",
-        {name: (_counting(name, one, change) for one in v) for name, v in change.add.items()},
+        {name: [_counting(name, one, change) for one in v] for name, v in change.add.items()},
     )
     return "".join(f"{line}\n" for line in lines)
 

@@ -1,0 +1,102 @@
+"""An edge's dataplane that works inside a topology's edge."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from tests.kernel.topology import Topology, mac
+from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.model.addresses import AddressRange
+from zthook.model.mappings import EdgePlane, Forwarding
+
+T = TypeVar("T")
+
+CONFIGURED, ON_LINK, ROUTED, TRANSLATED = (
+    "203.0.113.20",
+    "203.0.113.30",
+    "192.0.2.10",
+    "198.18.0.10",
+)
+"""One public address for each way of arrival."""
+ARRIVES_AS = {TRANSLATED: "203.0.113.40"}
+
+PLANE = EdgePlane(
+    overlay="zt0",
+    overlay_address=IPv4Address("192.168.193.222"),
+    uplinks=frozenset({"eth0"}),
+    api_port=9443,
+    pool_ranges=(
+        AddressRange.parse("203.0.113.20-203.0.113.63"),
+        AddressRange.parse("192.0.2.0/24"),
+    ),
+)
+
+
+class Edge:
+    """Calls go to the thread inside the namespace, as the daemon has one thread for them."""
+
+    def __init__(self, top: Topology) -> None:
+        self.top = top
+        self.inside = top.edge
+        self.plane = PLANE
+        self.macs = {1: mac(top.home1, "zt0"), 2: mac(top.home2, "zt0")}
+        self._dataplane: KernelEdgeDataplane | None = None
+
+    def ask(self, do: Callable[[KernelEdgeDataplane], T]) -> T:
+        """Run ``do`` on the dataplane, in its thread."""
+
+        def inside() -> T:
+            if self._dataplane is None:
+                self._dataplane = KernelEdgeDataplane()
+            return do(self._dataplane)
+
+        return self.inside.call(inside)
+
+    def mapping(
+        self,
+        public: str = CONFIGURED,
+        home: int = 1,
+        private: str = "192.168.122.50",
+        *,
+        hide: bool = False,
+    ) -> Forwarding:
+        """To the guest with that private address behind ``home``."""
+        return Forwarding(
+            public=IPv4Address(public),
+            arrives_as=IPv4Address(ARRIVES_AS.get(public, public)),
+            private=IPv4Address(private),
+            next_hop=IPv4Address(f"192.168.193.{home + 1}"),
+            next_hop_mac=self.macs[home],
+            uplink="eth0",
+            hide=hide,
+        )
+
+    def apply(self, *some: Forwarding) -> list[str]:
+        """Have exactly these mappings; without any, those that the last call had."""
+        if some:
+            self.plane = replace(self.plane, forwardings=frozenset(some))
+        plane = self.plane
+        return self.ask(lambda dataplane: dataplane.apply(plane))
+
+    def change(
+        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
+    ) -> None:
+        """A few more or less; ``apply`` keeps to it afterwards."""
+        self.ask(lambda dataplane: dataplane.change(withdraw=withdraw, grant=grant))
+        changed = {one.arrives_as for one in (*withdraw, *grant)}
+        kept = frozenset(f for f in self.plane.forwardings if f.arrives_as not in changed)
+        self.plane = replace(self.plane, forwardings=kept | frozenset(grant))
+
+    def drifted(self) -> bool:
+        return self.ask(lambda dataplane: dataplane.drifted())
+
+    def stop(self) -> None:
+        """The daemon ends; the kernel stays as it is. The next call starts another."""
+        if self._dataplane is not None:
+            self.ask(lambda dataplane: dataplane.close())
+            self._dataplane = None
+
+    def configure(self, address: str) -> None:
+        """Give the uplink the address, as its owner would have."""
+        self.inside.run(f"ip addr add {address}/32 dev eth0")

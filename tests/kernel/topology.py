@@ -1,0 +1,357 @@
+"""client and neighbour — router — uplink — edge — overlay — two members, a guest behind each.
+
+Addresses are documentation ones. Ways of arrival: 203.0.113.0/24 is the uplink's own prefix
+(on-link), 192.0.2.0/24 is routed to the edge, 198.18.0.10 is translated by the router to
+203.0.113.40 ("arrives as").
+"""
+
+import os
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Self, TypeVar
+
+from pyroute2 import netns
+
+T = TypeVar("T")
+
+PATIENCE = 5.0
+"""Seconds until something that must happen counts as not happening."""
+SILENCE = 0.4
+"""Seconds without an answer that count as none; a packet takes well under a millisecond here."""
+
+_numbers = count()
+
+
+class Namespace:
+    """One network namespace with a thread that lives in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"ke{os.getpid()}-{next(_numbers)}-{name}"
+        subprocess.run(["ip", "netns", "add", self.name], check=True)
+        self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(self.name,))
+        self.run("ip link set lo up")
+
+    def run(self, *commands: str, check: bool = True) -> str:
+        """Run commands inside, one after the other; the last one's output."""
+        output = ""
+        for command in commands:
+            done = subprocess.run(
+                ["ip", "netns", "exec", self.name, *command.split()],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE * 4,
+                check=False,
+            )
+            assert not check or done.returncode == 0, f"{command}: {done.stderr}"
+            output = done.stdout
+        return output
+
+    def nft(self, text: str) -> str:
+        """Feed ``text`` to nft inside."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.name, "nft", "-f", "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def call(self, do: Callable[[], T]) -> T:
+        """Run ``do`` in the thread inside."""
+        return self._thread.submit(do).result(timeout=60)
+
+    def socket(self, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+        """An IPv4 socket of this namespace, with a time limit."""
+        one = self.call(lambda: socket.socket(socket.AF_INET, kind, protocol))
+        one.settimeout(PATIENCE)
+        return one
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        subprocess.run(["ip", "netns", "del", self.name], check=True)
+
+
+class EchoServer:
+    """Accepts on every address of a namespace, answers what it reads, and remembers who came.
+
+    ``peers`` are (address, port), ``segments`` the largest segment it may send to each.
+    """
+
+    def __init__(self, where: Namespace, port: int, answer: bytes, address: str) -> None:
+        self.peers: list[tuple[str, int]] = []
+        self.segments: list[int] = []
+        self._answer = answer
+        self._connections: list[socket.socket] = []
+        self._listening = where.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.bind((address, port))
+        self._listening.listen(64)
+        self._listening.settimeout(None)
+        self._udp = where.socket(socket.SOCK_DGRAM)
+        self._udp.bind((address, port))
+        self._udp.settimeout(None)
+        self._threads = ThreadPoolExecutor(16)
+        self._threads.submit(self._accept)
+        self._threads.submit(self._reply)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, peer = self._listening.accept()
+                self.peers.append(peer)
+                self._connections.append(connection)
+                self.segments.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+                self._threads.submit(self._echo, connection)
+
+    def _echo(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while received := connection.recv(65536):
+                connection.sendall(self._answer + received)
+
+    def _reply(self) -> None:
+        with suppress(OSError):
+            while True:
+                received, peer = self._udp.recvfrom(65536)
+                if not received:
+                    return
+                self.peers.append(peer)
+                self._udp.sendto(self._answer + received, peer)
+
+    def close(self) -> None:
+        for one in (self._listening, self._udp, *self._connections):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._threads.shutdown()
+
+
+class Topology:
+    """All of it, an echo server on port 80 of the edge and of each guest.
+
+    The edge has forwarding off and no rules, as a rented server comes. Both guests have the
+    same addresses.
+    """
+
+    def __init__(self, overlay_mtu: int = 2800) -> None:
+        self._made: list[Namespace] = []
+        self._servers: list[EchoServer] = []
+        try:
+            self._make(overlay_mtu)
+            self.own_server = self.serve(self.edge, 80, b"edge ")
+            self.server1 = self.serve(self.guest1, 80, b"guest1 ")
+            self.server2 = self.serve(self.guest2, 80, b"guest2 ")
+        except BaseException:
+            self.close()
+            raise
+
+    def namespace(self, name: str) -> Namespace:
+        """One more, removed with the topology."""
+        self._made.append(Namespace(name))
+        return self._made[-1]
+
+    def _make(self, mtu: int) -> None:
+        self.router = self.namespace("router")
+        self.client = self.namespace("client")
+        self.neighbour = self.namespace("neighbour")
+        self.edge = self.namespace("edge")
+        self.switch = self.namespace("overlay")
+        self.home1, self.home2 = self.namespace("home1"), self.namespace("home2")
+        self.guest1, self.guest2 = self.namespace("guest1"), self.namespace("guest2")
+        self.router.run("ip link add wire type bridge", "ip link set wire up")
+        self.switch.run("ip link add sw type bridge", "ip link set sw up")
+        self.cable(self.client, "eth0", self.router, "client")
+        for one in (self.edge, self.neighbour):
+            self.cable(one, "eth0", self.router, f"p{one.name.rpartition('-')[2][:8]}", "wire")
+        self.router.run(
+            "ip addr add 203.0.113.1/24 dev wire",
+            "ip addr add 198.51.100.1/24 dev client",
+            "ip route add 192.0.2.0/24 via 203.0.113.2",
+            "sysctl -qw net.ipv4.ip_forward=1",
+        )
+        self.router.nft(
+            "table ip provider { chain in { type nat hook prerouting priority dstnat;"
+            " ip daddr 198.18.0.10 dnat to 203.0.113.40\n }\n}"
+        )
+        self.address(self.client, "198.51.100.7/24", "198.51.100.1")
+        self.address(self.edge, "203.0.113.2/24", "203.0.113.1")
+        self.address(self.neighbour, "203.0.113.3/24", "203.0.113.1")
+        self.plug_overlay(self.edge, "192.168.193.222/24", mtu)
+        for number, (home, guest) in enumerate(
+            ((self.home1, self.guest1), (self.home2, self.guest2)), start=2
+        ):
+            self._home(home, guest, f"192.168.193.{number}/24", mtu)
+
+    def _home(self, home: Namespace, guest: Namespace, overlay: str, mtu: int) -> None:
+        self.plug_overlay(home, overlay, mtu)
+        self.cable(home, "virbr0", guest, "eth0")
+        home.run(
+            "ip addr add 192.168.122.1/24 dev virbr0",
+            "sysctl -qw net.ipv4.ip_forward=1",
+            "ip rule add iif virbr0 lookup 100",
+            "ip route add default via 192.168.193.222 dev zt0 table 100",
+            "ip route add 192.168.193.0/24 dev zt0 table 100",
+        )
+        self.address(guest, "192.168.122.50/24", "192.168.122.1")
+        guest.run("ip addr add 192.168.122.51/24 dev eth0")
+
+    def cable(
+        self, one: Namespace, device: str, other: Namespace, far: str, bridge: str = ""
+    ) -> None:
+        """Lay a cable; ``bridge`` is the one that its far end is plugged into."""
+        one.run(f"ip link add {device} type veth peer name {far} netns {other.name}")
+        one.run(f"ip link set {device} up")
+        if bridge:
+            other.run(f"ip link set {far} master {bridge}")
+        other.run(f"ip link set {far} up")
+
+    def address(self, where: Namespace, address: str, gateway: str) -> None:
+        where.run(f"ip addr add {address} dev eth0", f"ip route add default via {gateway}")
+
+    def plug_overlay(self, where: Namespace, address: str, mtu: int = 2800) -> None:
+        """Join the overlay with a new device, as ZeroTier makes one."""
+        far = f"m{address.split('/')[0].rpartition('.')[2]}"
+        self.cable(where, "zt0", self.switch, far, "sw")
+        self.switch.run(f"ip link set {far} mtu {mtu}")
+        where.run(f"ip link set zt0 mtu {mtu}", f"ip addr add {address} dev zt0")
+
+    def serve(
+        self, where: Namespace, port: int, answer: bytes = b"", address: str = ""
+    ) -> EchoServer:
+        """An echo server that ends with the topology; ``answer`` precedes its echoes."""
+        self._servers.append(EchoServer(where, port, answer, address))
+        return self._servers[-1]
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for one in reversed(self._made):
+            one.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def mac(where: Namespace, device: str) -> str:
+    """The device's MAC."""
+    return where.run(f"cat /sys/class/net/{device}/address").strip()
+
+
+@contextmanager
+def connection(
+    where: Namespace, address: str, port: int, *, wait: float = PATIENCE
+) -> Iterator[socket.socket]:
+    """A TCP connection; raises OSError where none comes about."""
+    with where.socket() as one:
+        one.settimeout(wait)
+        one.connect((address, port))
+        one.settimeout(PATIENCE)
+        yield one
+
+
+def reaches(where: Namespace, address: str, port: int = 80) -> bool:
+    """Whether a TCP connection comes about and its bytes come back."""
+    with where.socket() as one, suppress(OSError):
+        one.settimeout(SILENCE)
+        one.connect((address, port))
+        return echoes(one)
+    return False
+
+
+def answer(one: socket.socket, word: bytes = b"are you there?") -> bytes:
+    """What comes back for ``word``; nothing where nothing does."""
+    one.settimeout(SILENCE)
+    try:
+        one.sendall(word)
+        return one.recv(65536)
+    except OSError:
+        return b""
+
+
+def asks(where: Namespace, address: str, port: int = 80) -> bytes:
+    """What a UDP datagram is answered with; nothing where it is not."""
+    with where.socket(socket.SOCK_DGRAM) as one:
+        one.connect((address, port))
+        return answer(one)
+
+
+def pings(where: Namespace, address: str) -> bool:
+    """Whether an ICMP echo request is answered (its checksum is all that is not zero)."""
+    with where.socket(socket.SOCK_RAW, protocol=socket.IPPROTO_ICMP) as one:
+        one.connect((address, 0))
+        found = answer(one, struct.pack("!BBHHH", 8, 0, 0xF7FD, 1, 1))
+        return found[20:21] == b"\0"
+
+
+def echoes(one: socket.socket) -> bool:
+    """Whether something comes back."""
+    return answer(one) != b""
+
+
+class Stream:
+    """Writes to an echoing connection without pause, and checks what comes back."""
+
+    def __init__(self, one: socket.socket) -> None:
+        self.sent = 0
+        self.echoed = 0
+        self.intact = True
+        self._one = one
+        self._going = True
+        self._threads = ThreadPoolExecutor(2)
+        self._writing = self._threads.submit(self._write)
+        self._reading = self._threads.submit(self._read)
+
+    def _write(self) -> None:
+        while self._going:
+            self._one.sendall(_block(self.sent))
+            self.sent += BLOCK
+        self._one.shutdown(socket.SHUT_WR)
+
+    def _read(self) -> None:
+        received = b""
+        while some := self._one.recv(1 << 20):
+            received += some
+            while len(received) >= BLOCK:
+                self.intact = self.intact and received[:BLOCK] == _block(self.echoed)
+                self.echoed += BLOCK
+                received = received[BLOCK:]
+
+    def grew(self) -> bool:
+        """Whether more comes back than up to now."""
+        before = self.echoed
+        return eventually(lambda: self.echoed > before)
+
+    def end(self) -> bool:
+        """Write no more; whether every byte came back as it was."""
+        self._going = False
+        self._writing.result(timeout=60)
+        self._reading.result(timeout=60)
+        self._threads.shutdown()
+        return self.intact and self.sent == self.echoed > 0
+
+
+BLOCK = 8192
+
+
+def _block(offset: int) -> bytes:
+    return struct.pack("=Q", offset) * (BLOCK // 8)
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether it becomes true, in time."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
