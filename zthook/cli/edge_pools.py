@@ -27,10 +27,8 @@ def pool_named(text: str) -> Named:
 def uplink_or_default() -> str:
     """The device of the default route. Raises UsageError where there is none, or several."""
     from zthook.kernel.links import default_devices
-    from zthook.kernel.rtnetlink import IPRoute
 
-    with IPRoute() as ip:
-        devices = sorted(default_devices(ip))
+    devices = sorted(default_devices())
     if len(devices) != 1:
         found = f"the default routes leave by {', '.join(devices)}" if devices else "there is none"
         raise UsageError(

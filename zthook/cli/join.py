@@ -19,10 +19,8 @@ def overlay_toward(address: str) -> OverlaySettings:
     from ipaddress import ip_address
 
     from zthook.kernel.links import connected_prefixes
-    from zthook.kernel.rtnetlink import IPRoute
 
-    with IPRoute() as ip:
-        near = [one for one in connected_prefixes(ip) if ip_address(address) in one.prefix]
+    near = [one for one in connected_prefixes() if ip_address(address) in one.prefix]
     if not near:
         raise ConfigError(
             f"no device of this machine is on the network of the edge at {address}",

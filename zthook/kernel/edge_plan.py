@@ -149,7 +149,8 @@ def _taken_over(plane: EdgePlane, seen: Seen) -> frozenset[Through]:
     What is not configured here is dropped as long as nobody has it, and never remembered;
     but for the time in which the table was away.
     """
-    new = (f for f in plane.forwardings if Through(f.arrives_as, f.private) not in _held(seen))
+    held = _held(seen)
+    new = (f for f in plane.forwardings if Through(f.arrives_as, f.private) not in held)
     return through(
         one for one in new if seen.labels is None or arrival(one, seen.around) is Arrival.CONFIGURED
     )

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from zthook.kernel.route_listing import listed_routes
 from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import OverlayDevice
 
-MAIN_TABLE = 254
-UNICAST = 1
+UNICAST = "1"
+DEFAULT = "default"
 IFF_UP = 1
-FAMILIES: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6)
+FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Only asked how to get there, never sent to: documentation addresses lie outside every real prefix.
-FAR_AWAY: dict[int, str] = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
+FAR_AWAY: dict[int, str] = {4: "192.0.2.1", 6: "2001:db8::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,68 +67,55 @@ def addresses(ip: IPRoute) -> tuple[OwnAddress, ...]:
         )
 
 
-def connected_prefixes(ip: IPRoute) -> tuple[OnLink, ...]:
+def connected_prefixes() -> tuple[OnLink, ...]:
     """What is reached without a gateway, by the main table; our own /32 routes not counted.
 
     A default route without a gateway (a dialled line) makes nothing on-link.
     """
-    names = device_names(ip)
-    with asking("listing on-link prefixes"):
-        return tuple(
-            OnLink(ip_network(f"{route.get('dst')}/{route['dst_len']}"), names[route.get("oif")])
-            for family in FAMILIES
-            for route in ip.route("dump", family=family, table=MAIN_TABLE)
-            if _is_connected(route)
-        )
-
-
-def _is_connected(route: Any) -> bool:
-    return (
-        route["type"] == UNICAST
-        and route["dst_len"] > 0
-        and route["proto"] != PROTOCOL
-        and route.get("oif") is not None
-        and route.get("gateway") is None
-        and route.get("via") is None
+    return tuple(
+        OnLink(ip_network(route["dst"]), route["dev"])
+        for version in FAMILIES
+        for route in _others_routes(version)
+        if route["dst"] != DEFAULT and "dev" in route and not {"gateway", "via"} & route.keys()
     )
 
 
-def default_devices(ip: IPRoute) -> frozenset[str]:
+def _others_routes(version: int) -> list[dict[str, Any]]:
+    """The unicast routes of the main table that are not ours."""
+    listed = listed_routes(version, "table", "main")
+    return [one for one in listed if one["type"] == UNICAST and one["protocol"] != str(PROTOCOL)]
+
+
+def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
-    names = device_names(ip)
-    return frozenset(names[index] for _, index in _default_routes(ip) if index in names)
+    return frozenset(device for _, device in _default_routes())
 
 
 def default_source(ip: IPRoute) -> frozenset[IPAddress]:
     """The addresses that this machine's own connections to the internet have as their source."""
+    indexes = {name: index for index, name in device_names(ip).items()}
     return frozenset(
         source
-        for family, index in _default_routes(ip)
-        for source in _source_toward(ip, family, index)
+        for version, device in _default_routes()
+        if device in indexes
+        for source in _source_toward(ip, version, indexes[device])
     )
 
 
-def _default_routes(ip: IPRoute) -> list[tuple[int, int]]:
-    with asking("looking for the default routes"):
-        return [
-            (family, hop)
-            for family in FAMILIES
-            for route in ip.route("dump", family=family, table=MAIN_TABLE)
-            if route["dst_len"] == 0 and route["type"] == UNICAST
-            for hop in _devices(route)
-        ]
+def _default_routes() -> list[tuple[int, str]]:
+    return [
+        (version, hop["dev"])
+        for version in FAMILIES
+        for route in _others_routes(version)
+        if route["dst"] == DEFAULT
+        for hop in route.get("nexthops", [route])
+        if "dev" in hop
+    ]
 
 
-def _devices(route: Any) -> Iterator[int]:
-    if route.get("oif") is not None:
-        yield route.get("oif")
-    for hop in route.get("multipath") or ():
-        yield hop["oif"]
-
-
-def _source_toward(ip: IPRoute, family: int, index: int) -> Iterator[IPAddress]:
+def _source_toward(ip: IPRoute, version: int, index: int) -> Iterator[IPAddress]:
     try:
-        for route in ip.route("get", family=family, dst=FAR_AWAY[family], oif=index):
+        for route in ip.route("get", family=FAMILIES[version], dst=FAR_AWAY[version], oif=index):
             if route.get("prefsrc"):
                 yield ip_address(route.get("prefsrc"))
     except NetlinkError:

@@ -75,7 +75,7 @@ class LinuxEdgeKernel:
 
     def _around(self, plane: EdgePlane) -> Surroundings:
         on_link: dict[str, tuple[IPv4Network, ...]] = defaultdict(tuple)
-        for one in links.connected_prefixes(self._ip):
+        for one in links.connected_prefixes():
             if isinstance(one.prefix, IPv4Network):
                 on_link[one.device] += (one.prefix,)
         own = (one.address for one in links.addresses(self._ip))
@@ -84,7 +84,7 @@ class LinuxEdgeKernel:
             indexes={name: index for index, name in links.device_names(self._ip).items()},
             own=frozenset(one for one in own if isinstance(one, IPv4Address)),
             on_link=on_link,
-            default_devices=links.default_devices(self._ip),
+            default_devices=links.default_devices(),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
         )
 
@@ -144,4 +144,4 @@ class LinuxEdgeKernel:
 
     def connected(self) -> tuple[IPNetwork, ...]:
         own = (ip_network(one.address) for one in links.addresses(self._ip))
-        return (*(one.prefix for one in links.connected_prefixes(self._ip)), *own)
+        return (*(one.prefix for one in links.connected_prefixes()), *own)

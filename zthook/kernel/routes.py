@@ -1,11 +1,11 @@
 """Routes that are ours: they carry protocol 123, in whichever table."""
 
 import errno
-import socket
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Any
 
+from zthook.kernel.links import DEFAULT, device_names
+from zthook.kernel.route_listing import listed_routes
 from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress, IPNetwork
 
@@ -34,21 +34,17 @@ class Route:
 
 def own_routes(ip: IPRoute, table: int = MAIN_TABLE) -> frozenset[Route]:
     """Every IPv4 route of protocol 123 in ``table``."""
-    with asking(f"listing our routes in table {table}"):
-        return frozenset(
-            Route(
-                _destination(one),
-                one.get("oif"),
-                ip_address(one.get("gateway")) if one.get("gateway") else None,
-                table,
-            )
-            for one in ip.route("dump", family=socket.AF_INET, table=table, proto=PROTOCOL)
-            if one.get("oif") is not None
+    indexes = {name: index for index, name in device_names(ip).items()}
+    return frozenset(
+        Route(
+            ip_network("0.0.0.0/0" if one["dst"] == DEFAULT else one["dst"]),
+            indexes[one["dev"]],
+            ip_address(one["gateway"]) if "gateway" in one else None,
+            table,
         )
-
-
-def _destination(route: Any) -> IPNetwork:
-    return ip_network((route.get("dst") or 0, route["dst_len"]))
+        for one in listed_routes(4, "table", "all", "proto", str(PROTOCOL))
+        if one.get("table", str(MAIN_TABLE)) == str(table) and one.get("dev") in indexes
+    )
 
 
 def set_route(ip: IPRoute, route: Route) -> None:

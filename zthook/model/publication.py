@@ -1,6 +1,6 @@
 """What a guest's annotation asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from zthook.model.addresses import IPAddress, IPNetwork
@@ -62,7 +62,7 @@ class AddressRequest:
     required: bool = False
     ports: tuple[PortRange, ...] = ()
     allow: tuple[IPNetwork, ...] = ()
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
