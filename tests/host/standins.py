@@ -94,6 +94,9 @@ class Kernel:
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         return self.seen.get(device, {})
 
+    def probe(self, address: IPAddress, device: str) -> None:
+        self.events.append(f"probe {address} on {device}")
+
     def own_addresses(self) -> frozenset[IPAddress]:
         return self.own
 

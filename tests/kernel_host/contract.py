@@ -6,6 +6,7 @@ A test class that has these methods gives a fixture ``world`` (see World).
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from tests.lab.commands import wait_until
 from zthook.kernel.host import HostDataplane
 from zthook.model.mappings import GuestRule, HostPlane
 
@@ -39,6 +40,9 @@ class World(Protocol):
 
     def see_edge(self) -> None:
         """The edge becomes a neighbour on the overlay."""
+
+    def leave_edge(self) -> None:
+        """The edge answers nobody any more."""
 
     def have_address(self, address: IPv4Address) -> None:
         """The machine gets an address."""
@@ -137,3 +141,16 @@ class HostDataplaneContract:
         assert mine not in world.dataplane.own_addresses()
         world.have_address(mine)
         assert mine in world.dataplane.own_addresses()
+
+    def test_a_neighbour_that_answers_no_probe_is_known_no_more(self, world: World) -> None:
+        world.see_edge()
+        world.leave_edge()
+        assert world.dataplane.mac_of(EDGE, OVERLAY) == EDGE_MAC
+
+        def forgotten() -> bool:
+            world.dataplane.probe(EDGE, OVERLAY)  # again and again, as passes do
+            return world.dataplane.mac_of(EDGE, OVERLAY) is None
+
+        wait_until(forgotten, 20, f"{EDGE} is known no more")
+        world.dataplane.probe(EDGE, OVERLAY)
+        world.dataplane.probe(EDGE, "zt9")

@@ -36,6 +36,9 @@ class FakeWorld:
     def see_edge(self) -> None:
         self.dataplane.known[OVERLAY][EDGE] = EDGE_MAC
 
+    def leave_edge(self) -> None:
+        self.dataplane.silent.add(EDGE)
+
     def have_address(self, address: IPv4Address) -> None:
         self.dataplane.own.add(address)
 
@@ -95,7 +98,10 @@ class KernelWorld:
         )
 
     def see_edge(self) -> None:
-        self.space.ip(f"neigh replace {EDGE} lladdr {EDGE_MAC} dev {OVERLAY}")
+        self.space.ip(f"neigh replace {EDGE} lladdr {EDGE_MAC} dev {OVERLAY} nud reachable")
+
+    def leave_edge(self) -> None:
+        """It is a bridge without ports: nobody answers there anyway."""
 
     def have_address(self, address: IPv4Address) -> None:
         self.space.ip(f"addr add {address}/32 dev lo")

@@ -7,7 +7,6 @@ the last known stays true, as unknown is never an empty list.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -45,6 +44,7 @@ class Neighbourhood(Protocol):
     """The part of ``zthook.kernel.HostDataplane`` that is used here; blocking."""
 
     def neighbours(self, device: str) -> dict[IPAddress, str]: ...
+    def probe(self, address: IPAddress, device: str) -> None: ...
     def own_addresses(self) -> frozenset[IPAddress]: ...
 
 
@@ -186,6 +186,14 @@ class Observer:
                 self._asking[guest] = task
                 task.add_done_callback(partial(self._answered, guest))
 
+    async def probe(self, addresses: Iterable[IPAddress], device: str) -> None:
+        """Have the kernel ask who has these: what it believes of them may be old, or nothing."""
+        for address in addresses:
+            try:
+                await self._work(partial(self._neighbourhood.probe, address, device))
+            except KernelError as error:
+                log.debug("no probe of %s: %s", address, error.message)
+
     def _answered(self, guest: UUID, _task: asyncio.Task[None]) -> None:
         del self._asking[guest]
 
@@ -198,13 +206,3 @@ class Observer:
         if said != self._agents.get(guest, ()):
             self._agents[guest] = said
             self._hint()
-
-
-def probe(addresses: Iterable[IPAddress]) -> None:
-    """Make the kernel look for these neighbours: what an agent says is believed only then."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
-        for address in addresses:
-            try:
-                link.sendto(b"", (str(address), 9))  # discard: any datagram makes it ask
-            except OSError as error:
-                log.debug("no probe to %s: %s", address, error)

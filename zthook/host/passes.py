@@ -20,7 +20,7 @@ from zthook.host.backoff import Backoff
 from zthook.host.claims import Desired, View, claims, desire, spots
 from zthook.host.edge_client import EdgeClient
 from zthook.host.host_kernel import HostKernel
-from zthook.host.observer import Observer, probe
+from zthook.host.observer import Observer
 from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
 from zthook.model.addresses import IPAddress
@@ -97,7 +97,7 @@ class Passes:
         await self._settle(widen=True)
         await self._tell()
         await self._settle(widen=False)
-        self._ask_further()
+        await self._ask_further()
 
     def _decide(self) -> None:
         sightings = self._observer.sightings
@@ -158,15 +158,17 @@ class Passes:
         known = {key[0] for key in after} | {one.domain.uuid for one in self.desired}
         self._names = {guest: self._names[guest] for guest in self._names.keys() & known}
 
-    def _ask_further(self) -> None:
-        """Ask guest agents where nothing better says the address; probe what they said."""
+    async def _ask_further(self) -> None:
+        """Ask guest agents where nothing better says the address; probe what is doubtful."""
         sightings = self._observer.sightings
         weak = {Source.AGENT, Source.NEIGHBOUR, Source.LAST, None}
         open_ones = [one for one in self.desired if one.claim and one.source in weak and one.state]
         self._observer.ask_agents({one.domain.uuid for one in open_ones})
         for one in open_ones:
             for spot in spots(one.domain, self._observer.networks):
-                probe(doubtful(spot, sightings, dict.fromkeys(sightings.own, "")))
+                if spot.device:
+                    asked = doubtful(spot, sightings, dict.fromkeys(sightings.own, ""))
+                    await self._observer.probe(asked, spot.device)
 
 
 def _found(desired: Iterable[Desired]) -> dict[str, IPAddress]:

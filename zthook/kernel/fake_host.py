@@ -11,14 +11,16 @@ class FakeHostDataplane:
     """What a test may look at and change, as another program would with the real kernel:
 
     ``objects`` are the things of ours that the kernel has, in words. ``known`` is device →
-    neighbours, ``own`` the machine's addresses, ``counted`` the traffic. ``connections``
-    are the private addresses to which the edge's connections stand. With ``fault`` set
+    neighbours, ``silent`` those that answer no probe, ``own`` the machine's addresses,
+    ``counted`` the traffic. ``connections`` are the private addresses to which the edge's
+    connections stand. With ``fault`` set
     every call raises it.
     """
 
     def __init__(self, *devices: str) -> None:
         self.objects: set[str] = set()
         self.known: dict[str, dict[IPAddress, str]] = {name: {} for name in devices}
+        self.silent: set[IPAddress] = set()
         self.own: set[IPAddress] = set()
         self.counted: dict[IPv4Address, Traffic] = {}
         self.connections: set[IPv4Address] = set()
@@ -84,6 +86,11 @@ class FakeHostDataplane:
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         self._ask()
         return dict(self.known.get(device, {}))
+
+    def probe(self, address: IPAddress, device: str) -> None:
+        self._ask()
+        if address in self.silent:
+            self.known.get(device, {}).pop(address, None)
 
     def own_addresses(self) -> frozenset[IPAddress]:
         self._ask()

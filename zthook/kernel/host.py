@@ -10,7 +10,7 @@ from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
 from zthook.kernel.conntrack import end_marked
 from zthook.kernel.host_table import Table
 from zthook.kernel.links import addresses, find_device
-from zthook.kernel.neighbours import neighbours
+from zthook.kernel.neighbours import neighbours, probe
 from zthook.kernel.netlink import attributes
 from zthook.kernel.nft import Nft
 from zthook.kernel.rtnetlink import IPRoute
@@ -57,6 +57,13 @@ class HostDataplane(Protocol):
 
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         """Address → MAC on ``device``; empty where there is no such device."""
+        ...
+
+    def probe(self, address: IPAddress, device: str) -> None:
+        """Ask now who has ``address`` on ``device``: ``neighbours`` tells in three seconds.
+
+        Nothing happens where there is no such device.
+        """
         ...
 
     def own_addresses(self) -> frozenset[IPAddress]:
@@ -192,6 +199,10 @@ class KernelHostDataplane:
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         found = find_device(self._ip, device)
         return neighbours(self._ip, found.index) if found else {}
+
+    def probe(self, address: IPAddress, device: str) -> None:
+        if found := find_device(self._ip, device):
+            probe(self._ip, address, found.index)
 
     def own_addresses(self) -> frozenset[IPAddress]:
         return frozenset(one.address for one in addresses(self._ip))

@@ -3,15 +3,18 @@
 import errno
 import socket
 import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
+from typing import Any
 
 from zthook.kernel.netlink import ROUTE, Netlink, attributes
 from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress
 
-PROXY = 0x08
+USE, PROXY = 0x01, 0x08
 PERMANENT = 0x80
+PROBING, ASKED = 0x10, 0x10 | PERMANENT
 # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
 # pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
@@ -45,14 +48,33 @@ def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
 
 def neighbour_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
     """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
+    with asking(f"looking for the neighbour {address}"):
+        found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
+    return found.get("lladdr") if found is not None and found["state"] & KNOWN else None
+
+
+def probe(ip: IPRoute, address: IPAddress, device: int) -> None:
+    """Make the kernel ask now who has ``address``, whatever it believes.
+
+    Without an answer a known entry fails within three seconds, and is in use until then; one
+    that somebody made permanent stays.
+    """
+    request = {"dst": str(address), "ifindex": device}
+    with asking(f"probing the neighbour {address}"):
+        state = next((one["state"] for one in _entry(ip, request)), 0)
+        if state & KNOWN == 0:
+            ip.neigh("replace", flags=USE, **request)
+        elif state & ASKED == 0:  # one that runs already would begin anew
+            ip.neigh("change", state=PROBING, **request)
+
+
+def _entry(ip: IPRoute, request: Mapping[str, object]) -> Iterable[Any]:
     try:
-        found = next(iter(ip.neigh("get", dst=str(address), ifindex=device)), None)
+        return list(ip.neigh("get", **request))
     except NetlinkError as error:
         if error.code in GONE:
-            return None
-        with asking(f"looking for the neighbour {address}"):
-            raise
-    return found.get("lladdr") if found is not None and found["state"] & KNOWN else None
+            return ()
+        raise
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:
