@@ -20,7 +20,7 @@ from zthook.wire.messages import ClaimMessage, ClaimsReply
 
 FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
-BATCH = 250
+BATCH = 100
 
 
 def claim(number: int) -> ClaimMessage:
