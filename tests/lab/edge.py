@@ -59,9 +59,9 @@ class Edge(Machine):
 
     def _cable(self) -> None:
         self.namespace.sysctl(**STRICT)
-        cable(self.namespace, UPLINK_DEVICE, self._hub, "edge-uplink")
-        cable(self.namespace, OVERLAY_DEVICE, self._hub, "edge-overlay", OVERLAY_MTU)
-        self._hub.ip("link set edge-uplink master uplink", "link set edge-overlay master overlay")
+        cable(self.namespace, UPLINK_DEVICE, self._hub, "edge-u")
+        cable(self.namespace, OVERLAY_DEVICE, self._hub, "edge-o", OVERLAY_MTU)
+        self._hub.ip("link set edge-u master uplink", "link set edge-o master overlay")
         self.ip(
             *(f"link set {device} address {mac}" for device, mac in MACS.items()),
             f"addr add {EDGE_ON_UPLINK}/{PUBLIC.prefixlen} dev {UPLINK_DEVICE}",

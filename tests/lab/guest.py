@@ -113,15 +113,16 @@ class Guest:
         """Make it take ADDRESS/PREFIX instead of its address, at once and by itself."""
         self.host.http(self.address, path=f"/renumber?{address},{gateway}")
         self.address = address.split("/")[0]
-        self._await_page()
+        self.wait_reachable()
 
     def ask_dhcp(self, expected: str) -> None:
         """Make it ask for an address anew, which must be ``expected`` (see Host.fix_lease)."""
         self.host.http(self.address, path="/dhcp")
         self.address = expected
-        self._await_page()
+        self.wait_reachable()
 
-    def _await_page(self) -> None:
+    def wait_reachable(self) -> None:
+        """Return once its host reaches it; after a restore that takes it some seconds."""
         wait_until(
             lambda: self.host.reaches(self.address),
             20,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab import Host, Lab, LabError
+from tests.lab import Host, Lab, LabError, wait_until
 from tests.lab.topology import CLIENT
 from tests.lab_tests.by_hand import PUBLIC, mapped_by_hand
 
@@ -53,7 +53,8 @@ def test_reboot_save_and_restore(home1: Host) -> None:
     guest.virsh("managedsave")
     assert guest.state() == "shut off"
     guest.virsh("start")
-    assert home1.page(guest.address, timeout=20).name == "web4"
+    guest.wait_reachable()
+    assert home1.page(guest.address).name == "web4"
     guest.reboot()
     guest.wait_ready()
     assert home1.page(guest.address).name == "web4"
@@ -96,7 +97,7 @@ def test_libvirtd_hangs_dies_and_returns(home1: Host) -> None:
     with pytest.raises(LabError, match="did not end within"):
         home1.run("virsh", "-q", "list", timeout=0.5)
     home1.libvirtd.resume()
-    assert home1.virsh("list", "--name") == ""
+    assert "default" in home1.virsh("net-list", "--name")
     home1.libvirtd.kill()
     assert home1.run("virsh", "-q", "list", check=False).returncode == 1
     home1.libvirtd.start()
@@ -114,4 +115,5 @@ def test_a_guest_migrates_between_hosts_of_one_guest_network() -> None:
         )
         assert lab["home1"].virsh("list", "--name") == ""
         assert lab["home2"].virsh("list", "--name") == "mover"
-        assert lab["home2"].page(guest.address, timeout=20).name == "mover"
+        wait_until(lambda: lab["home2"].reaches(guest.address), 20, "home2 reaches mover")
+        assert lab["home2"].page(guest.address).name == "mover"
