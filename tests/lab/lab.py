@@ -115,6 +115,14 @@ class Lab:
         )
         return machine
 
+    def cut_overlay(self, name: str) -> None:
+        """What a machine sends and is sent on the overlay is lost, and nobody is told."""
+        self._hub.ip(f"link set {name}-o nomaster")
+
+    def mend_overlay(self, name: str) -> None:
+        """End cut_overlay(); again: nothing happens."""
+        self._hub.ip(f"link set {name}-o master overlay")
+
     def route_to_edge(self, network: str) -> None:
         """The provider routes a network of public addresses to the edge."""
         self._internet.ip(f"route replace {network} via {topology.EDGE_ON_UPLINK}")
