@@ -7,11 +7,12 @@ class Backoff:
     """Decorrelated jitter: each pause lies between ``first`` and thrice the one before.
 
     Seconds, never above ``cap``, which is short: an edge that is away refuses a connection
-    at no cost, and one that is back should be noticed. Many hosts that lost one edge so come
-    back spread out (Brooker, "Exponential Backoff And Jitter", 2015).
+    at no cost, and one that is back is noticed as soon as anything else, within two seconds.
+    Many hosts that lost one edge so come back spread out (Brooker, "Exponential Backoff And
+    Jitter", 2015).
     """
 
-    def __init__(self, *, first: float = 0.1, cap: float = 5.0, chance: random.Random) -> None:
+    def __init__(self, *, first: float = 0.1, cap: float = 2.0, chance: random.Random) -> None:
         self._first = first
         self._cap = cap
         self._chance = chance
