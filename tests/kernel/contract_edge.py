@@ -1,0 +1,310 @@
+"""What every EdgeDataplane does, the machine's and the one in memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zthook.errors import KernelError
+from zthook.kernel.conntrack import Through
+from zthook.kernel.edge import EdgeDataplane
+from zthook.kernel.edge_ground import through
+from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import AddressRange
+from zthook.model.mappings import EdgePlane, Forwarding
+
+OVERLAY_ADDRESS = IPv4Address("192.168.193.222")
+EMPTY = EdgePlane(
+    overlay="zt0",
+    overlay_address=OVERLAY_ADDRESS,
+    uplinks=frozenset({"eth0"}),
+    api_port=9443,
+    pool_ranges=(AddressRange.parse("203.0.113.0/24"), AddressRange.parse("192.0.2.0/24")),
+)
+ON_LINK = IPv4Network("203.0.113.0/24")
+CONFIGURED = IPv4Address("203.0.113.20")
+
+
+class World(ABC):
+    """A kernel with eth0 (203.0.113.2/24, 203.0.113.20), zt0, and dataplanes over it."""
+
+    @abstractmethod
+    def start(self) -> EdgeDataplane:
+        """A dataplane as a fresh process has it; the one before ends."""
+
+    @abstractmethod
+    def translated(self) -> dict[IPv4Address, IPv4Address]:
+        """Destination on the uplink → private address, read from the kernel."""
+
+    @abstractmethod
+    def routed(self) -> dict[IPv4Address, IPv4Address | None]:
+        """Our routes in the kernel: destination → gateway."""
+
+    @abstractmethod
+    def answered(self) -> set[IPv4Address]:
+        """Whom the kernel answers ARP for, at our request."""
+
+    @abstractmethod
+    def connect(self, one: Through) -> None:
+        """An established connection that looks so."""
+
+    @abstractmethod
+    def is_connected(self, one: Through) -> bool:
+        """Whether it is still remembered."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Somebody else flushes the ruleset."""
+
+    @abstractmethod
+    def unplug(self) -> None:
+        """The overlay's device goes away."""
+
+    @abstractmethod
+    def plug(self) -> None:
+        """It comes back."""
+
+    def holds(self, some: Iterable[Forwarding]) -> bool:
+        """Whether the kernel has these mappings with all that belongs to them, and no more."""
+        some = list(some)
+        on_link = {f.arrives_as for f in some if f.arrives_as in ON_LINK} - {CONFIGURED}
+        ways: dict[IPv4Address, IPv4Address | None] = {f.private: f.next_hop for f in some}
+        return (
+            self.translated() == {f.arrives_as: f.private for f in some}
+            and self.routed() == ways | dict.fromkeys(on_link)
+            and self.answered() == on_link
+        )
+
+
+def mapping(
+    public: str = "203.0.113.30",
+    private: str = "192.168.122.50",
+    host: int = 2,
+    *,
+    hide: bool = False,
+) -> Forwarding:
+    return Forwarding(
+        public=IPv4Address(public),
+        arrives_as=IPv4Address(public),
+        private=IPv4Address(private),
+        next_hop=IPv4Address(f"192.168.193.{host}"),
+        next_hop_mac=f"02:00:00:00:00:{host:02x}",
+        uplink="eth0",
+        hide=hide,
+    )
+
+
+def plane(*some: Forwarding) -> EdgePlane:
+    return replace(EMPTY, forwardings=frozenset(some))
+
+
+A = mapping("203.0.113.30", "192.168.122.50")
+B = mapping("192.0.2.10", "192.168.122.60", host=3, hide=True)
+C = mapping(str(CONFIGURED), "192.168.122.50")
+
+PUBLICS = ["203.0.113.30", "203.0.113.31", str(CONFIGURED), "192.0.2.10"]
+mappings = st.builds(
+    mapping,
+    st.sampled_from(PUBLICS),
+    st.sampled_from(["192.168.122.50", "192.168.122.51"]),
+    st.just(2),
+    hide=st.booleans(),
+)
+some_mappings = st.lists(mappings, max_size=3, unique_by=lambda one: one.public)
+
+
+class EdgeContract:
+    """``world`` is a fixture of the suites that inherit this."""
+
+    def test_a_plane_is_made_so_once(self, world: World) -> None:
+        dataplane = world.start()
+        assert dataplane.apply(plane(A, B, C))
+        assert world.holds([A, B, C])
+        assert dataplane.apply(plane(A, B, C)) == []
+        assert not dataplane.drifted()
+
+    def test_what_another_process_left_is_adopted(self, world: World) -> None:
+        world.start().apply(plane(A, B, C))
+        fresh = world.start()
+        assert fresh.drifted()
+        assert fresh.apply(plane(A, B, C)) == []
+        assert not fresh.drifted()
+
+    def test_orphans_go(self, world: World) -> None:
+        world.start().apply(plane(A, B, C))
+        repairs = world.start().apply(plane(B))
+        assert "mapping of 203.0.113.30 is nobody's: removed" in repairs
+        assert world.holds([B])
+
+    def test_nothing_is_a_plane_too(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        dataplane.apply(plane())
+        assert world.holds([])
+
+    def test_increments_are_as_good_as_a_pass(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        dataplane.change(grant=[B, C])
+        assert world.holds([A, B, C])
+        dataplane.change(withdraw=[A], grant=[])
+        assert world.holds([B, C])
+        assert not dataplane.drifted()
+        assert dataplane.apply(plane(B, C)) == []
+
+    def test_a_route_stays_for_who_shares_it(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, C))
+        dataplane.change(withdraw=[A])
+        assert world.holds([C])
+        dataplane.change(withdraw=[C])
+        assert world.holds([])
+
+    def test_withdrawing_what_is_not_so_is_nothing(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        dataplane.change(withdraw=[B, replace(A, private=IPv4Address("192.168.122.99"))])
+        assert world.holds([A])
+        dataplane.change(withdraw=[replace(A, next_hop_mac="02:00:00:00:00:99")])
+        assert world.holds([])
+
+    def test_granting_what_is_so_is_nothing(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        world.connect(*through([A]))
+        dataplane.change(grant=[A])
+        assert world.holds([A])
+        assert world.is_connected(*through([A]))
+
+    def test_connections_end_with_their_mapping_alone(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B, C))
+        for one in through([A, B, C]):
+            world.connect(one)
+        dataplane.change(withdraw=[A])
+        assert not world.is_connected(*through([A]))
+        dataplane.apply(plane(C))
+        assert not world.is_connected(*through([B]))
+        assert world.is_connected(*through([C]))
+
+    def test_connections_move_but_do_not_change_their_guest(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        [connection] = through([A])
+        world.connect(connection)
+        moved = mapping(str(A.public), str(A.private), host=3)
+        dataplane.change(grant=[moved])
+        assert world.holds([moved])
+        dataplane.apply(plane(A))
+        assert world.holds([A])
+        assert world.is_connected(connection)
+        dataplane.change(withdraw=[A], grant=[moved])
+        assert world.holds([moved])
+        assert not world.is_connected(connection)
+
+    def test_a_grant_displaces(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        world.connect(*through([A]))
+        other = mapping(str(A.public), "192.168.122.77", host=3)
+        dataplane.change(grant=[other])
+        assert world.holds([other])
+        assert not world.is_connected(*through([A]))
+        assert dataplane.apply(plane(other)) == []
+
+    def test_a_granted_address_leaves_no_connection_to_the_edge(self, world: World) -> None:
+        to_the_edge = Through(CONFIGURED, CONFIGURED)
+        dataplane = world.start()
+        dataplane.apply(plane())
+        world.connect(to_the_edge)
+        dataplane.change(grant=[C])
+        assert not world.is_connected(to_the_edge)
+
+    def test_first_there_is_a_pass(self, world: World) -> None:
+        with pytest.raises(KernelError):
+            world.start().change(grant=[A])
+
+    def test_a_flushed_ruleset_is_noticed(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        world.connect(*through([A]))
+        world.flush()
+        assert dataplane.drifted()
+        assert dataplane.apply(plane(A, B))[0] == "table inet zthook was missing: loaded"
+        assert world.holds([A, B])
+        assert world.is_connected(*through([A]))
+        assert not dataplane.drifted()
+
+    def test_routes_wait_for_the_overlay(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        world.unplug()
+        assert dataplane.drifted()
+        assert dataplane.apply(plane(A, B)) == [
+            "the device zt0 is away: the routes of 2 mappings wait for it"
+        ]
+        assert not dataplane.drifted()
+        assert world.routed() == {}
+        dataplane.change(withdraw=[A])
+        world.plug()
+        assert dataplane.drifted()
+        dataplane.apply(plane(B))
+        assert world.holds([B])
+
+    def test_an_edge_without_its_overlay_address_keeps_who_hid(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        homeless = replace(plane(A, B), overlay_address=None)
+        assert dataplane.apply(homeless) == []
+        dataplane.apply(plane(A))
+        dataplane.apply(replace(plane(A, B), overlay_address=None))
+        assert "mapping of 192.0.2.10 was missing: added" in dataplane.apply(plane(A, B))
+
+    def test_traffic_is_told_for_each_mapping(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        assert dataplane.traffic() == {A.public: Traffic(), B.public: Traffic()}
+
+    def test_what_the_edge_needs_itself_is_told(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        protected = dataplane.protected()
+        assert protected[OVERLAY_ADDRESS] == "the edge's own address on the overlay"
+        assert CONFIGURED not in protected
+        assert ON_LINK in dataplane.connected()
+        assert IPv4Network("203.0.113.20/32") in dataplane.connected()
+        assert dataplane.mac_of(IPv4Address("192.168.193.2")) == "02:00:00:00:00:02"
+        assert dataplane.mac_of(IPv4Address("192.168.193.9")) is None
+
+    def test_any_order_of_changes(self, world: World) -> None:
+        """Increments and passes from any number of processes lead to the same kernel."""
+        steps = st.tuples(st.booleans(), st.booleans(), some_mappings, some_mappings)
+
+        @settings(deadline=None, max_examples=self.examples, database=None)
+        @given(st.lists(steps, min_size=1, max_size=6))
+        def check(history: list[tuple[bool, bool, list[Forwarding], list[Forwarding]]]) -> None:
+            has: dict[IPv4Address, Forwarding] = {}
+            dataplane = world.start()
+            dataplane.apply(plane())
+            for anew, flushed, withdraw, grant in history:
+                if flushed:
+                    world.flush()
+                if anew or flushed:
+                    dataplane = world.start()
+                    dataplane.apply(plane(*has.values()))
+                dataplane.change(withdraw=withdraw, grant=grant)
+                for one in withdraw:
+                    if one.public in has and has[one.public].private == one.private:
+                        del has[one.public]
+                has |= {one.public: one for one in grant}
+                assert world.holds(has.values())
+                assert not dataplane.drifted()
+            assert dataplane.apply(plane(*has.values())) == []
+
+        check()
+
+    examples = 10
