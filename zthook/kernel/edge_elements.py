@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from zthook.kernel.edge_rules import MAPPING_SETS, Elements
+from zthook.kernel.host_rules import quoted
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import Forwarding
 
@@ -62,13 +63,13 @@ def together(some: Elements, others: Elements) -> Elements:
 
 
 def names(devices: Iterable[str]) -> frozenset[str]:
-    """Device names as elements."""
-    return frozenset(f'"{name}"' for name in devices)
+    """Device names as elements. Raises KernelError for one that no device can have."""
+    return frozenset(map(quoted, devices))
 
 
 def mss_elements(overlay: str, mtu: int) -> frozenset[str]:
     """The clamp of an overlay that carries less than Ethernet does."""
-    return frozenset({f'"{overlay}" : {mtu - HEADERS}'} if mtu < ETHERNET_MTU else ())
+    return frozenset({f"{quoted(overlay)} : {mtu - HEADERS}"} if mtu < ETHERNET_MTU else ())
 
 
 def pool_elements(ranges: Iterable[AddressRange]) -> frozenset[str]:

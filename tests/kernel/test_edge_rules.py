@@ -1,0 +1,140 @@
+"""The edge's table as text: against golden files, and as nft itself reads and lists it.
+
+Where a change is meant: ``WRITE_GOLDEN=1 pytest tests/kernel/test_edge_rules.py``.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.contract_edge import EMPTY, mapping
+from tests.kernel.topology import Namespace
+from zthook.config.settings import EdgeSettings, OverlaySettings
+from zthook.errors import KernelError
+from zthook.kernel.edge_boot import boot_rules, drop_rules
+from zthook.kernel.edge_elements import all_elements, mss_elements, names, pool_elements
+from zthook.kernel.edge_listing import read_listing
+from zthook.kernel.edge_rules import CHAINS, Transaction, labels, render
+from zthook.model.addresses import AddressRange, Pool
+
+GOLDEN = Path(__file__).parent / "golden"
+HIDE_AS = IPv4Address("192.168.193.222")
+KEEPS = mapping("203.0.113.30", "192.168.122.50")
+HIDES = mapping("203.0.113.31", "192.168.122.51", hide=True)
+STATIC = {
+    "uplinks": names(["eth0"]),
+    "overlay": names(["zt0"]),
+    "closed": names(["eth0", "zt0"]),
+    "api_ports": frozenset({"9443"}),
+    "pool": pool_elements(EMPTY.pool_ranges),
+    "mss": mss_elements("zt0", 1400),
+}
+COUNTERS = {
+    ("arriving", "203.0.113.30 . 192.168.122.50"): "counter packets 3 bytes 180",
+}
+BOTH = all_elements([KEEPS, HIDES], HIDE_AS)
+
+TABLES = {
+    "table": render(Transaction(CHAINS, STATIC, add=BOTH, counters=COUNTERS)),
+    "boot": drop_rules(EMPTY),
+    "boot-unknown": drop_rules(replace(EMPTY, overlay="zt*")),
+}
+CHANGES = {
+    "grant": render(Transaction(add=all_elements([mapping("192.0.2.1")], HIDE_AS))),
+    "withdraw": render(Transaction(delete=all_elements([HIDES], HIDE_AS))),
+    "refill": render(Transaction(refill={"pool": frozenset({"192.0.2.1"}), "mss": frozenset()})),
+}
+
+
+@pytest.mark.parametrize("name", [*TABLES, *CHANGES])
+def test_text_is_as_written_down(name: str) -> None:
+    text, file = (TABLES | CHANGES)[name], GOLDEN / f"{name}.nft"
+    if os.environ.get("WRITE_GOLDEN"):
+        file.write_text(text, encoding="ascii")
+    assert text == file.read_text(encoding="ascii")
+
+
+@pytest.fixture
+def where() -> Iterator[Namespace]:
+    made = Namespace("rules")
+    yield made
+    made.close()
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", TABLES)
+def test_nft_takes_the_golden_table(where: Namespace, name: str) -> None:
+    where.run(f"nft -c -f {GOLDEN / name}.nft")
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("name", CHANGES)
+def test_nft_takes_the_golden_change(where: Namespace, name: str) -> None:
+    where.run(f"nft -f {GOLDEN}/table.nft", f"nft -c -f {GOLDEN / name}.nft")
+
+
+@pytest.mark.netns
+def test_what_was_loaded_is_read_back(where: Namespace) -> None:
+    where.run(f"nft -f {GOLDEN}/table.nft")
+    found = read_listing(json.loads(where.run("nft -j list table inet zthook"))["nftables"])
+    assert found.labels == labels()
+    assert found.elements == {**STATIC, **BOTH}
+    assert found.counters()["arriving", "203.0.113.30 . 192.168.122.50"] == (
+        "counter packets 3 bytes 180"
+    )
+
+
+@pytest.mark.netns
+def test_nft_reads_its_own_listing(where: Namespace) -> None:
+    where.run(f"nft -f {GOLDEN}/table.nft")
+    listed = where.run("nft list table inet zthook")
+    where.run("nft flush ruleset")
+    where.nft(listed)
+    assert where.run("nft list table inet zthook") == listed
+
+
+def ranges(*texts: str) -> list[AddressRange]:
+    return [AddressRange.parse(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("given", "merged"),
+    [
+        ([], set()),
+        (["203.0.113.1"], {"203.0.113.1"}),
+        (["203.0.113.2-203.0.113.4", "203.0.113.5"], {"203.0.113.2-203.0.113.5"}),
+        (
+            ["203.0.113.0/24", "203.0.113.7", "203.0.113.9-203.0.113.11"],
+            {"203.0.113.0-203.0.113.255"},
+        ),
+        (["203.0.113.1", "203.0.113.3"], {"203.0.113.1", "203.0.113.3"}),
+        (["2001:db8::/64", "203.0.113.1"], {"203.0.113.1"}),
+    ],
+)
+def test_pools_neither_overlap_nor_touch(given: list[str], merged: set[str]) -> None:
+    assert pool_elements(ranges(*given)) == merged
+    assert pool_elements(reversed(ranges(*given))) == merged
+
+
+@pytest.mark.parametrize("name", ["x" * 16, "eth 0", 'eth"0', "eth0\n", "eth/0"])
+def test_names_that_no_device_can_have_are_refused(name: str) -> None:
+    with pytest.raises(KernelError):
+        names([name])
+
+
+def test_boot_rules_know_zerotiers_devices_by_their_beginning() -> None:
+    settings = EdgeSettings(
+        overlay=OverlaySettings("zerotier", network="b87d70f46bc5c578"),
+        pools=(
+            Pool("hk", tuple(ranges("203.0.113.0/24", "192.0.2.0/24")), "eth0"),
+            Pool("nat", tuple(ranges("198.18.0.10")), "eth0", tuple(ranges("203.0.113.40"))),
+        ),
+    )
+    assert boot_rules(settings) == TABLES["boot-unknown"]
+    named = replace(settings, overlay=OverlaySettings("interface", interface="zt0"))
+    assert boot_rules(named) == TABLES["boot"]
