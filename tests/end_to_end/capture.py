@@ -1,0 +1,119 @@
+"""Sees every IPv4 packet of a device, so that a test can say that none of a kind came.
+
+As a program, `capture.py DEVICE`, it prints one JSON object a packet; stdlib only then.
+"""
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+IPV4 = 0x0800
+PORTED = {6, 17}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet; ports are 0 where its protocol has none (1 is ICMP, 6 TCP, 17 UDP)."""
+
+    source: str
+    destination: str
+    protocol: int
+    source_port: int
+    destination_port: int
+
+
+class Capture:
+    """Runs on ``machine`` (a lab's) while inside; every packet of ``device`` is kept."""
+
+    def __init__(self, machine: Any, device: str) -> None:
+        self.packets: list[Packet] = []
+        self._device = device
+        command = machine.entering([sys.executable, __file__, device])
+        self._child = subprocess.Popen(
+            [str(word) for word in command], stdout=subprocess.PIPE, text=True
+        )
+        self._listens = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._listens.wait(10):
+            self._close()
+            raise TimeoutError(f"no capture on {device}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def until(
+        self, marker: Callable[[], object], is_marker: Callable[[Packet], bool]
+    ) -> list[Packet]:
+        """Every packet before the first that ``is_marker``, which ``marker`` sends.
+
+        Whatever was sent before it and is not among them did not come.
+        """
+        from tests.lab.commands import wait_until
+
+        marker()
+        wait_until(
+            lambda: any(map(is_marker, self.packets)),
+            10,
+            lambda: f"the marker passes {self._device}; {self.packets} did",
+        )
+        seen = list(self.packets)
+        return seen[: next(number for number, one in enumerate(seen) if is_marker(one))]
+
+    def _read(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            if line.startswith("{"):
+                self.packets.append(Packet(**json.loads(line)))
+            else:
+                self._listens.set()
+
+    def _close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._reader.join()
+        assert self._child.stdout is not None
+        self._child.stdout.close()
+
+
+def _packet(frame: bytes) -> dict[str, Any]:
+    length = (frame[14] & 0x0F) * 4
+    protocol = frame[23]
+    ports = (0, 0)
+    if protocol in PORTED and len(frame) >= 14 + length + 4:
+        ports = struct.unpack_from("!HH", frame, 14 + length)
+    return {
+        "source": socket.inet_ntoa(frame[26:30]),
+        "destination": socket.inet_ntoa(frame[30:34]),
+        "protocol": protocol,
+        "source_port": ports[0],
+        "destination_port": ports[1],
+    }
+
+
+def _main(device: str) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003)) as listener:
+        listener.bind((device, 0x0003))
+        print("ready", flush=True)
+        while frame := listener.recv(65536):
+            if len(frame) >= 34 and frame[12:14] == struct.pack("!H", IPV4):
+                print(json.dumps(_packet(frame)), flush=True)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
