@@ -1,0 +1,89 @@
+"""Which of the machine's own addresses may not be given away."""
+
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.driver import CONFIGURED, Edge
+from tests.kernel.topology import Topology, connection
+from zthook.kernel.protected import login_addresses, reasons
+
+HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  inode"
+
+
+def line(local: str, state: str, inode: int) -> str:
+    return (
+        f"   0: {local} 0764A8C0:C000 {state} 00000000:00000000 00:00000000 00000000 0 0 {inode} 1"
+    )
+
+
+def proc(folder: Path, tcp: list[str], tcp6: list[str], **processes: list[int]) -> Path:
+    """A /proc with these lines, and processes (by name) that have those sockets."""
+    net = folder / "thread-self" / "net"
+    net.mkdir(parents=True)
+    (net / "tcp").write_text("\n".join([HEADER, *tcp]))
+    (net / "tcp6").write_text("\n".join([HEADER, *tcp6]))
+    for number, (name, inodes) in enumerate(processes.items(), start=100):
+        (folder / str(number) / "fd").mkdir(parents=True)
+        (folder / str(number) / "comm").write_text(name.replace("_", "-") + "\n")
+        for inode in inodes:
+            (folder / str(number) / "fd" / str(inode)).symlink_to(f"socket:[{inode}]")
+    return folder
+
+
+LITTLE = socket.htonl(1) != 1
+ADDRESS = "147100CB" if LITTLE else "CB007114"
+MAPPED = ("0000000000000000FFFF0000147100CB") if LITTLE else "00000000000000000000FFFFCB007114"
+
+
+@pytest.mark.parametrize(
+    ("tcp", "tcp6", "processes"),
+    [
+        ([line(f"{ADDRESS}:0016", "01", 7)], [], {}),
+        ([], [line(f"{MAPPED}:0016", "01", 7)], {}),
+        ([line(f"{ADDRESS}:08AE", "01", 7)], [], {"sshd": [7]}),
+        ([line(f"{ADDRESS}:08AE", "01", 7)], [], {"sshd_session": [7]}),
+        (
+            [line("00000000:08AE", "0A", 5), line(f"{ADDRESS}:08AE", "01", 7)],
+            [],
+            {"sshd": [5]},
+        ),
+    ],
+    ids=["port 22", "IPv6 socket", "its process", "newer OpenSSH", "the listener's port"],
+)
+def test_a_login_session_protects_its_address(
+    tmp_path: Path, tcp: list[str], tcp6: list[str], processes: dict[str, list[int]]
+) -> None:
+    found = login_addresses(proc(tmp_path, tcp, tcp6, **processes))
+    assert found == {ip_address("203.0.113.20")}
+
+
+def test_other_connections_protect_nothing(tmp_path: Path) -> None:
+    listens, closes = line("00000000:0016", "0A", 5), line(f"{ADDRESS}:0016", "06", 6)
+    web = line(f"{ADDRESS}:0050", "01", 7)
+    assert login_addresses(proc(tmp_path, [listens, closes, web], [], nginx=[7])) == frozenset()
+
+
+def test_the_gravest_reason_is_told() -> None:
+    one, other, third = (ip_address(f"203.0.113.{n}") for n in (1, 2, 3))
+    found = reasons(sources=[one], logins=[one, other], overlay=[third])
+    assert found == {
+        one: "the source address of the edge's default route",
+        other: "in use by a login session (SSH)",
+        third: "the edge's own address on the overlay",
+    }
+
+
+@pytest.mark.netns
+def test_a_real_session_is_seen(top: Topology, edge: Edge) -> None:
+    top.serve(edge.inside, 22)
+    source = ip_address("203.0.113.2")
+    assert edge.ask(lambda one: one.protected()).keys() == {source}
+    with connection(top.client, CONFIGURED, 22):
+        edge.apply()
+        found = edge.ask(lambda one: one.protected())
+    assert found[ip_address(CONFIGURED)] == "in use by a login session (SSH)"
+    assert found[source] == "the source address of the edge's default route"
+    assert ip_address("192.168.193.222") in found
