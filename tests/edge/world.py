@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.plane import edge_plane
 from zthook.edge.service import EdgeService
@@ -75,6 +77,14 @@ class Inside(Protocol):
         """``nft flush ruleset``, by somebody else."""
         ...
 
+    def fail_at(self, step: int, error: Exception | None) -> None:
+        """Let the ``step``-th single change fail with a KernelError, or this error."""
+        ...
+
+    def heal(self) -> None:
+        """No change fails any more."""
+        ...
+
 
 class FakeInside:
     """The fake kernel, with every neighbour known."""
@@ -102,6 +112,12 @@ class FakeInside:
 
     def flush(self) -> None:
         self.kernel.flush()
+
+    def fail_at(self, step: int, error: Exception | None) -> None:
+        self.kernel.fail_at(step, error)
+
+    def heal(self) -> None:
+        self.kernel._failing = None
 
 
 class TroubledKernel:
@@ -253,7 +269,10 @@ class Agent:
     instance: str = "first"
     session: int = 0
     sequence: int = 0
+    digest: str = ""
     claims: dict[tuple[str, str], ClaimMessage] = field(default_factory=dict)
+    epochs: dict[tuple[str, str], int] = field(default_factory=dict)
+    last_heard: list[MappingReply] = field(default_factory=list)
 
     def open(self, highest_epoch: int = 0) -> SessionReply:
         request = SessionRequest(
@@ -286,23 +305,35 @@ class Agent:
         return self.list()
 
     def list_request(self) -> ListRequest:
-        return ListRequest(
-            session=self.session, sequence=self.next(), claims=list(self.claims.values())
-        )
+        """All that runs here; an epoch is forgotten with its guest."""
+        self.epochs = {key: self.epochs.get(key, 0) for key in self.claims}
+        claims = [replace(one, epoch=self.epochs[key]) for key, one in self.claims.items()]
+        self.digest = claims_digest(claims)
+        return ListRequest(session=self.session, sequence=self.next(), claims=claims)
+
+    def reserve_request(self, *claims: ClaimMessage) -> ReserveRequest:
+        return ReserveRequest(session=self.session, sequence=self.next(), claims=list(claims))
+
+    def heartbeat_request(self) -> HeartbeatRequest:
+        return HeartbeatRequest(session=self.session, sequence=self.next(), digest=self.digest)
+
+    def heard(self, reply: ClaimsReply) -> ClaimsReply:
+        for one in reply.mappings:
+            key = one.guest, one.public
+            self.epochs[key] = max(one.epoch, self.epochs.get(key, 0))
+        self.last_heard = reply.mappings
+        return reply
 
     def list(self) -> ClaimsReply:
-        return self.edge.service.list_claims(self.name, self.list_request(), self.source)
+        request = self.list_request()
+        return self.heard(self.edge.service.list_claims(self.name, request, self.source))
 
     def reserve(self, *claims: ClaimMessage) -> ClaimsReply:
-        request = ReserveRequest(session=self.session, sequence=self.next(), claims=list(claims))
-        return self.edge.service.reserve(self.name, request, self.source)
+        request = self.reserve_request(*claims)
+        return self.heard(self.edge.service.reserve(self.name, request, self.source))
 
     def heartbeat(self) -> HeartbeatReply:
-        request = HeartbeatRequest(
-            session=self.session,
-            sequence=self.next(),
-            digest=claims_digest(list(self.claims.values())),
-        )
+        request = self.heartbeat_request()
         return self.edge.service.heartbeat(self.name, request, self.source)
 
     def restart(self, instance: str) -> None:

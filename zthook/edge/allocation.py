@@ -103,7 +103,8 @@ class Allocator:
 
     def _hold(self, row: ClaimRow, claim: Claim, why: str) -> None:
         if why:
-            self._retire(row, Standing.REFUSED, why)
+            self._free(row)
+            self._retire(with_content(row, claim), Standing.REFUSED, why)
             return
         if claim.epoch > row.epoch:
             # This store is older than what the host was shown: it came from a backup.

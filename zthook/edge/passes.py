@@ -112,15 +112,20 @@ class Passes:
     def carry_out(self, publics: Iterable[str]) -> None:
         """Make the kernel as the ledger says of these addresses, and whom that concerns hear."""
         touched = set(publics)
-        while self._let_go(touched):
-            with self._ledger.transaction():
-                allocator = self._allocator()
-                for row in self._leaving(touched):
-                    allocator.finish(row)
-                self._conclude(allocator)
-            touched |= allocator.touched
-        self._grant(touched)
-        self.tell(touched)
+        try:
+            while self._let_go(touched):
+                touched |= self._finish(touched)
+            self._grant(touched)
+        finally:
+            self.tell(touched)
+
+    def _finish(self, publics: Iterable[str]) -> set[str]:
+        allocator = self._allocator()
+        with self._ledger.transaction():
+            for row in self._leaving(publics):
+                allocator.finish(row)
+            self._conclude(allocator)
+        return allocator.touched
 
     def _leaving(self, publics: Iterable[str]) -> list[ClaimRow]:
         rows = (row for public in sorted(publics) for row in self._ledger.claims_on(public))
@@ -215,8 +220,8 @@ class Passes:
 
     def _apply(self) -> bool:
         plane = self._outlook.plane()
-        before = dict(self._kernel.has)
-        expected = not self._kernel.fault and frozenset(before.values()) == plane.forwardings
+        before, fault = dict(self._kernel.has), self._kernel.fault
+        expected = not fault and frozenset(before.values()) == plane.forwardings
         repairs = self._kernel.apply(plane)
         for line in repairs or ():
             log.info("the kernel: %s", line)
@@ -226,6 +231,8 @@ class Passes:
                 last=repairs[:SHOWN_REPAIRS],
                 last_at=self._clock.now(),
             )
+        if self._kernel.fault != fault:
+            self.tell_all()
         self.tell(_different(before, self._kernel.has))
         return repairs is not None
 

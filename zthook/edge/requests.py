@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CHANGES_BITS = 20
+"""Generations begin at the second of the start, this many bits up: a million changes a second."""
+
 
 class Requests:
     """The part of ``EdgeService`` that hosts speak to; see there."""
@@ -87,8 +90,9 @@ class Requests:
         for host in self._ledger.hosts():
             self._leases.renew(host.name)
         with self._ledger.transaction():
-            self._ledger.raise_to("generation", int(self._clock.now() * 1000))
-            self._news.begin(self._ledger.next("generation"))
+            # Above all of an earlier daemon's, also where the store is an old backup.
+            self._ledger.raise_to("start", int(self._clock.now()))
+            self._news.begin(self._ledger.next("start") << CHANGES_BITS)
         self._passes.whole()
         self._passes.tell_all()
 
@@ -108,7 +112,7 @@ class Requests:
         if host is None:
             raise NotAuthenticated(
                 "this edge does not know the credential",
-                hint="the host was removed, or enrolled anew: zthook join TOKEN",
+                hint="was the host removed, or enrolled anew? zthook leave, then zthook join TOKEN",
             )
         return host.name
 
@@ -125,13 +129,16 @@ class Requests:
         """Fence off every earlier session of this host. Raises TwoAgents."""
         if request.highest_epoch > MAX_EPOCH:
             raise UsageError(f"no edge granted the epoch {request.highest_epoch}")
+        before = self._host(host)
         with self._passes.deciding() as allocator:
-            row = self._new_session(self._host(host), request, source)
+            row = self._new_session(before, request, source)
             self._leases.renew(host)
             row = self._heard_from(row, source, allocator)
             self._ledger.put_host(row)
             self._ledger.raise_to("epoch", request.highest_epoch)
             allocator.lease_began(host)
+        if before.instance != row.instance:
+            self._news.wake(host)  # another agent that waits for news hears that it is fenced off
         connected = self._passes.ground.connected
         return SessionReply(
             session=row.session,
@@ -192,7 +199,11 @@ class Requests:
                 allocator.lease_began(host)
         self._heard[host] = self._clock.now()
         current = bool(row.digest) and row.digest == request.digest
-        return HeartbeatReply(generation=self._news.generation(host), current=current)
+        return HeartbeatReply(
+            generation=self._news.generation(host),
+            current=current,
+            fault=self._faults_now().get(host, ""),
+        )
 
     def generation(self, host: str, session: int) -> int:
         """The number that rises whenever what we say of this host's claims changes.
@@ -214,7 +225,9 @@ class Requests:
     def _host(self, name: str) -> HostRow:
         host = self._ledger.host(name)
         if host is None or host.leaving:
-            raise NotAuthenticated(f"{name} was removed from this edge", hint="zthook join TOKEN")
+            raise NotAuthenticated(
+                f"{name} was removed from this edge", hint="zthook leave, then zthook join TOKEN"
+            )
         return host
 
     def _admit(
@@ -252,6 +265,11 @@ class Requests:
         except TwoAgents as error:
             self._faults[row.name] = self._clock.boottime(), error.message
             raise
+
+    def _faults_now(self) -> dict[str, str]:
+        """By host; a fault counts for one lease's time after it was seen."""
+        since = self._clock.boottime() - self._leases.seconds
+        return {name: text for name, (at, text) in self._faults.items() if at > since}
 
     def _answer(self, host: str, claims: Sequence[Claim]) -> ClaimsReply:
         mappings = self._outlook.replies(host, claims)

@@ -1,0 +1,444 @@
+"""Agents that do as the real ones, in a world that does not: what can happen to an edge.
+
+Late, doubled and reordered messages, leases that end, daemons that die between any two
+steps, a kernel that refuses or is flushed, a full disk, an admin. ``oracle`` says after
+each step whether all is still well.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.edge.oracle import Oracle
+from tests.edge.trouble import TroubledLedger
+from tests.edge.world import SETTINGS, Agent, Edge, FakeInside, Inside, address_of, uuid
+from zthook.errors import (
+    KernelError,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    Stale,
+    StoreError,
+    TwoAgents,
+    ZthookError,
+)
+from zthook.kernel.fake_edge import Crash
+from zthook.store.ledger import ClaimKey, Ledger
+from zthook.store.memory import MemoryLedger
+from zthook.store.rows import Standing
+from zthook.wire.messages import ClaimMessage, HeartbeatRequest, ListRequest, ReserveRequest
+
+T = TypeVar("T")
+Message = ListRequest | ReserveRequest | HeartbeatRequest
+Stamp = tuple[int, int]
+
+GROUPS: dict[str, str | None] = {"home1": "rack", "home2": "rack", "home3": None}
+HOSTS = sorted(GROUPS)
+GUESTS = (1, 2, 3)
+PUBLICS = ("203.0.113.10", "203.0.113.11")
+NO_POOL = "192.0.2.1"
+ON_THE_OVERLAY = "10.147.0.9"
+NEVER: Stamp = (0, 0)
+
+
+def usual(guest: int) -> str:
+    """The private address that a guest has, unless another one took it."""
+    return f"192.168.122.{50 + guest}"
+
+
+def make_claim(guest: int, public: str, private: str | None, client: str) -> ClaimMessage:
+    return ClaimMessage(
+        guest=uuid(guest),
+        name=f"web{guest}",
+        public=public,
+        private=usual(guest) if private == "own" else private,
+        client=client,  # type: ignore[arg-type]
+    )
+
+
+hosts = st.sampled_from(HOSTS)
+guests = st.sampled_from(GUESTS)
+picks = st.integers(0, 11)
+claims = st.builds(
+    make_claim,
+    guests,
+    st.sampled_from((*PUBLICS * 6, NO_POOL)),
+    st.sampled_from(("own",) * 8 + (None, None, usual(1), usual(2), ON_THE_OVERLAY)),
+    st.sampled_from(["keep", "keep", "hide"]),
+)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """The ledger in memory and the fake kernel, which can also fail between two steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = TroubledLedger(self.make_ledger())
+        self.inside = self.make_kernel()
+        self.edge = Edge(self.ledger.as_ledger, self.inside)
+        self.kernel = self.edge.kernel
+        self.oracle = Oracle(self.edge, self.ledger, GROUPS)
+        self.agents: dict[str, Agent] = {}
+        self.in_flight: list[tuple[str, Message, IPv4Address]] = []
+        # What the edge must have taken from each host.
+        self.last_list: dict[str, Stamp] = {}
+        self.last_beat: dict[str, Stamp] = {}
+        self.reserved: dict[ClaimKey, Stamp] = {}
+
+    def make_ledger(self) -> Ledger:
+        return MemoryLedger()
+
+    def make_kernel(self) -> Inside:
+        return FakeInside()
+
+    def teardown(self) -> None:
+        if self.agents:
+            self.all_trouble_ends()
+        self.kernel.close()
+        self.ledger.inner.close()
+
+    @initialize()
+    def hosts_enrol(self) -> None:
+        for name in HOSTS:
+            self.agents[name] = self.edge.host(name, group=GROUPS[name])
+
+    # How a step is taken.
+
+    def attempt(self, act: Callable[[], T], *expected: type[ZthookError]) -> T | ZthookError | None:
+        """A value, an expected error, or None where the daemon died and was started again."""
+        done: T | ZthookError
+        self.oracle.begin()
+        try:
+            done = act()
+        except Crash:
+            self.start_the_daemon()
+            return None
+        except ZthookError as error:
+            if not isinstance(error, (StoreError, *expected)):
+                raise
+            done = error
+        self.oracle.check()
+        return done
+
+    def start_the_daemon(self) -> None:
+        """It may die while it starts, too."""
+        for _ in range(10):
+            try:
+                self.edge.boot()
+            except (Crash, StoreError):
+                continue
+            self.last_beat.clear()
+            self.oracle.check()
+            return
+        raise AssertionError("never came up")
+
+    def send(self, name: str, message: Message, source: IPv4Address) -> None:
+        """Deliver a message, now or late, and see that it is taken or refused as it must be."""
+        rows, stale = self.oracle.rows(), self.is_stale(name, message)
+        outcome = self.attempt(lambda: self.deliver(name, message, source), Stale, KernelError)
+        if stale:
+            assert isinstance(outcome, Stale | KernelError), outcome
+            assert self.oracle.rows() == rows, "a late message changed something"
+        elif outcome is None or isinstance(outcome, StoreError):
+            self.learn(name, message)
+        else:
+            assert not isinstance(outcome, Stale), outcome
+            if not isinstance(outcome, KernelError):
+                self.taken(name, message)
+
+    def deliver(self, name: str, message: Message, source: IPv4Address) -> object:
+        service = self.edge.service
+        if isinstance(message, ListRequest):
+            return self.agents[name].heard(service.list_claims(name, message, source))
+        if isinstance(message, ReserveRequest):
+            return self.agents[name].heard(service.reserve(name, message, source))
+        return service.heartbeat(name, message, source)
+
+    def is_stale(self, name: str, message: Message) -> bool:
+        stamp = message.session, message.sequence
+        if message.session != self.agents[name].session:
+            return True
+        if isinstance(message, HeartbeatRequest):
+            return stamp <= self.last_beat.get(name, NEVER)
+        if stamp <= self.last_list.get(name, NEVER):
+            return True
+        rows = self.oracle.rows()
+        return isinstance(message, ReserveRequest) and any(
+            key in rows and stamp <= self.reserved.get(key, NEVER) for key in _keys(name, message)
+        )
+
+    def taken(self, name: str, message: Message) -> None:
+        stamp = message.session, message.sequence
+        if isinstance(message, HeartbeatRequest):
+            self.last_beat[name] = stamp
+        elif isinstance(message, ReserveRequest):
+            self.reserved |= dict.fromkeys(_keys(name, message), stamp)
+        else:
+            self.last_list[name] = stamp
+            there = {key: row for key, row in self.oracle.rows().items() if key[0] == name}
+            later = {key for key in there if self.reserved.get(key, NEVER) > stamp}
+            going = {
+                key
+                for key, row in there.items()
+                if row.standing is Standing.LEAVING and row.after is None
+            }
+            assert there.keys() - going == {*_keys(name, message)} | later
+
+    def learn(self, name: str, message: Message) -> None:
+        """Nobody was told whether it was taken: it was, whole, or not at all."""
+        stamp = message.session, message.sequence
+        host, rows = self.ledger.inner.host(name), self.oracle.rows()
+        assert host is not None
+        if isinstance(message, HeartbeatRequest):
+            self.last_beat[name] = stamp
+        elif isinstance(message, ReserveRequest):
+            keys = _keys(name, message)
+            hits = [key for key in keys if key in rows and _stamp(rows[key]) == stamp]
+            assert hits in ([], keys), "half a reservation"
+            self.reserved |= dict.fromkeys(hits, stamp)
+        elif (host.session, host.sequence) == stamp:
+            self.taken(name, message)
+
+    # Guests.
+
+    @rule(name=hosts, claim=claims)
+    def guest_starts(self, name: str, claim: ClaimMessage) -> None:
+        self.agents[name].claims[claim.guest, claim.public] = claim
+        self.list_arrives(name)
+
+    @rule(name=hosts, guest=guests, pick=picks)
+    def guest_wants_what_another_holds(self, name: str, guest: int, pick: int) -> None:
+        rows = self.oracle.rows().values()
+        held = sorted(row.public for row in rows if row.standing is Standing.HOLDING)
+        if held:
+            self.guest_starts(name, make_claim(guest, held[pick % len(held)], "own", "keep"))
+
+    @rule(name=hosts, pick=picks)
+    def guest_stops(self, name: str, pick: int) -> None:
+        claims = self.agents[name].claims
+        if claims:
+            del claims[sorted(claims)[pick % len(claims)]]
+        self.list_arrives(name)
+
+    @rule(name=hosts, pick=picks, guest=guests)
+    def guest_gets_an_address(self, name: str, pick: int, guest: int) -> None:
+        """Its own, mostly; it may also take another's."""
+        claims = self.agents[name].claims
+        if claims:
+            key = sorted(claims)[pick % len(claims)]
+            claims[key] = make_claim(int(key[0][-1]), key[1], usual(guest), "keep")
+            self.list_arrives(name)
+
+    @rule(here=hosts, there=hosts, pick=picks, late=st.booleans())
+    def guest_migrates(self, here: str, there: str, pick: int, late: bool) -> None:
+        """It resumes on the destination, which claims; the source says so before or after."""
+        claims = self.agents[here].claims
+        if not claims or here == there:
+            return
+        key = sorted(claims)[pick % len(claims)]
+        claim = claims[key]
+        if late:
+            self.guest_starts(there, claim)
+            self.list_arrives(here)
+        claims.pop(key, None)
+        self.list_arrives(here)
+        self.guest_starts(there, claim)
+
+    # Messages.
+
+    @rule(name=hosts)
+    def list_arrives(self, name: str) -> None:
+        agent = self.agents[name]
+        self.send(name, agent.list_request(), agent.source)
+
+    @rule(name=hosts)
+    def list_is_sent_twice(self, name: str) -> None:
+        """The second time nothing changes, and the answer is the same."""
+        agent = self.agents[name]
+        self.list_arrives(name)
+        if self.oracle.troubled:
+            return
+        rows, steps = self.oracle.rows(), list(self.kernel.log)
+        first = agent.last_heard
+        self.list_arrives(name)
+        assert agent.last_heard == first
+        assert (self.oracle.rows(), self.kernel.log) == (rows, steps)
+
+    @rule(name=hosts, claim=claims)
+    def reservation_arrives(self, name: str, claim: ClaimMessage) -> None:
+        agent = self.agents[name]
+        self.send(name, agent.reserve_request(claim), agent.source)
+
+    @rule(name=hosts, claim=claims)
+    def reservation_overtakes_a_list(self, name: str, claim: ClaimMessage) -> None:
+        """The list could not know of it, and takes nothing from it."""
+        agent = self.agents[name]
+        late = agent.list_request()
+        self.reservation_arrives(name, claim)
+        self.send(name, late, agent.source)
+
+    @rule(name=hosts)
+    def heartbeat_arrives(self, name: str) -> None:
+        agent = self.agents[name]
+        self.send(name, agent.heartbeat_request(), agent.source)
+
+    @rule(name=hosts, claim=claims, kind=st.sampled_from(["list", "reserve", "heartbeat"]))
+    def message_is_under_way(self, name: str, claim: ClaimMessage, kind: str) -> None:
+        """Composed from what the agent knows now; it arrives later, or never."""
+        agent = self.agents[name]
+        message: dict[str, Callable[[], Message]] = {
+            "list": agent.list_request,
+            "reserve": lambda: agent.reserve_request(claim),
+            "heartbeat": agent.heartbeat_request,
+        }
+        self.in_flight.append((name, message[kind](), agent.source))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(pick=picks, again=st.booleans())
+    def message_arrives_late(self, pick: int, again: bool) -> None:
+        """In any order, and more than once."""
+        index = pick % len(self.in_flight)
+        name, message, source = self.in_flight[index]
+        if not again:
+            del self.in_flight[index]
+        self.send(name, message, source)
+
+    @rule(name=hosts, instance=st.sampled_from(["first", "second", "third"]))
+    def agent_opens_a_session(self, name: str, instance: str) -> None:
+        """A restart, or a second agent that comes back: then it is named, and gets nothing."""
+        agent, rows = self.agents[name], self.oracle.rows()
+        host = self.ledger.inner.host(name)
+        assert host is not None
+        other = instance in host.superseded or (
+            host.instance and instance != host.instance and host.address != str(agent.source)
+        )
+        back = bool(other) and self.oracle.live(name)
+        agent.instance = instance
+        outcome = self.attempt(agent.open, TwoAgents)
+        if isinstance(outcome, TwoAgents):
+            assert self.oracle.rows() == rows
+        if outcome is not None and not isinstance(outcome, StoreError):
+            assert isinstance(outcome, TwoAgents) == back
+        if outcome is None or isinstance(outcome, ZthookError):
+            self.follow_session(name)
+
+    def follow_session(self, name: str) -> None:
+        host = self.ledger.inner.host(name)
+        assert host is not None
+        if host.session != self.agents[name].session:
+            self.agents[name].session, self.agents[name].sequence = host.session, 0
+
+    @rule(name=hosts)
+    def host_moves_on_the_overlay(self, name: str) -> None:
+        agent, home = self.agents[name], address_of(name)
+        agent.source = home + 100 if agent.source == home else home
+        self.heartbeat_arrives(name)
+        host = self.ledger.inner.host(name)
+        assert host is not None
+        assert self.oracle.troubled or host.address == str(agent.source)
+
+    # Time, the daemon, the kernel, the disk.
+
+    @rule(
+        seconds=st.sampled_from([0.5, 61.0, 61.0, 90.0, 700.0]), silent=st.sets(hosts, max_size=2)
+    )
+    def time_passes(self, seconds: float, silent: set[str]) -> None:
+        """Who is not silent renews its lease as it should."""
+        while seconds > 0:
+            self.edge.clock.advance(min(seconds, 25.0))
+            seconds -= 25.0
+            self.attempt(self.edge.service.tick)
+            for name in sorted(set(HOSTS) - silent):
+                self.heartbeat_arrives(name)
+
+    @rule()
+    def daemon_restarts(self) -> None:
+        self.start_the_daemon()
+
+    @rule()
+    def somebody_flushes_the_kernel(self) -> None:
+        self.inside.flush()
+        self.oracle.troubled = self.oracle.flushed = True
+
+    @rule(
+        kind=st.sampled_from(
+            ["kernel dies", "ledger dies", "kernel refuses", "disk full", "step dies", "step fails"]
+        ),
+        steps=st.integers(0, 3),
+        before=st.booleans(),
+    )
+    def trouble_begins(self, kind: str, steps: int, before: bool) -> None:
+        """It strikes at a later step of the kernel's or the store's, before it or after."""
+        self.oracle.troubled = True
+        self.kernel.dies_before = self.ledger.dies_before = before
+        if kind == "kernel dies":
+            self.kernel.dies_in = steps
+        elif kind == "ledger dies":
+            self.ledger.dies_in = steps
+        elif kind == "disk full":
+            self.ledger.fails_in = steps
+        elif kind == "kernel refuses":
+            self.kernel.refuse = True
+        else:
+            self.inside.fail_at(steps + 1, Crash() if kind == "step dies" else None)
+
+    @rule()
+    def all_trouble_ends(self) -> None:
+        """After one tick everything is as it has to be."""
+        self.kernel.refuse = False
+        self.inside.heal()
+        self.kernel.dies_in = self.ledger.dies_in = self.ledger.fails_in = None
+        self.edge.clock.advance(2.5)
+        self.edge.service.tick()
+        self.oracle.troubled = self.oracle.flushed = False
+        self.oracle.check()
+        self.oracle.settled()
+
+    # The admin.
+
+    @rule(name=hosts)
+    def host_is_removed_and_comes_back(self, name: str) -> None:
+        self.attempt(lambda: self.edge.service.remove_host(name), KernelError)
+        host = self.ledger.inner.host(name)
+        if host is not None and not host.leaving:
+            return  # the store could not be written: nothing happened
+        rows = self.ledger.inner.claims_of(name)
+        assert all(row.standing is Standing.LEAVING and row.after is None for row in rows)
+        with pytest.raises(NotAuthenticated):
+            self.edge.service.generation(name, self.agents[name].session)
+        self.all_trouble_ends()
+        assert self.ledger.inner.host(name) is None
+        self.agents[name] = self.edge.host(name, group=GROUPS[name])
+        self.oracle.check()
+
+    @precondition(lambda self: self.oracle.holder(PUBLICS[0]) is not None)
+    @rule()
+    def address_is_released(self) -> None:
+        row = self.oracle.holder(PUBLICS[0])
+        assert row is not None
+        there = self.oracle.live(row.host)
+        outcome = self.attempt(
+            lambda: self.edge.service.release(PUBLICS[0]), KernelError, NotFound, Refused
+        )
+        if outcome is not None and not isinstance(outcome, StoreError | KernelError):
+            assert isinstance(outcome, Refused) == there
+
+    @precondition(lambda self: self.oracle.holder(PUBLICS[0]) is not None)
+    @rule()
+    def pool_in_use_can_not_be_taken_away(self) -> None:
+        without = replace(SETTINGS, pools=SETTINGS.pools[1:])
+        with pytest.raises(Refused, match=r"still in use: 203\.0\.113\.1"):
+            self.edge.service.reload(without)
+
+
+def _keys(name: str, message: ListRequest | ReserveRequest) -> list[ClaimKey]:
+    return [(name, claim.guest, claim.public) for claim in message.claims]
+
+
+def _stamp(row: object) -> Stamp:
+    return row.session, row.sequence  # type: ignore[attr-defined]

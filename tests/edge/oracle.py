@@ -1,0 +1,234 @@
+"""What must hold of an edge after every step, whatever the step was.
+
+The oracle looks at the rows of the store, at the kernel and at what hosts and admin are
+told; it remembers the step before, and never asks the code under test for its opinion of
+who should have what.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from msgspec.structs import replace
+
+from tests.edge.trouble import TroubledLedger
+from tests.edge.world import SETTINGS, Edge, address_of, overlay_mac
+from zthook.edge.views import MappingView
+from zthook.kernel.edge_plan import Steps
+from zthook.model.addresses import pool_of
+from zthook.model.mappings import Forwarding
+from zthook.store.ledger import ClaimKey
+from zthook.store.rows import OCCUPYING, ClaimRow, Standing
+
+Rows = dict[ClaimKey, ClaimRow]
+Told = tuple[int, list[MappingView]]
+
+
+@dataclass
+class Oracle:
+    """Call ``check`` after each step. ``groups`` are the hosts' migration groups.
+
+    ``troubled``: something was broken on purpose since the last pass that succeeded, so the
+    kernel may lag behind the store.
+    """
+
+    edge: Edge
+    ledger: TroubledLedger
+    groups: dict[str, str | None]
+    troubled: bool = False
+    flushed: bool = False
+    before: Rows = field(default_factory=dict)
+    live_before: set[str] = field(default_factory=set)
+    highest_epoch: int = 0
+    told: dict[str, Told] = field(default_factory=dict)
+
+    def rows(self) -> Rows:
+        return {row.key: row for row in self.ledger.inner.claims()}
+
+    def live(self, host: str) -> bool:
+        return self.edge.service._leases.live(host)
+
+    def holder(self, public: str) -> ClaimRow | None:
+        found = (row for row in self.rows().values() if row.public == public)
+        return next((row for row in found if row.standing is Standing.HOLDING), None)
+
+    def check(self) -> None:
+        """All that holds at any time."""
+        now = self.rows()
+        self.one_holder(now)
+        self.one_user_of_a_private_address(now)
+        self.granted_rightly(now)
+        self.moved_aside_rightly(now)
+        self.the_kernel_has_no_more(now)
+        self.active_is_true()
+        if not self.troubled:
+            self.nothing_is_left_to_do(now)
+        self.hosts_are_told()
+        self.before = now
+
+    def begin(self) -> None:
+        """A step begins: who is there now?"""
+        self.live_before = {name for name in self.groups if self.live(name)}
+
+    def one_holder(self, now: Rows) -> None:
+        occupied = [row.public for row in now.values() if row.standing in OCCUPYING]
+        assert len(occupied) == len(set(occupied)), "two holders"
+
+    def one_user_of_a_private_address(self, now: Rows) -> None:
+        users: dict[str, tuple[str, str]] = {}
+        for row in now.values():
+            if row.standing is Standing.HOLDING and row.private is not None:
+                user = row.host, row.guest
+                assert users.setdefault(row.private, user) == user, "two users"
+
+    def granted_rightly(self, now: Rows) -> None:
+        """Under a new epoch, to a host that is there, and before all who waited longer."""
+        granted = [row for key, row in now.items() if _is_new(row, self.before.get(key))]
+        for row in granted:
+            assert row.epoch > self.highest_epoch, "an old epoch"
+            assert self.live(row.host) or row.host in self.live_before, "nobody is there"
+            old = self.before.get(row.key)
+            if old is not None and old.standing is Standing.WAITING and not old.heir:
+                self.nobody_waited_longer(old, now)
+        epochs = [row.epoch for row in now.values() if row.standing is Standing.HOLDING]
+        assert len(epochs) == len(set(epochs)), "one epoch twice"
+        self.highest_epoch = max([self.highest_epoch, *(row.epoch for row in now.values())])
+
+    def nobody_waited_longer(self, chosen: ClaimRow, now: Rows) -> None:
+        for key, other in self.before.items():
+            still = now.get(key)
+            if (
+                still is not None
+                and other.public == chosen.public
+                and other.standing is still.standing is Standing.WAITING
+                and other.place < chosen.place
+            ):
+                assert not self.live(other.host) or self.blocked(still), "jumped the queue"
+
+    def moved_aside_rightly(self, now: Rows) -> None:
+        """Who is there and still claims loses to the same guest only, new in its group."""
+        for key, old in self.before.items():
+            row = now.get(key)
+            if row is None or old.standing is not Standing.HOLDING or not self.live(row.host):
+                continue
+            waits = Standing.WAITING in (row.standing, row.after)
+            if waits and row.host in self.live_before:
+                assert any(self.inherits(other, row) for other in now.values()), "moved aside"
+
+    def inherits(self, other: ClaimRow, row: ClaimRow) -> bool:
+        old = self.before.get(other.key)
+        new = old is None or old.heir
+        group = self.groups[row.host]
+        same = group is not None and self.groups[other.host] == group
+        return new and same and other.guest == row.guest and other.host != row.host
+
+    def the_kernel_has_no_more(self, now: Rows) -> None:
+        """Whatever crashed: what it forwards is of a row that holds, or is LEAVING."""
+        occupied = {row.public for row in now.values() if row.standing in OCCUPYING}
+        assert self.edge.inward().keys() <= occupied, "reachable without a mapping"
+
+    def active_is_true(self) -> None:
+        if self.flushed:
+            return
+        have = self.edge.reached()
+        for view in self.edge.service.mappings():
+            if view.state == "active":
+                host = self.ledger.inner.host(view.host)
+                assert host is not None
+                assert have.get(view.public) == f"{view.private} via {host.address}", "a lie"
+
+    def nothing_is_left_to_do(self, now: Rows) -> None:
+        """No trouble: then the kernel is right when the call returns, and nobody waits idly."""
+        assert self.edge.service.status().kernel == ""
+        assert self.edge.lacks(self.expected(now)) == Steps()
+        for row in now.values():
+            assert row.standing is not Standing.LEAVING
+            if row.standing is Standing.WAITING and self.live(row.host):
+                holder = self.holder(row.public)
+                taken = holder is not None and self.live(holder.host)
+                assert taken or self.blocked(row), "waits for a free address"
+            if row.standing is Standing.REFUSED and "is used by" in row.reason:
+                assert self.used_by_another(row, now), "refused for what is no longer so"
+
+    def settled(self) -> None:
+        """After a tick without trouble."""
+        leases = self.edge.service._leases
+        for view in self.edge.service.mappings():
+            left = leases.left(view.host)
+            assert left is not None
+            assert left > -SETTINGS.grace_seconds, "kept beyond its grace"
+            row = self.rows()[view.host, view.uuid, view.public]
+            if row.standing is Standing.HOLDING and row.private is not None:
+                assert view.state == "active"
+
+    def blocked(self, row: ClaimRow) -> bool:
+        """Whether the same guest has the private address on another host that is there."""
+        return row.private is not None and any(
+            other.standing is Standing.HOLDING
+            and other.private == row.private
+            and other.guest == row.guest
+            and other.host != row.host
+            and self.live(other.host)
+            for other in self.rows().values()
+        )
+
+    def used_by_another(self, row: ClaimRow, now: Rows) -> bool:
+        return any(
+            other.standing is Standing.HOLDING
+            and other.private == row.private
+            and other.guest != row.guest
+            and self.live(other.host)
+            for other in now.values()
+        )
+
+    def hosts_are_told(self) -> None:
+        """Where what the admin sees of a host's claims changed, its generation rose."""
+        for name in self.groups:
+            row = self.ledger.inner.host(name)
+            if row is None or row.leaving:
+                self.told.pop(name, None)
+                continue
+            generation = self.edge.service.generation(name, row.session)
+            views = [
+                _what_is_told(view) for view in self.edge.service.mappings() if view.host == name
+            ]
+            before = self.told.get(name)
+            if before is not None:
+                assert generation >= before[0], "a generation fell"
+                assert generation > before[0] or views == before[1], "nobody told the host"
+            self.told[name] = generation, views
+
+    def expected(self, now: Rows) -> set[Forwarding]:
+        """What the kernel has to have, from the rows and from where the agents really are."""
+        return {
+            self.forwarding(row)
+            for row in now.values()
+            if row.standing is Standing.HOLDING and row.private is not None
+        }
+
+    def forwarding(self, row: ClaimRow) -> Forwarding:
+        public, host = IPv4Address(row.public), self.ledger.inner.host(row.host)
+        pool = pool_of(public, SETTINGS.pools)
+        assert pool is not None
+        assert host is not None
+        assert host.address is not None
+        hop = IPv4Address(host.address)
+        assert hop in {address_of(row.host), address_of(row.host) + 100}
+        return Forwarding(
+            public=public,
+            arrives_as=public,
+            private=IPv4Address(row.private or ""),
+            next_hop=hop,
+            next_hop_mac=overlay_mac(hop),
+            uplink=pool.uplink,
+            hide=row.client == "hide",
+        )
+
+
+def _is_new(row: ClaimRow, old: ClaimRow | None) -> bool:
+    if row.standing is not Standing.HOLDING:
+        return False
+    return old is None or old.standing is not Standing.HOLDING or old.epoch != row.epoch
+
+
+def _what_is_told(view: MappingView) -> MappingView:
+    return replace(view, traffic=None, since=0.0, mode="", client="")
