@@ -302,6 +302,17 @@ async def test_status_tells_everything_of_an_active_mapping(home: Home) -> None:
     assert row.traffic.bytes_in == 100
 
 
+async def test_a_look_ends_with_the_edges_answer_to_what_libvirt_says_now(home: Home) -> None:
+    home.libvirt.running = [WEB1]
+    async with home.running() as agent:
+        await served(home)
+        home.libvirt.running = []
+        await agent.look(10)
+        assert held(home) is None
+        home.libvirt.down = True
+        await agent.look(0.1)  # it does not wait for a libvirt that does not answer
+
+
 async def test_a_storm_of_hints_becomes_few_passes(home: Home) -> None:
     home.libvirt.running = [WEB1]
     async with home.running():

@@ -25,10 +25,10 @@ def agent_status(places: Places) -> AgentStatus:
         ) from error
 
 
-def hint_agent(places: Places) -> bool:
-    """Have the agent look now; false where none runs."""
+def hint_agent(places: Places, *, seconds: float = 0) -> bool:
+    """Have the agent look now, and wait so long at most for what it does; false where none runs."""
     try:
-        ask(places.agent_socket, "apply")
+        ask(places.agent_socket, "apply", seconds=seconds)
     except DaemonUnreachable:
         return False
     return True

@@ -13,6 +13,8 @@ from zthook.host.publishing import with_request, without
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import AddressRequest, Publication, not_supported_yet
 
+LOOK_SECONDS = 3.0
+"""For the agent to see the change: what it says before is of the time before."""
 WAIT_SECONDS = 5.0
 """For the edge's answer; a guest without address may take longer and is told as pending."""
 
@@ -52,7 +54,7 @@ def _tell_assigned(definitions: Definitions, request: AddressRequest) -> int:
 def _tell_state(definitions: Definitions, public: str | None) -> int:
     """Wait a moment for what becomes of the address, and say it."""
     name, uuid = definitions.persistent.name, str(definitions.persistent.uuid)
-    hint_agent(definitions.places)
+    hint_agent(definitions.places, seconds=LOOK_SECONDS)
     status = wait_for(
         definitions.places,
         lambda found: any(
@@ -93,7 +95,7 @@ def unassign(guest: str, public: tuple[IPAddress | None] | None) -> None:
         definitions.change(lambda one: without(one, asked) if _asks(one, asked) else one)
     name = definitions.persistent.name
     click.echo(f"{name} gives back {(public[0] or 'auto') if public else 'all it asked for'}")
-    if definitions.live is not None and hint_agent(definitions.places):
+    if definitions.live is not None and hint_agent(definitions.places, seconds=LOOK_SECONDS):
         _wait_until_gone(definitions, public)
 
 

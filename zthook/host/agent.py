@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -106,6 +106,11 @@ class Agent:
             tasks.create_task(self.link.beat())
             tasks.create_task(self.passes.run())
 
+    async def look(self, seconds: float) -> None:
+        """Act on what libvirt says from now on; return when that is done, or ``seconds`` later."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.passes.act_on(self._clock.boottime()), seconds)
+
     async def status(self) -> AgentStatus:
         """Everything ``zthook status`` shows."""
         client, session = self.client, self.client.session
@@ -118,6 +123,8 @@ class Agent:
         found = faults(healths)
         if self.passes.fault is not None:
             found.append(f"the edge does not take our claims: {self.passes.fault.message}")
+        if client.warning:
+            found.append(f"edge: {client.warning}")
         renewed = client.renewed
         return AgentStatus(
             version=__version__,

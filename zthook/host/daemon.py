@@ -113,11 +113,15 @@ class Daemon:
             )
         return await self.agent.status()
 
-    async def _apply(self, _arguments: dict[str, Any]) -> None:
-        """Look now: something changed that no event tells of."""
+    async def _apply(self, arguments: dict[str, Any]) -> None:
+        """Look now: something changed that no event tells of.
+
+        With ``seconds`` return once that has come about, or so much later.
+        """
         self._poked.set()
         if self.agent is not None:
             self.agent.hint()
+            await self.agent.look(float(arguments.get("seconds", 0)))
 
     async def _on_hook(self, call: HookCall) -> HookAnswer:
         if self.agent is not None:

@@ -67,6 +67,8 @@ class Passes:
         self._sent = claims(())
         self._names: Names = {}
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
+        self._acted_on = 0.0
+        self._passed = asyncio.Condition()
 
     async def run(self) -> None:
         """Pass after pass, for ever: on each hint, and now and then."""
@@ -74,9 +76,20 @@ class Passes:
             self._hinted.clear()
             await self.one()
             self.ended += 1
+            async with self._passed:
+                self._passed.notify_all()
             await asyncio.sleep(GAP_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hinted.wait(), self._rest_seconds())
+
+    async def act_on(self, moment: float) -> None:
+        """Return after a pass over what libvirt said after ``moment`` (boottime), and the edge to
+        that; never while libvirt does not answer.
+        """
+        async with self._passed:
+            while self._acted_on <= moment:
+                self._hinted.set()
+                await self._passed.wait()
 
     def _rest_seconds(self) -> float:
         waits = any(one.claim and one.state and one.source in UNTOLD for one in self.desired)
@@ -92,11 +105,13 @@ class Passes:
             for guest in self._observer.guests
             if guest.state is not GuestState.INCOMING
         }
-        self._reservations.settle(running, self._observer.looked)
+        looked = self._observer.looked
+        self._reservations.settle(running, looked)
         self._decide()
         await self._settle(widen=True)
         await self._tell()
         await self._settle(widen=False)
+        self._acted_on = looked
         await self._ask_further()
 
     def _decide(self) -> None:
