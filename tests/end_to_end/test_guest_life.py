@@ -1,0 +1,434 @@
+"""A guest's life, and what its public address does meanwhile: real libvirt, guests, packets."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import forget
+from tests.end_to_end.traces import edge_rows, host_table, traces, wait_gone
+from tests.lab.commands import wait_until
+from tests.lab.domain import annotation
+from tests.lab.guest import Guest
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.lab.machine import Page, Unreached
+from tests.lab.topology import CLIENT
+
+pytestmark = pytest.mark.lab
+
+PUBLIC = "203.0.113.10"
+SECOND = "203.0.113.11"
+
+
+@pytest.fixture(scope="module")
+def host(home: Lab) -> Host:
+    return home["home1"]
+
+
+@pytest.fixture(scope="module")
+def web(host: Host) -> Iterator[Guest]:
+    """A guest whose XML names PUBLIC; it may be in any state."""
+    guest = host.define_guest("web1", annotation=annotation(PUBLIC))
+    yield guest
+    forget(guest)
+
+
+@pytest.fixture
+def running(web: Guest, host: Host) -> Guest:
+    """It runs, serves, and has PUBLIC."""
+    if web.state() != "running":
+        web.boot()
+    host.agent.wait_state("web1", "active")
+    return web
+
+
+def reached(lab: Lab, public: str = PUBLIC, name: str = "web1") -> Page:
+    """The page that a client of the internet has there, at once."""
+    page = lab.client.page(public)
+    assert page.name == name
+    return page
+
+
+def silent(lab: Lab, public: str = PUBLIC) -> None:
+    """Nothing answers there, not even with a refusal."""
+    with pytest.raises(Unreached) as caught:
+        lab.client.page(public, timeout=1)
+    assert caught.value.kind in {"timeout", "unreachable"}
+
+
+def wait_private(host: Host, private: str, deadline_seconds: float = 20) -> dict[str, object]:
+    """The mapping of PUBLIC, once it is active toward ``private``."""
+    return wait_until(
+        lambda: (
+            next(
+                (
+                    row
+                    for row in host.agent.mappings("web1")
+                    if (row["public"], row["private"], row["state"]) == (PUBLIC, private, "active")
+                ),
+                None,
+            )
+            or {}
+        ),
+        deadline_seconds,
+        lambda: f"{PUBLIC} leads to {private}; it is {host.agent.mappings('web1')}",
+    )
+
+
+# It starts.
+
+
+def test_a_start_gives_the_guest_its_address_and_it_sees_the_client(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    page = reached(home)
+    assert page.saw == CLIENT
+    mine = host.agent.mappings("web1")
+    assert [(row["private"], row["source"], row["client"]) for row in mine] == [
+        (running.address, "DHCP lease", "keep")
+    ]
+
+
+def test_nothing_else_is_held(home: Lab, running: Guest) -> None:
+    held = [(row["public"], row["guest"], row["state"]) for row in edge_rows(home)]
+    assert held == [(PUBLIC, "web1", "active")]
+    pools = home.edge.daemon.json("edge", "pool", "list")
+    assert [(pool["used"], pool["free"]) for pool in pools] == [(1, 4)]
+    silent(home, SECOND)
+
+
+# It runs.
+
+
+def test_suspended_it_keeps_its_address_and_resumed_it_serves(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    before = edge_rows(home)
+    running.virsh("suspend")
+    wait_until(
+        lambda: [row["guest_state"] for row in host.agent.mappings("web1")] == ["paused"],
+        10,
+        lambda: f"status says paused; it says {host.agent.mappings('web1')}",
+    )
+    assert [row["state"] for row in host.agent.mappings("web1")] == ["active"]
+    running.virsh("resume")
+    reached(home)
+    assert [(row["epoch"], row["since"]) for row in edge_rows(home)] == [
+        (row["epoch"], row["since"]) for row in before
+    ]
+
+
+def test_a_second_address_assigned_while_it_runs_counts_at_once(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    with home.client.stream(PUBLIC) as transfer:
+        transfer.wait_moves()
+        said = host.agent("assign", "web1", SECOND).stdout
+        assert "is active" in said
+        assert {reached(home).saw, reached(home, SECOND).saw} == {CLIENT}
+        transfer.wait_moves()
+        assert transfer.running, "an address beside it disturbs no connection"
+    assert SECOND in running.virsh("dumpxml", "--inactive").stdout
+
+
+def test_an_address_unassigned_while_it_runs_is_gone_at_once_and_its_connections_end(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    host.agent("assign", "web1", SECOND)
+    with home.client.stream(SECOND, timeout=3) as transfer:
+        transfer.wait_moves()
+        host.agent("unassign", "web1", SECOND)
+        assert edge_rows(home, SECOND) == []
+        assert transfer.wait_broken() in {"timeout", "reset"}
+    silent(home, SECOND)
+    reached(home)
+    assert SECOND not in running.virsh("dumpxml").stdout
+    assert SECOND not in running.virsh("dumpxml", "--inactive").stdout
+
+
+def test_an_edited_definition_counts_from_the_next_start_or_with_zthook_apply(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    before = running.domain
+    try:
+        running.virsh("metadata", "--config", *metadata(SECOND))
+        assert [row["public"] for row in host.agent.mappings("web1")] == [PUBLIC]
+        assert "is active" in host.agent("apply", "web1").stdout
+        assert [row["public"] for row in host.agent.mappings("web1")] == [SECOND]
+        reached(home, SECOND)
+        silent(home)
+    finally:
+        running.define(before)
+        host.agent("apply", "web1")
+    reached(home)
+
+
+def test_metadata_written_live_counts_at_once_without_any_zthook_command(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    try:
+        running.virsh("metadata", "--live", *metadata(SECOND))
+        host.agent.wait_state("web1", "active")
+        wait_until(
+            lambda: (
+                [(row["public"], row["state"]) for row in host.agent.mappings("web1")]
+                == [(SECOND, "active")]
+            ),
+            10,
+            lambda: f"the new address counts; it is {host.agent.mappings('web1')}",
+        )
+        reached(home, SECOND)
+        running.virsh("metadata", "--live", "--uri", "urn:zthook:1", "--remove")
+        wait_gone(home, host, SECOND, running.address)
+    finally:
+        host.agent("apply", "web1")
+    reached(home)
+
+
+def metadata(public: str) -> tuple[str, ...]:
+    """The words of `virsh metadata` that make it ask for ``public`` alone."""
+    element = f'<publish><address public="{public}"/></publish>'
+    return "--uri", "urn:zthook:1", "--key", "zthook", "--set", element
+
+
+def test_a_reboot_keeps_the_address(home: Lab, host: Host, running: Guest) -> None:
+    before = [(row["public"], row["epoch"]) for row in edge_rows(home)]
+    running.reboot()
+    wait_until(
+        lambda: not home.client.reaches(PUBLIC, timeout=0.3), 30, "the guest is seen to go down"
+    )
+    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
+    running.wait_ready()
+    wait_private(host, running.address)
+    reached(home)
+    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
+
+
+# It sleeps, and it stops.
+
+
+@pytest.mark.parametrize("way", ["save", "managedsave"])
+def test_saved_it_has_no_address_and_restored_it_has_it_again(
+    home: Lab, host: Host, running: Guest, tmp_path: Path, way: str
+) -> None:
+    private = running.address
+    with home.client.stream(PUBLIC, timeout=5) as transfer:
+        transfer.wait_moves()
+        running.virsh(way, *([str(tmp_path / "web1.saved")] if way == "save" else []))
+        wait_gone(home, host, PUBLIC, private)
+        silent(home)
+        assert transfer.wait_broken() in {"timeout", "reset"}
+    if way == "save":
+        host.virsh("restore", str(tmp_path / "web1.saved"))
+    else:
+        running.virsh("start")
+    since = time.monotonic()
+    wait_private(host, private)
+    reached(home)
+    print(f"back {time.monotonic() - since:.2f} s after virsh returned")
+
+
+@pytest.mark.parametrize("way", ["shutdown", "destroy"])
+def test_stopped_it_has_no_address_and_its_connections_end(
+    home: Lab, host: Host, running: Guest, way: str
+) -> None:
+    private = running.address
+    with home.client.stream(PUBLIC, timeout=5) as transfer:
+        transfer.wait_moves()
+        running.shutdown() if way == "shutdown" else running.destroy()
+        since = time.monotonic()
+        wait_gone(home, host, PUBLIC, private)
+        print(f"gone {time.monotonic() - since:.2f} s after virsh returned")
+        assert transfer.wait_broken() in {"timeout", "reset"}
+    silent(home)
+    assert host.agent.mappings("web1") == []
+    assert host_table(host) == "", "nothing of ours stays in the kernel of a host without mappings"
+
+
+# Its own address changes.
+
+
+def test_a_static_entry_of_the_network_names_the_address_before_the_guest_asks_for_it(
+    home: Lab, host: Host, web: Guest
+) -> None:
+    static = "192.168.122.50"
+    host.fix_lease(web.mac, static)
+    try:
+        web.start()
+        row = wait_private(host, static)
+        assert row["source"] == "static entry"
+        assert web.wait_ready() == static
+        reached(home)
+        web.destroy()
+    finally:
+        entry = f"<host mac='{web.mac}'/>"
+        host.virsh("net-update", "default", "delete", "ip-dhcp-host", entry, "--live", "--config")
+
+
+def test_a_new_dhcp_lease_is_followed_and_the_old_address_let_go(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    old, new = running.address, "192.168.122.60"
+    with leased(host, running.mac, new):
+        running.ask_dhcp(new)
+        since = time.monotonic()
+        row = wait_private(host, new)
+        print(f"followed {time.monotonic() - since:.2f} s after the guest served there")
+    assert row["source"] == "DHCP lease"
+    reached(home)
+    assert not any(old in place for place in traces_of_private(home, host, old))
+
+
+def test_an_address_the_guest_gives_itself_is_followed_where_nothing_better_says_it(
+    home: Lab, host: Host
+) -> None:
+    """Without a lease the neighbour table alone tells; it remembers the old address for long."""
+    guest = host.define_guest(
+        "web2", annotation=annotation(SECOND), address="192.168.122.70/24", gateway="192.168.122.1"
+    )
+    try:
+        guest.boot()
+        assert host.reaches(guest.address), "it has to speak once to be seen"
+        row = host.agent.wait_state("web2", "active")
+        assert (row["private"], row["source"]) == ("192.168.122.70", "neighbour table")
+        reached(home, SECOND, "web2")
+        old, new = guest.address, "192.168.122.80"
+        guest.renumber(f"{new}/24", "192.168.122.1")
+        since = time.monotonic()
+        wait_until(
+            lambda: (
+                [(row["private"], row["state"]) for row in host.agent.mappings("web2")]
+                == [(new, "active")]
+            ),
+            60,
+            lambda: f"{new} is followed; it is {host.agent.mappings('web2')}",
+        )
+        print(f"followed {time.monotonic() - since:.2f} s after the guest served there")
+        reached(home, SECOND, "web2")
+        assert traces_of_private(home, host, old) == []
+    finally:
+        forget(guest)
+
+
+def test_an_address_named_in_the_annotation_is_taken_as_it_is(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    try:
+        said = host.agent("assign", "web1", PUBLIC, "--private", running.address).stdout
+        assert f"{running.address} is active" in said
+        assert wait_private(host, running.address)["source"] == "annotation"
+        reached(home)
+    finally:
+        host.agent("assign", "web1", PUBLIC)
+
+
+def test_an_address_of_the_host_or_outside_its_prefixes_is_refused(
+    host: Host, running: Guest
+) -> None:
+    try:
+        for private, why in (
+            ("192.168.122.1", "is an address of this host"),
+            (host.overlay_address, "is an address of this host"),
+            ("198.51.100.20", "outside the private prefixes of its host"),
+        ):
+            done = host.agent("assign", "web1", PUBLIC, "--private", private, check=False)
+            assert (done.returncode, why in done.stdout) == (1, True), done.stdout
+            assert why in host.agent("status", "web1", check=False).stdout
+    finally:
+        host.agent("assign", "web1", PUBLIC)
+
+
+# What it asks for can not be had: it starts all the same.
+
+WRONG = annotation("203.0.113.300", colour="red")
+ADDRESSES = {
+    "203.0.113.99": ("", "is outside every pool of home1 (pools: hk)"),
+    "203.0.113.12": (' mode="routed"', 'not supported yet: mode="routed"'),
+    "203.0.113.13": (' egress="public"', 'not supported yet: egress="public"'),
+    "2001:db8::10": ("", "not supported yet: an IPv6 public address"),
+    "auto": (' pool="hk"', 'not supported yet: public="auto"'),
+}
+"""By address: its other attributes, and why it is refused."""
+
+
+def elements(of: dict[str, tuple[str, str]], beside: str = "") -> str:
+    """An annotation with all of them, and what else is given."""
+    rows = [f'<zthook:address public="{public}"{more}/>' for public, (more, _) in of.items()]
+    return (
+        '<zthook:publish xmlns:zthook="urn:zthook:1">' + "".join(rows) + beside
+    ) + "</zthook:publish>"
+
+
+def test_of_a_wrong_annotation_every_problem_is_named_with_its_line_and_the_guest_starts(
+    home: Lab, host: Host
+) -> None:
+    guest = host.define_guest("odd1", annotation=WRONG)
+    try:
+        guest.virsh("start", "--paused")
+        reason = host.agent.wait_state("odd1", "refused")["reason"]
+        shown = host.agent("status", "odd1", check=False)
+        print(shown.stdout)
+        for wrong in ('"203.0.113.300" is not an address', 'no attribute "colour"'):
+            problem = next(line for line in reason.split("line ") if wrong in line)
+            number = int(problem.split(":")[0])
+            assert "address" in guest.virsh("dumpxml").stdout.splitlines()[number - 1]
+        assert (shown.returncode, "refused" in shown.stdout) == (1, True)
+        assert edge_rows(home, "203.0.113.300") == []
+    finally:
+        forget(guest)
+
+
+def test_each_address_that_can_not_be_had_is_refused_alone_and_the_guest_starts(
+    home: Lab, host: Host
+) -> None:
+    ports = f'<zthook:address public="{SECOND}"><zthook:port protocol="tcp" listen="80"/>'
+    beside = f'{ports}</zthook:address><zthook:address public="203.0.113.14"/>'
+    guest = host.define_guest("odd2", annotation=elements(ADDRESSES, beside))
+    try:
+        guest.virsh("start", "--paused")
+        host.agent.wait_state("odd2", "pending")
+        print(host.agent("status", "odd2", check=False).stdout)
+        print(home.edge.daemon("edge", "mappings").stdout)
+        rows = {row["public"] or "auto": row for row in host.agent.mappings("odd2")}
+        expected = {public: why for public, (_, why) in ADDRESSES.items()}
+        expected |= {SECOND: "not supported yet: <port>", "203.0.113.14": "no DHCP lease yet"}
+        assert set(rows) == set(expected)
+        for public, why in expected.items():
+            assert why in rows[public]["reason"]
+        states = {public: row["state"] for public, row in rows.items()}
+        assert states.pop("203.0.113.14") == "pending", "the one that can be had waits for a lease"
+        assert set(states.values()) == {"refused"}
+        at_the_edge = {row["public"]: row["state"] for row in edge_rows(home)}
+        assert at_the_edge["203.0.113.99"] == "refused"
+        assert at_the_edge["203.0.113.14"] == "pending"
+    finally:
+        forget(guest)
+
+
+def traces_of_private(lab: Lab, host: Host, private: str) -> list[str]:
+    """Where a private address is still known, whoever it was mapped to."""
+    return traces(lab, host, "203.0.113.99", private)
+
+
+class leased:  # noqa: N801
+    """dnsmasq gives this MAC this address, while libvirt's network says nothing of it."""
+
+    def __init__(self, host: Host, mac: str, address: str) -> None:
+        self._host, self._line = host, f"{mac},{address}\n"
+        self._file = host.place("/var/lib/libvirt") / "dnsmasq" / "default.hostsfile"
+
+    def __enter__(self) -> None:
+        self._before = self._file.read_text()
+        self._write(self._before + self._line)
+
+    def __exit__(self, *_: object) -> None:
+        self._write(self._before)
+
+    def _write(self, text: str) -> None:
+        self._file.write_text(text)
+        pid = (self._host.place("/run/libvirt") / "network" / "default.pid").read_text()
+        os.kill(int(pid), signal.SIGHUP)
