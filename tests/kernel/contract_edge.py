@@ -264,6 +264,15 @@ class EdgeContract:
         dataplane.apply(replace(plane(A, B), overlay_address=None))
         assert "mapping of 192.0.2.10 was missing: added" in dataplane.apply(plane(A, B))
 
+    def test_an_overlay_that_is_not_known_yet_costs_no_mapping(self, world: World) -> None:
+        world.start().apply(plane(A, B))
+        unknown = replace(plane(A, B), overlay="", overlay_address=None)
+        fresh = world.start()
+        assert "removed" not in " ".join(fresh.apply(unknown))
+        assert world.holds([A, B])
+        fresh.apply(replace(unknown, forwardings=frozenset([A])))
+        assert world.holds([A])
+
     def test_traffic_is_told_for_each_mapping(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A, B))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from zthook.kernel.conntrack import Through
 from zthook.kernel.edge_elements import (
@@ -117,7 +117,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
     around, some = seen.around, plane.forwardings
     routes, proxies = routes_of(some, around), proxies_of(some, around)
     routes_new, proxies_new = routes - seen.routes, proxies - seen.proxies
-    replaced = {route.destination for route in routes_new}
+    needed = {route.destination for route in routes_new} | _still_needed(plane, around)
     withdraw, grant = _transactions(plane, seen)
     if not routes_new and not proxies_new:
         withdraw, grant = _joined(withdraw, grant), NOTHING
@@ -125,7 +125,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
     return Steps(
         withdraw=withdraw,
         ended=_held(seen) - through(some),
-        routes_gone=frozenset(r for r in seen.routes - routes if r.destination not in replaced),
+        routes_gone=frozenset(r for r in seen.routes - routes if r.destination not in needed),
         proxies_gone=seen.proxies - proxies,
         settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
         routes_new=routes_new,
@@ -133,6 +133,16 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
         grant=grant,
         taken_over=_taken_over(plane, seen),
     )
+
+
+def _still_needed(plane: EdgePlane, around: Surroundings) -> set[IPv4Network]:
+    """Destinations whose routes, if there are any, stay though none can be named now.
+
+    The overlay's device may only be unknown: its daemon did not answer ours at the start.
+    """
+    if around.overlay is not None:
+        return set()
+    return {IPv4Network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
 
 
 def _held(seen: Seen) -> frozenset[Through]:
