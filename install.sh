@@ -273,17 +273,21 @@ NEXT
 }
 
 remove_kernel_state() {
+    local chain rule
     nft delete table inet zthook 2>/dev/null || true
     nft delete table inet zthook_host 2>/dev/null || true
+    # Whatever is ours of these carries protocol 123.
+    ip -4 rule flush protocol 123 2>/dev/null || true
     ip -4 route flush table all proto 123 2>/dev/null || true
-    while ip -4 rule del preference 12300 2>/dev/null; do :; done
-    if command -v iptables >/dev/null && iptables -S LIBVIRT_FWI >/dev/null 2>&1; then
-        iptables -S LIBVIRT_FWI | grep -- '--comment zthook' | sed 's/^-A/-D/' |
+    ip -4 neigh flush proxy proto 123 2>/dev/null || true
+    command -v iptables >/dev/null || return 0
+    for chain in LIBVIRT_FWI LIBVIRT_FWO; do
+        { iptables -S "$chain" 2>/dev/null || true; } | sed -n '/--comment zthook /s/^-A/-D/p' |
             while read -r rule; do
                 # shellcheck disable=SC2086  # the rule is a list of words
                 iptables -w $rule
             done
-    fi
+    done
 }
 
 uninstall() {
