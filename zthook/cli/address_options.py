@@ -49,7 +49,13 @@ OPTIONS = (
         metavar="PROTO/PORT[:TARGET]",
         help="Only this port, as tcp/80:8080 or udp/27000-27100; may be repeated.",
     ),
-    click.option("--mode", type=click.Choice([one.value for one in Mode]), default="nat"),
+    click.option(
+        "--mode",
+        type=click.Choice([one.value for one in Mode]),
+        default="nat",
+        show_default=True,
+        help="Who translates: the edge (nat) or the host (routed).",
+    ),
     click.option(
         "--client",
         type=click.Choice([one.value for one in Client]),
@@ -59,6 +65,7 @@ OPTIONS = (
         "--egress",
         type=click.Choice([one.value for one in Egress]),
         default="home",
+        show_default=True,
         help="By which line the guest's own connections leave.",
     ),
     click.option(
@@ -75,7 +82,7 @@ OPTIONS = (
         help="The guest's own address; else it is found.",
     ),
     click.option("--interface", metavar="MAC", help="The interface, where the guest has several."),
-    click.option("--pool", help="The pool that `auto` takes an address from."),
+    click.option("--pool", metavar="NAME", help="The pool that `auto` takes an address from."),
     click.option("--required", is_flag=True, help="The guest may not start without it."),
 )
 

@@ -37,7 +37,11 @@ host = LazyGroup(
 @click.option(
     "--pool", "pools", multiple=True, metavar="NAME", help="Only this pool (default: all)."
 )
-@click.option("--group", help="Hosts of one group move guests among them without waiting.")
+@click.option(
+    "--group",
+    metavar="NAME",
+    help="Hosts of one group move guests among them without waiting.",
+)
 @click.option(
     "--hours",
     type=click.FloatRange(min=0, min_open=True),

@@ -69,7 +69,7 @@ def seconds(low: float, high: float) -> Callable[[object], float]:
     def read(value: object) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or math.isnan(value) or not low <= value <= high:  # type: ignore[arg-type,operator]
-            raise ValueError(f"a number of seconds from {low:g} to {high:g}")
+            raise ValueError(f"a number of seconds from {low:.12g} to {high:.12g}")
         return float(value)  # type: ignore[arg-type]
 
     return read

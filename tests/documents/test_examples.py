@@ -1,0 +1,57 @@
+"""Every example of XML and TOML is what zthook takes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.documents.markdown import Block, documents, read
+from zthook.annotation import check
+from zthook.config import parse_edge, parse_host
+from zthook.model.publication import not_supported_yet
+
+LATER = "Read, checked, and not carried out yet"
+"""The heading under which annotations stand that are right, and refused in this version."""
+PARSE = {"# edge.toml": parse_edge, "# host.toml": parse_host}
+
+
+def _examples(language: str) -> list[object]:
+    return [
+        pytest.param(block, id=f"{path.name}:{block.line}")
+        for path in documents()
+        for block in read(path).blocks
+        if block.language == language
+    ]
+
+
+XML, TOML = _examples("xml"), _examples("toml")
+
+
+@pytest.mark.parametrize("block", XML)
+def test_every_annotation_is_right(block: Block) -> None:
+    publication, problems = check(block.text.encode())
+    assert problems == ()
+    assert publication is not None
+    refused = [why for request in publication.requests if (why := not_supported_yet(request))]
+    assert len(refused) == (len(publication.requests) if block.heading == LATER else 0), refused
+
+
+@pytest.mark.parametrize("block", TOML)
+def test_every_configuration_is_right(block: Block) -> None:
+    """Its first line says which of the two files it is."""
+    name = block.text.partition("\n")[0]
+    PARSE[name](block.text, Path(name.removeprefix("# ")))
+
+
+def test_there_are_examples_of_both() -> None:
+    assert len(XML) >= 3
+    assert len(TOML) >= 2
+
+
+def test_every_block_with_an_annotation_says_that_it_is_xml() -> None:
+    strays = [
+        f"{path.name}:{block.line}"
+        for path in documents()
+        for block in read(path).blocks
+        if "xmlns:zthook" in block.text and block.language != "xml"
+    ]
+    assert strays == []
