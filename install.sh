@@ -192,6 +192,13 @@ install_units() {
     step "systemd units" systemctl daemon-reload
 }
 
+# hook_text HOST.TOML: the hook with what that file says, as a hook has nobody to ask.
+hook_text() {
+    local seconds=''
+    [ ! -r "$1" ] || seconds=$(sed -n 's/^ *required_seconds *= *\([0-9.]*\).*/\1/p' "$1")
+    sed "s/^required_seconds=.*/required_seconds=${seconds:-5}/" "$SOURCE/hooks/qemu"
+}
+
 # The hook is ours if it carries our mark; anything else there is never overwritten.
 HOOK_CHANGED=''
 install_hook() {
@@ -204,9 +211,9 @@ install_hook() {
         fail "$place is somebody else's hook, so it stays as it is" \
             "call ours from it: $SOURCE/hooks/qemu \"\$@\", or move it away and run this again"
     fi
-    if ! cmp -s "$SOURCE/hooks/qemu" "$place"; then
+    if ! hook_text /etc/zthook/host.toml | cmp -s - "$place"; then
         [ -e "$place" ] || HOOK_CHANGED=yes   # libvirtd looks for new hook files only when it starts
-        install -D -m 755 "$SOURCE/hooks/qemu" "$place"
+        install -D -m 755 <(hook_text /etc/zthook/host.toml) "$place"
     fi
     printf '  %-58s%s\n' "hook" "$place"
 }
