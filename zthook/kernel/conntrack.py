@@ -94,7 +94,7 @@ def _end(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
             for payload in kernel.dump(GET, GENERIC + wanted, about=ABOUT)
         ]
         requests = [entry.request for entry in entries if entry and belongs(entry)]
-        kernel.carry_out(requests, about=ABOUT, fine=frozenset({errno.ENOENT}))
+        kernel.carry_out(requests, about=[ABOUT] * len(requests), fine={errno.ENOENT})
     return len(requests)
 
 

@@ -109,14 +109,12 @@ class KernelEdgeDataplane:
         if steps.withdraw:
             kernel.commit(steps.withdraw)
         kernel.end_connections(steps.ended)
-        for route in steps.routes_gone:
-            kernel.remove_route(route)
+        kernel.remove_routes(steps.routes_gone)
         for entry in steps.proxies_gone:
             kernel.remove_proxy(entry)
         for path, value in steps.settings.items():
             kernel.set(path, value)
-        for route in steps.routes_new:
-            kernel.set_route(route)
+        kernel.set_routes(steps.routes_new)
         for entry in steps.proxies_new:
             kernel.set_proxy(entry)
         if steps.grant:

@@ -41,12 +41,12 @@ class EdgeKernel(Protocol):
         """See conntrack.end_strangers."""
         ...
 
-    def set_route(self, route: Route) -> None:
-        """Make it be there."""
+    def set_routes(self, some: Collection[Route]) -> None:
+        """Make them be there."""
         ...
 
-    def remove_route(self, route: Route) -> None:
-        """Make it not be there."""
+    def remove_routes(self, some: Collection[Route]) -> None:
+        """Make them not be there."""
         ...
 
     def set_proxy(self, entry: ProxyEntry) -> None:

@@ -16,9 +16,7 @@ from zthook.kernel.edge_elements import (
     together,
 )
 from zthook.kernel.edge_ground import (
-    Arrival,
     Surroundings,
-    arrival,
     proxies_of,
     routes_of,
     settings_of,
@@ -112,26 +110,47 @@ def desired_elements(plane: EdgePlane, seen: Seen) -> Elements:
     return {**elements, "hidden": frozenset(e for e in before if public_of("hidden", e) in hiding)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Elements:
+    """Those of the mappings: what is right, too much, and lacking; and the mappings that end."""
+
+    kept: Elements
+    surplus: Elements
+    missing: Elements
+    ended: frozenset[Through]
+
+
+def _compare(plane: EdgePlane, seen: Seen) -> _Elements:
+    desired = desired_elements(plane, seen)
+    present = {name: seen.elements.get(name, frozenset()) for name in desired}
+    surplus, missing = less(present, desired), less(desired, present)
+    # A mapping is there while any of the two that pass its packets is.
+    ended = (_throughs(surplus, "inward") | _throughs(surplus, "arriving")) - through(
+        plane.forwardings
+    )
+    return _Elements(both(desired, present), surplus, missing, ended)
+
+
 def plan(plane: EdgePlane, seen: Seen) -> Steps:
     """Everything between what the kernel has and what it must have."""
-    around, some = seen.around, plane.forwardings
+    around, some, elements = seen.around, plane.forwardings, _compare(plane, seen)
     routes, proxies = routes_of(some, around), proxies_of(some, around)
     routes_new, proxies_new = routes - seen.routes, proxies - seen.proxies
     needed = {route.destination for route in routes_new} | _still_needed(plane, around)
-    withdraw, grant = _transactions(plane, seen)
+    withdraw, grant = _transactions(plane, seen, elements)
     if not routes_new and not proxies_new:
         withdraw, grant = _joined(withdraw, grant), NOTHING
     wanted = settings_of(plane, around).items()
     return Steps(
         withdraw=withdraw,
-        ended=_held(seen) - through(some),
+        ended=elements.ended,
         routes_gone=frozenset(r for r in seen.routes - routes if r.destination not in needed),
         proxies_gone=seen.proxies - proxies,
         settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
         routes_new=routes_new,
         proxies_new=proxies_new,
         grant=grant,
-        taken_over=_taken_over(plane, seen),
+        taken_over=_taken_over(seen, elements.missing),
     )
 
 
@@ -145,48 +164,41 @@ def _still_needed(plane: EdgePlane, around: Surroundings) -> set[IPv4Network]:
     return {IPv4Network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
 
 
-def _held(seen: Seen) -> frozenset[Through]:
-    """The mappings that the kernel's rules carry out now, whole or in part."""
-    elements = seen.elements
-    pairs = [one.split(" : ") for one in elements.get("inward", ())]
-    pairs += [one.split(" . ") for one in elements.get("arriving", ())]
+def _throughs(elements: Elements, name: str) -> frozenset[Through]:
+    pairs = (one.replace(" : ", " . ").split(" . ") for one in elements.get(name, ()))
     return frozenset(Through(IPv4Address(a), IPv4Address(p)) for a, p in pairs)
 
 
-def _taken_over(plane: EdgePlane, seen: Seen) -> frozenset[Through]:
+def _taken_over(seen: Seen, missing: Elements) -> frozenset[Through]:
     """New mappings whose address may have connections that do not go through them.
 
     What is not configured here is dropped as long as nobody has it, and never remembered;
     but for the time in which the table was away.
     """
-    held = _held(seen)
-    new = (f for f in plane.forwardings if Through(f.arrives_as, f.private) not in held)
-    return through(
-        one for one in new if seen.labels is None or arrival(one, seen.around) is Arrival.CONFIGURED
-    )
+    new = _throughs(missing, "inward") & _throughs(missing, "arriving")
+    if seen.labels is None:
+        return new
+    return frozenset(one for one in new if one.arrives_as in seen.around.own)
 
 
-def _transactions(plane: EdgePlane, seen: Seen) -> tuple[Transaction, Transaction]:
+def _transactions(
+    plane: EdgePlane, seen: Seen, elements: _Elements
+) -> tuple[Transaction, Transaction]:
     """What goes before the routes (rules, withdrawals) and what after them (grants)."""
-    static, desired = static_elements(plane, seen), desired_elements(plane, seen)
-    chains = chains_to_load(plane, seen)
-    missing = less(desired, seen.elements)
+    static, chains = static_elements(plane, seen), chains_to_load(plane, seen)
     if chains:
-        kept = both(desired, seen.elements)
-        return Transaction(chains, static, add=kept, counters=seen.counters), Transaction(
-            add=missing
-        )
-    surplus = less({name: seen.elements.get(name, frozenset()) for name in desired}, desired)
-    leaving = {str(one.arrives_as) for one in _held(seen) - through(plane.forwardings)}
+        before = Transaction(chains, static, add=elements.kept, counters=seen.counters)
+        return before, Transaction(add=elements.missing)
+    leaving = {str(one.arrives_as) for one in elements.ended}
     staying = {str(one.arrives_as) for one in plane.forwardings} - leaving
     moved = {
-        name: frozenset(e for e in elements if public_of(name, e) in staying)
-        for name, elements in surplus.items()
+        name: frozenset(e for e in some if public_of(name, e) in staying)
+        for name, some in elements.surplus.items()
     }
     refill = {k: v for k, v in static.items() if v != seen.elements.get(k, frozenset())}
     return (
-        Transaction(refill=refill, delete=less(surplus, moved)),
-        Transaction(delete=moved, add=missing),
+        Transaction(refill=refill, delete=less(elements.surplus, moved)),
+        Transaction(delete=moved, add=elements.missing),
     )
 
 

@@ -152,16 +152,18 @@ class FakeEdgeKernel:
                 if guests.get(one.arrives_as, one.private) == one.private
             }
 
-    def set_route(self, route: Route) -> None:
-        self._step(f"set route {route}")
-        if self.device is None or route.device != self.device.index:
-            raise KernelError(f"setting the route {route}: the kernel says No such device")
-        self.routes = {one for one in self.routes if one.destination != route.destination}
-        self.routes.add(route)
+    def set_routes(self, some: Collection[Route]) -> None:
+        for route in some:
+            self._step(f"set route {route}")
+            if self.device is None or route.device != self.device.index:
+                raise KernelError(f"setting the route {route}: the kernel says No such device")
+            self.routes = {one for one in self.routes if one.destination != route.destination}
+            self.routes.add(route)
 
-    def remove_route(self, route: Route) -> None:
-        self._step(f"remove route {route}")
-        self.routes.discard(route)
+    def remove_routes(self, some: Collection[Route]) -> None:
+        for route in some:
+            self._step(f"remove route {route}")
+            self.routes.discard(route)
 
     def set_proxy(self, entry: ProxyEntry) -> None:
         self._step(f"set proxy {entry.address}")

@@ -14,10 +14,12 @@ from zthook.kernel.edge_notices import concerns
 from zthook.kernel.edge_plan import Seen
 from zthook.kernel.edge_rules import COUNTED, FAMILY, TABLE, Transaction, render
 from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
 from zthook.kernel.protected import login_addresses
+from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import Route
-from zthook.kernel.rtnetlink import IPRoute, own_port
+from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.watch import Subscription
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
@@ -31,6 +33,7 @@ class LinuxEdgeKernel:
     def __init__(self) -> None:
         self._opened: IPRoute | None = None
         self._nft = Nft()
+        self._routes = Netlink(ROUTE)
         self._told = Subscription("link", "address", "route")
         self._generation = -1
         self._listing: tuple[int, Listing | None] | None = None
@@ -47,6 +50,7 @@ class LinuxEdgeKernel:
         if self._opened is not None:
             self._opened.close()
         self._nft.close()
+        self._routes.close()
         self._told.close()
 
     def look(self, plane: EdgePlane) -> Seen:
@@ -91,7 +95,7 @@ class LinuxEdgeKernel:
     def disturbed(self) -> bool:
         if self._nft.generation() != self._generation:
             return True
-        own = own_port(self._ip)
+        own = self._routes.port
         return any(one.port != own and concerns(one, self._devices) for one in self._told.drain())
 
     def settings(self, paths: Iterable[str]) -> dict[str, str]:
@@ -108,11 +112,11 @@ class LinuxEdgeKernel:
     def end_strangers(self, some: Collection[Through]) -> None:
         conntrack.end_strangers(some)
 
-    def set_route(self, route: Route) -> None:
-        routes.set_route(self._ip, route)
+    def set_routes(self, some: Collection[Route]) -> None:
+        set_routes(self._routes, some)
 
-    def remove_route(self, route: Route) -> None:
-        routes.remove_route(self._ip, route)
+    def remove_routes(self, some: Collection[Route]) -> None:
+        remove_routes(self._routes, some)
 
     def set_proxy(self, entry: ProxyEntry) -> None:
         neighbours.set_proxy(self._ip, entry)

@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Self
 
 from zthook.errors import KernelError
@@ -22,6 +22,7 @@ KIND_MASK = 0x3FFF
 """An attribute's kind without the flags "nested" and "network byte order"."""
 
 LONGEST_ANSWER = 10.0
+BATCH = 100
 
 
 def aligned(length: int) -> int:
@@ -60,6 +61,7 @@ class Netlink:
         self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.settimeout(LONGEST_ANSWER)
+        self._socket.bind((0, 0))
 
     def __enter__(self) -> Self:
         return self
@@ -79,20 +81,34 @@ class Netlink:
         """The payload of every object listed. Raises KernelError."""
         return list(self._answers(message(kind, DUMP, body), about))
 
-    def carry_out(self, requests: list[bytes], *, about: str, fine: frozenset[int]) -> None:
+    @property
+    def port(self) -> int:
+        """What notifications of changes made by this socket carry."""
+        found: int = self._socket.getsockname()[0]
+        return found
+
+    def carry_out(
+        self,
+        requests: Sequence[bytes],
+        *,
+        about: Sequence[str],
+        fine: Collection[int] = frozenset(),
+    ) -> None:
         """Send requests made with the flag ACK; errors in ``fine`` (errno) count as done.
 
-        Raises KernelError for any other; those after it may or may not have been done.
+        ``about`` says of each request what it does. Raises KernelError for the first other
+        error; some of the requests after it may have been done.
         """
-        for first in range(0, len(requests), 100):
-            batch = requests[first : first + 100]
-            self._send(b"".join(batch), about)
-            waiting = len(batch)
-            while waiting:
-                for _, code, _ in self._receive(about):
-                    waiting -= 1
+        for first in range(0, len(requests), BATCH):
+            batch = requests[first : first + BATCH]
+            self._send(b"".join(batch), about[first])
+            done = 0
+            while done < len(batch):
+                # The kernel answers in the order of the requests.
+                for _, code, _ in self._receive(about[first + done]):
                     if code and code not in fine:
-                        raise _refusal(about, code)
+                        raise _refusal(about[first + done], code)
+                    done += 1
 
     def _answers(self, request: bytes, about: str, *, single: bool = False) -> Iterator[bytes]:
         self._send(request, about)

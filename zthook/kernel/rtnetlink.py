@@ -11,7 +11,7 @@ from zthook.errors import KernelError
 PROTOCOL = 123
 """The route protocol number that says: this route is ours."""
 
-__all__ = ["PROTOCOL", "IPRoute", "NetlinkError", "asking", "own_port"]
+__all__ = ["PROTOCOL", "IPRoute", "NetlinkError", "asking"]
 
 
 @contextmanager
@@ -23,9 +23,3 @@ def asking(what: str) -> Iterator[None]:
         raise KernelError(f"{what}: the kernel says {error.args[-1]}") from error
     except OSError as error:
         raise KernelError(f"{what}: {error.strerror or error}") from error
-
-
-def own_port(ip: IPRoute) -> int:
-    """The port that notifications of changes made by ``ip`` in this thread carry."""
-    port: int = ip.asyncore.socket.getsockname()[0]
-    return port
