@@ -65,7 +65,8 @@ def headline(status: AgentStatus, now: float) -> str:
 
 
 def _health(health: Health, now: float) -> str:
-    word = {True: "up", False: "down", None: "not asked yet"}[health.up]
+    down = "refuses this host" if health.refusing else "down"
+    word = {True: "up", False: down, None: "not asked yet"}[health.up]
     return word if health.up is None else f"{word} {duration(now - health.since)}"
 
 

@@ -52,7 +52,10 @@ def enrol(ledger: Ledger, secret: str, credential: str, hostname: str, *, now: f
     if now >= invitation.expires:
         raise TokenError(f"the token for {host.name} has expired", hint=_AGAIN)
     ledger.put_invitation(replace(invitation, used=True))
-    enrolled = replace(host, credential=hashed(credential), hostname=hostname)
+    # Who spoke for it before can not any more: its first agent is no second one.
+    enrolled = replace(
+        host, credential=hashed(credential), hostname=hostname, instance="", superseded=()
+    )
     ledger.put_host(enrolled)
     return enrolled
 

@@ -64,10 +64,8 @@ class EdgeService(Requests):
         return reports.mapping_views(self._ledger, self._outlook, reports.traffic_views(counted))
 
     def hosts(self) -> list[HostView]:
-        """Every host, by name. A fault is shown for one lease's time after it was seen."""
-        since = self._clock.boottime() - self._leases.seconds
-        faults = {name: text for name, (at, text) in self._faults.items() if at > since}
-        return reports.host_views(self._ledger, self._leases, self._heard, faults)
+        """Every host, by name."""
+        return reports.host_views(self._ledger, self._leases, self._heard, self._faults_now())
 
     def pools(self) -> list[PoolUse]:
         """Every pool, in the order of edge.toml."""

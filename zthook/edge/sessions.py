@@ -17,15 +17,18 @@ def open_session(
     """The host with ``session`` as the valid one. ``here``: its present agent's lease is live.
 
     An agent that restarts is a new instance and takes over. One that was superseded and
-    comes back while its successor lives shows that both run: raises TwoAgents. Once the
-    successor was silent for a lease, the other one may have the host again.
+    comes back while its successor lives shows that both run, and so does a new one that
+    speaks from another address than the present one: raises TwoAgents, as the guests of a
+    machine that has a copy of the credential are not this host's. Once the present one was
+    silent for a lease, another may have the host.
     """
-    if here and instance != host.instance and instance in host.superseded:
+    other = instance in host.superseded or (host.instance and str(source) != host.address)
+    if here and instance != host.instance and other:
         raise TwoAgents(
             f"two agents use the credential of {host.name}: "
             f"one at {host.address}, which is the valid one, and one at {source}",
-            hint="stop the one that is not meant, or enrol its machine with a token of its own "
-            "(zthook edge host add NAME)",
+            hint="stop the one that is not meant, or enrol its machine with a token of its own: "
+            "zthook edge host add NAME",
         )
     others = [one for one in (*host.superseded, host.instance) if one and one != instance]
     return replace(

@@ -46,8 +46,8 @@ class EdgeClient:
     ``list_due``: the edge may not have our last list, or has news for it. ``pulse`` follows
     whether the edge answers. ``lost`` is set when a request failed in a way that makes the
     session doubtful, and cleared by ``greet``; ``fault`` is that failure while it lasts.
-    ``renewed``: when the edge last renewed our
-    lease (boottime).
+    ``renewed``: when the edge last renewed our lease (boottime). ``warning``: what it told
+    us then that somebody should look at.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class EdgeClient:
         self.generation = 0
         self.renewed: float | None = None
         self.fault: ZthookError | None = None
+        self.warning = ""
         self.lost = asyncio.Event()
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -128,6 +129,7 @@ class EdgeClient:
             message = HeartbeatRequest(session=session, sequence=sequence, digest=self._digest)
             reply = await self._send("POST", "heartbeat", HeartbeatReply, message)
             self.renewed = self._clock.boottime()
+            self.warning = reply.fault
             if not reply.current or reply.generation > self.generation:
                 self.list_due = True
 

@@ -5,19 +5,23 @@ from collections.abc import Callable
 
 import msgspec
 
-from zthook.errors import ZthookError
+from zthook.errors import Permanent, ZthookError
 from zthook.model.clock import Clock
 
 log = logging.getLogger("zthook.agent")
 
 
 class Health(msgspec.Struct, frozen=True):
-    """``up`` None: not tried yet. ``since`` is Unix time."""
+    """``up`` None: not tried yet. ``since`` is Unix time.
+
+    ``refusing``: it is not up for us, as it answers, but with no.
+    """
 
     up: bool | None
     since: float
     error: str = ""
     hint: str = ""
+    refusing: bool = False
 
 
 class Pulse:
@@ -37,18 +41,28 @@ class Pulse:
     def good(self) -> None:
         """It answered."""
         if not self.up:
-            self._change(up=True, error="", hint="")
+            self._change(Health(up=True, since=self._since(up=True)))
             log.info("%s answers", self.name)
 
     def bad(self, error: ZthookError) -> None:
         """It did not."""
         if self.health.up is not False or self.health.error != error.message:
-            self._change(up=False, error=error.message, hint=error.hint)
+            self._change(
+                Health(
+                    up=False,
+                    since=self._since(up=False),
+                    error=error.message,
+                    hint=error.hint,
+                    refusing=isinstance(error, Permanent),
+                )
+            )
             log.warning("%s: %s", self.name, error.message)
 
-    def _change(self, *, up: bool, error: str, hint: str) -> None:
-        turned = up is not self.health.up
-        since = self._clock.now() if turned else self.health.since
-        self.health = Health(up, since, error, hint)
+    def _since(self, *, up: bool) -> float:
+        return self.health.since if up is self.health.up else self._clock.now()
+
+    def _change(self, health: Health) -> None:
+        turned = health.up is not self.health.up
+        self.health = health
         if turned:
             self._on_change()

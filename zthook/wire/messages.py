@@ -137,10 +137,15 @@ class HeartbeatRequest(Message, frozen=True):
 
 
 class HeartbeatReply(Reply, frozen=True):
-    """``current`` false: the edge does not have that list, send it whole."""
+    """``current`` false: the edge does not have that list, send it whole.
+
+    ``fault`` is what somebody at the host should look at, such as a second agent that uses
+    its credential.
+    """
 
     generation: int
     current: bool
+    fault: str = ""
 
 
 class ChangesReply(Reply, frozen=True):
