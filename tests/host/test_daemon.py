@@ -7,12 +7,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.host.edge import CREDENTIAL
 from tests.host.making import PRIVATE, PUBLIC, guest
-from tests.host.standins import Home, until
+from tests.host.standins import Home, Libvirt, until
 from tests.host.test_hooks import call
 from zthook.config.places import Places
 from zthook.config.writing import write_host
@@ -71,6 +72,38 @@ async def test_without_an_edge_it_serves_and_says_what_to_do(home: Home, places:
         assert await hook(places, call("started")) == b"0"
         refused = await hook(places, call())
         assert refused.startswith(b"1this host belongs to no edge")
+
+
+async def test_a_hook_that_is_earlier_than_the_agent_waits_for_it(
+    home: Home, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libvirt_opens = asyncio.Event()
+    hypervisor = home._hypervisor
+
+    @asynccontextmanager
+    async def slow(*arguments: Any) -> AsyncIterator[Libvirt]:
+        await libvirt_opens.wait()
+        async with hypervisor(*arguments) as opened:
+            yield opened
+
+    monkeypatch.setattr(home, "_hypervisor", slow)
+    enrol(home, places)
+    async with serving(home, places) as daemon:
+        early = asyncio.create_task(hook(places, call()))
+        assert await hook(places, call("started")) == b"0"
+        assert daemon.agent is None
+        libvirt_opens.set()
+        assert await early == b"0"
+        assert home.edge.state(str(PUBLIC)) == ("home1", None)
+
+
+async def test_a_hook_does_not_wait_for_ever_for_the_agent(
+    home: Home, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zthook.host.daemon.OPENING_SECONDS", 0.1)
+    save_credential(places.credential, CREDENTIAL)  # and no host.toml
+    async with serving(home, places):
+        assert (await hook(places, call())).startswith(b"1the agent is only starting")
 
 
 async def test_it_is_enrolled_and_left_without_a_restart(home: Home, places: Places) -> None:

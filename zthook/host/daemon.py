@@ -31,8 +31,13 @@ log = logging.getLogger("zthook.agent")
 
 ENROLMENT_SECONDS = 1.0
 """Between two looks whether this host was enrolled, or left its edge."""
+OPENING_SECONDS = 3.0
+"""How long a hook waits for an agent that is being opened, less than a second as a rule."""
 FIRST_FD = 3
 """Where systemd hands over sockets (sd_listen_fds)."""
+
+NO_EDGE = f"this host belongs to no edge: {JOIN_HINT}"
+NOT_READY = "the agent is only starting: try again in a moment (without host.toml it waits for it)"
 
 
 class Daemon:
@@ -43,6 +48,7 @@ class Daemon:
         self._places = places
         self._parts = parts
         self._poked = asyncio.Event()
+        self._opened = asyncio.Event()
 
     async def run(self, hooks: socket.socket | Path) -> None:
         """Serve until cancelled. ``hooks`` is where libvirt's hook calls."""
@@ -62,10 +68,12 @@ class Daemon:
             log.info("this host is %s at the edge %s", credential.host, credential.where)
             async with open_agent(settings, credential, self._parts) as agent:
                 self.agent = agent
+                self._opened.set()
                 try:
                     await self._run_until_changed(agent, credential)
                 finally:
                     self.agent = None
+                    self._opened.clear()
             if self._credential() is None:
                 log.info("this host left the edge %s", credential.where)
                 await clear_kernel(settings, self._parts)
@@ -109,7 +117,7 @@ class Daemon:
                 version=__version__,
                 host=None,
                 edge=None,
-                faults=[f"this host belongs to no edge: {JOIN_HINT}"],
+                faults=[NO_EDGE if self._credential() is None else NOT_READY],
             )
         return await self.agent.status()
 
@@ -124,10 +132,14 @@ class Daemon:
             await self.agent.look(float(arguments.get("seconds", 0)))
 
     async def _on_hook(self, call: HookCall) -> HookAnswer:
+        enrolled = self._credential() is not None
+        if call.decides and enrolled:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._opened.wait(), OPENING_SECONDS)
         if self.agent is not None:
             return await self.agent.hooks(call)
         if call.decides and _required(call.xml):
-            return HookAnswer(allow=False, reason=f"this host belongs to no edge: {JOIN_HINT}")
+            return HookAnswer(allow=False, reason=NOT_READY if enrolled else NO_EDGE)
         return ALLOW
 
 
