@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.edge.oracle import Oracle
+from tests.edge.oracle import Oracle, Rows
 from tests.edge.trouble import TroubledLedger
 from tests.edge.world import SETTINGS, Agent, Edge, FakeInside, Inside, address_of, uuid
 from zthook.errors import (
@@ -145,11 +145,11 @@ class AnyOrder(RuleBasedStateMachine):
             assert isinstance(outcome, Stale | KernelError), outcome
             assert self.oracle.rows() == rows, "a late message changed something"
         elif outcome is None or isinstance(outcome, StoreError):
-            self.learn(name, message)
+            self.learn(name, message, rows)
         else:
             assert not isinstance(outcome, Stale), outcome
             if not isinstance(outcome, KernelError):
-                self.taken(name, message)
+                self.taken(name, message, rows)
 
     def deliver(self, name: str, message: Message, source: IPv4Address) -> object:
         service = self.edge.service
@@ -172,7 +172,7 @@ class AnyOrder(RuleBasedStateMachine):
             key in rows and stamp <= self.reserved.get(key, NEVER) for key in _keys(name, message)
         )
 
-    def taken(self, name: str, message: Message) -> None:
+    def taken(self, name: str, message: Message, before: Rows) -> None:
         stamp = message.session, message.sequence
         if isinstance(message, HeartbeatRequest):
             self.last_beat[name] = stamp
@@ -181,7 +181,8 @@ class AnyOrder(RuleBasedStateMachine):
         else:
             self.last_list[name] = stamp
             there = {key: row for key, row in self.oracle.rows().items() if key[0] == name}
-            later = {key for key in there if self.reserved.get(key, NEVER) > stamp}
+            mine = {key for key in before if key[0] == name}
+            later = {key for key in mine if self.reserved.get(key, NEVER) > stamp}
             going = {
                 key
                 for key, row in there.items()
@@ -189,7 +190,7 @@ class AnyOrder(RuleBasedStateMachine):
             }
             assert there.keys() - going == {*_keys(name, message)} | later
 
-    def learn(self, name: str, message: Message) -> None:
+    def learn(self, name: str, message: Message, before: Rows) -> None:
         """Nobody was told whether it was taken: it was, whole, or not at all."""
         stamp = message.session, message.sequence
         host, rows = self.ledger.inner.host(name), self.oracle.rows()
@@ -202,7 +203,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert hits in ([], keys), "half a reservation"
             self.reserved |= dict.fromkeys(hits, stamp)
         elif (host.session, host.sequence) == stamp:
-            self.taken(name, message)
+            self.taken(name, message, before)
 
     # Guests.
 

@@ -1,0 +1,133 @@
+"""One guest on two hosts: it waits, is handed over, or moves within its migration group."""
+
+from tests.edge.world import Agent, Edge
+
+P, Q = "203.0.113.10", "203.0.113.11"
+X, Y = "192.168.122.50", "192.168.122.51"
+HERE, THERE = f"{X} via 10.147.0.11", f"{X} via 10.147.0.12"
+
+
+def two_hosts(edge: Edge, *, group: str | None) -> tuple[Agent, Agent]:
+    return edge.host("home1", group=group), edge.host("home2", group=group)
+
+
+def test_without_a_group_it_waits_until_it_is_handed_over(edge: Edge) -> None:
+    one, two = two_hosts(edge, group=None)
+    one.claim(1, P, X)
+    said = two.claim(1, P, X)
+    assert (said.state, said.reason) == ("pending", "waits for home1 to let go")
+    assert edge.reached() == {P: HERE}
+    one.unclaim(1, P)
+    assert edge.reached() == {P: THERE}
+
+
+def test_or_until_the_lease_ends(edge: Edge) -> None:
+    one, two = two_hosts(edge, group=None)
+    one.claim(1, P, X)
+    two.claim(1, P, X)
+    edge.advance(50)
+    two.heartbeat()
+    edge.advance(11)
+    assert edge.reached() == {P: THERE}
+
+
+def test_within_a_group_the_newcomer_takes_it_at_once(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    epoch = one.claim(1, P, X).epoch
+    said = two.claim(1, P, X)
+    assert said.state == "active"
+    assert said.epoch > epoch
+    assert edge.reached() == {P: THERE}
+    assert edge.mappings()[P, "home1"].reason == "waits for home2 to let go"
+
+
+def test_the_source_does_not_take_it_back(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    late = one.list_request()
+    two.claim(1, P, X)
+    edge.service.list_claims("home1", late, one.source)
+    one.list()
+    one.restart("second")
+    one.list()
+    assert edge.reached() == {P: THERE}
+    one.unclaim(1, P)
+    assert edge.reached() == {P: THERE}
+
+
+def test_nor_when_its_claim_was_forgotten_but_shows_an_old_epoch(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    epochs = dict(one.epochs)
+    two.claim(1, P, X)
+    message = one.claims.copy()
+    one.claims.clear()
+    one.list()
+    one.claims, one.epochs = message, epochs
+    assert one.list().mappings[0].reason == "waits for home2 to let go"
+    assert edge.reached() == {P: THERE}
+
+
+def test_a_guest_that_moves_back_is_news_again(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    two.claim(1, P, X)
+    one.unclaim(1, P)
+    assert one.claim(1, P, X).state == "active"
+    assert edge.reached() == {P: HERE}
+
+
+def test_two_hosts_of_different_groups_do_not_trust_each_other(edge: Edge) -> None:
+    one, two = edge.host("home1", group="rack"), edge.host("home2", group="shed")
+    one.claim(1, P, X)
+    assert two.claim(1, P, X).state == "pending"
+
+
+def test_a_group_moves_guests_not_addresses(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    assert two.claim(2, P, Y).state == "conflict"
+
+
+def test_the_guest_itself_goes_before_others_who_wait(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    three = edge.host("home3")
+    one.claim(1, P, X)
+    three.claim(3, P, Y)
+    assert two.claim(1, P, X).state == "active"
+    assert edge.state(P, "home3") == "conflict"
+
+
+def test_all_its_addresses_move_together(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    one.claim(1, Q, X)
+    two.claims = dict(one.claims)
+    assert [said.state for said in two.list().mappings] == ["active", "active"]
+    assert edge.reached() == {P: THERE, Q: THERE}
+
+
+def test_one_of_two_addresses_waits_while_the_other_is_held_by_the_same_host(edge: Edge) -> None:
+    """A private address has one next hop, so the guest can not be half here and half there."""
+    one, two = two_hosts(edge, group=None)
+    one.claim(1, P, X)
+    one.claim(1, Q, X)
+    two.claims = dict(one.claims)
+    two.list()
+    one.unclaim(1, P)
+    assert edge.mappings()[P, "home2"].reason == "waits for home1 to let go"
+    one.unclaim(1, Q)
+    assert edge.reached() == {P: THERE, Q: THERE}
+
+
+def test_a_holder_whose_new_private_address_is_still_elsewhere_waits_for_it(edge: Edge) -> None:
+    one, two = two_hosts(edge, group=None)
+    one.claim(1, P, X)
+    two.claim(1, Q)
+    said = two.claim(1, Q, X)
+    assert (said.state, said.reason) == ("pending", "waits for home1 to let go")
+    assert not two.heartbeat().current  # so it is asked again
+    one.unclaim(1, P)
+    two.list()
+    assert edge.reached() == {Q: THERE}
+    assert two.heartbeat().current
