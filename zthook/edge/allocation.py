@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from zthook.edge.asking import from_row, to_row, with_content
+from zthook.edge.asking import MOST_RAISED, from_row, to_row, with_content
 from zthook.edge.grounds import Ground, objection, private_prefixes
 from zthook.model.addresses import IPNetwork
 from zthook.model.mappings import Claim
@@ -108,7 +108,7 @@ class Allocator:
             return
         if claim.epoch > row.epoch:
             # This store is older than what the host was shown: it came from a backup.
-            self._ledger.raise_to("epoch", claim.epoch)
+            self._ledger.raise_to("epoch", min(claim.epoch, MOST_RAISED))
             row = replace(row, epoch=self._ledger.next("epoch"))
         bound = with_content(row, claim)
         obstacles = self._users(bound) if _moves(row, claim) else []

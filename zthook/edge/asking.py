@@ -14,6 +14,8 @@ from zthook.wire.messages import ClaimMessage
 
 MAX_EPOCH = 2**52
 """No edge has granted more; one made up must not use up the numbers that messages can hold."""
+MOST_RAISED = 2**51
+"""What hosts show raises ours to this at most: above it there is room for as many grants."""
 
 
 def read_claims(messages: Sequence[ClaimMessage]) -> list[Claim]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports, sessions
 from zthook.edge.allocation import Allocator
-from zthook.edge.asking import MAX_EPOCH, read_claims
+from zthook.edge.asking import MAX_EPOCH, MOST_RAISED, read_claims
 from zthook.edge.grounds import private_prefixes
 from zthook.edge.leases import Leases
 from zthook.edge.news import News
@@ -135,7 +135,7 @@ class Requests:
             self._leases.renew(host)
             row = self._heard_from(row, source, allocator)
             self._ledger.put_host(row)
-            self._ledger.raise_to("epoch", request.highest_epoch)
+            self._ledger.raise_to("epoch", min(request.highest_epoch, MOST_RAISED))
             allocator.lease_began(host)
         if before.instance != row.instance:
             self._news.wake(host)  # another agent that waits for news hears that it is fenced off
