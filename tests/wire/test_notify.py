@@ -37,6 +37,8 @@ def test_reloading_tells_the_time(listening: socket.socket) -> None:
 def test_the_others(listening: socket.socket) -> None:
     assert notify.alive()
     assert listening.recv(1024) == b"WATCHDOG=1"
+    assert notify.reloaded()
+    assert listening.recv(1024) == b"READY=1"
     assert notify.stopping()
     assert listening.recv(1024) == b"STOPPING=1"
 
@@ -46,6 +48,9 @@ def test_a_systemd_that_does_not_listen_stops_nobody(listening: socket.socket) -
     while notify.alive():
         sent += 1
         assert sent < 100_000
+    assert not notify.reloading()
+    assert not notify.reloaded()
+    assert not notify.stopping()
     assert listening.recv(1024) == b"WATCHDOG=1"
     assert notify.alive()
 
@@ -61,6 +66,15 @@ def test_a_named_socket_that_is_not_there_is_an_error(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     with pytest.raises(OSError, match="No such file"):
         notify.ready()
+
+
+def test_one_that_goes_while_the_daemon_runs_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    assert not notify.reloading()
+    assert not notify.stopping()
+    assert "systemd was not told RELOADING=1: No such file or directory" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,16 @@ class EdgeDaemon:
         """Serve until told to stop. Raises StoreError, or what a pass failed with."""
         async with self._service() as self.service, self._watching():
             self.listener = self._listener()
-            with self._signals():
-                async with control.serve(self.places.edge_socket, Admin(self).commands()):
-                    notify.ready()
-                    log.info("edge %s serves", self.keys.edge_id)
-                    await self._until_stopped(self._passes(), self._looks(), self._reloads())
-                    notify.stopping()
-            self.changes.close()
-            await self.listener.close()
+            try:
+                with self._signals():
+                    async with control.serve(self.places.edge_socket, Admin(self).commands()):
+                        notify.ready()
+                        log.info("edge %s serves", self.keys.edge_id)
+                        await self._until_stopped(self._passes(), self._looks(), self._reloads())
+                        notify.stopping()
+            finally:  # before the store closes, also after a fault
+                self.changes.close()
+                await self.listener.close()
 
     def hint(self, kind: str = "") -> None:
         """Something may have changed: pass soon, and look at the overlay where it may be that."""
@@ -214,7 +216,7 @@ class EdgeDaemon:
                 await self.reload()
             except ZthookError as error:
                 log.error("went on with the settings before: %s", error.message)  # noqa: TRY400
-            notify.ready()
+            notify.reloaded()
 
     async def _follow(self) -> None:
         """Listen where the overlay's address is now; without one, where it was."""

@@ -1,8 +1,11 @@
 """What a daemon tells systemd: ready, reloading, stopping, alive. Without systemd: nothing."""
 
+import logging
 import os
 import socket
 import time
+
+log = logging.getLogger("zthook.notify")
 
 WAIT_SECONDS = 5.0
 
@@ -24,19 +27,24 @@ def notify(*states: str, wait: float = WAIT_SECONDS) -> bool:
 
 
 def ready(status: str = "") -> bool:
-    """The daemon serves; after :func:`reloading` also: the reload is over."""
+    """The daemon serves. Raises OSError as :func:`notify`: unheard, it would be ended anyway."""
     return notify("READY=1", f"STATUS={status}")
 
 
 def reloading() -> bool:
     """A reload began; ``Type=notify-reload`` wants the time beside it."""
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    return notify("RELOADING=1", f"MONOTONIC_USEC={now}")
+    return _told("RELOADING=1", f"MONOTONIC_USEC={now}")
+
+
+def reloaded() -> bool:
+    """The reload is over."""
+    return _told("READY=1")
 
 
 def stopping() -> bool:
     """The daemon is about to leave."""
-    return notify("STOPPING=1")
+    return _told("STOPPING=1")
 
 
 def alive() -> bool:
@@ -46,7 +54,16 @@ def alive() -> bool:
     """
     try:
         return notify("WATCHDOG=1", wait=0.0)
-    except BlockingIOError:
+    except OSError:
+        return False
+
+
+def _told(*states: str) -> bool:
+    """Tell what nothing depends on: neither waits for systemd nor fails where it is not there."""
+    try:
+        return notify(*states, wait=0.0)
+    except OSError as error:
+        log.warning("systemd was not told %s: %s", states[0], error.strerror)
         return False
 
 
