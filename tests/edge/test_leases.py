@@ -96,3 +96,16 @@ def test_the_clock_of_the_wall_ends_no_lease(edge: Edge) -> None:
     edge.clock.now = lambda: 4_000_000_000.0  # type: ignore[method-assign]
     edge.service.tick()
     assert edge.service.hosts()[0].lease == "live"
+
+
+def test_what_is_moved_aside_for_a_private_address_leaves_the_kernel_first(edge: Edge) -> None:
+    """The dead host's guest had it, with another public address that nobody else wants."""
+    dead, holder, heir = (edge.host(f"home{number}") for number in (1, 2, 3))
+    dead.claim(1, Q, X)
+    holder.claim(2, P, Y)
+    keep_alive(edge, 80, holder, heir)
+    heir.claim(3, P, X)
+    assert edge.reached() == {P: f"{Y} via 10.147.0.12", Q: f"{X} via 10.147.0.11"}
+    holder.unclaim(2, P)
+    assert edge.reached() == {P: f"{X} via 10.147.0.13"}
+    assert edge.state(Q, "home1") == "pending"

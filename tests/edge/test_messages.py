@@ -73,6 +73,15 @@ def test_a_reservation_that_a_list_overtook_is_refused(edge: Edge) -> None:
     assert edge.mappings() == {}
 
 
+def test_a_reservation_frees_the_private_address_that_it_leaves(edge: Edge) -> None:
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, Q, X)
+    one.reserve(claim(1, P, "8.8.8.8"))
+    assert edge.state(P, "home1") == "refused"
+    assert edge.reached() == {Q: f"{X} via 10.147.0.12"}
+
+
 def test_reservations_of_several_guests_may_overtake_each_other(edge: Edge) -> None:
     """Guests start at the same time, each with a hook that waits."""
     agent = edge.host("home1")

@@ -1,0 +1,255 @@
+"""A kernel that refuses, a full disk, a daemon that dies: nothing is lost, no lie is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.edge.trouble import TroubledLedger
+from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
+from zthook.errors import KernelError, StoreError
+from zthook.kernel.fake_edge import Crash
+from zthook.store.memory import MemoryLedger
+from zthook.store.rows import Standing
+from zthook.wire.messages import ClaimMessage
+
+P, Q = "203.0.113.10", "203.0.113.11"
+X, Y = "192.168.122.50", "192.168.122.51"
+REASON = "waits for the edge's kernel: no buffer space"
+
+
+def test_a_grant_that_the_kernel_refuses_is_pending_with_its_reason(edge: Edge) -> None:
+    agent = edge.host("home1")
+    edge.service.tick()
+    edge.kernel.refuse = True
+    said = agent.claim(1, P, X)
+    assert (said.state, said.reason) == ("pending", REASON)
+    assert edge.service.status().kernel == "no buffer space"
+    edge.woken.clear()
+    edge.kernel.refuse = False
+    edge.service.tick()
+    assert edge.state(P, "home1") == "active"
+    assert edge.woken == ["home1"]
+
+
+def test_nobody_is_granted_what_the_kernel_has_not_let_go(edge: Edge) -> None:
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    edge.kernel.refuse = True
+    one.unclaim(1, P)
+    assert edge.state(P, "home1") == "withdrawn"
+    assert edge.state(P, "home2") == "conflict"
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+    edge.kernel.refuse = False
+    edge.service.tick()
+    assert edge.reached() == {P: f"{Y} via 10.147.0.12"}
+    assert (P, "home1") not in edge.mappings()
+
+
+def test_who_claims_again_while_the_kernel_lets_go_keeps_its_claim(edge: Edge) -> None:
+    agent = edge.host("home1")
+    epoch = agent.claim(1, P, X).epoch
+    edge.kernel.refuse = True
+    agent.unclaim(1, P)
+    agent.claim(1, P, X)
+    edge.kernel.refuse = False
+    edge.service.tick()
+    assert edge.state(P, "home1") == "active"
+    assert edge.mappings()[P, "home1"].epoch > epoch
+
+
+def test_a_flush_is_repaired_with_the_next_tick_and_counted(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    edge.inside.flush()
+    edge.service.tick()
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+    drift = edge.service.status().drift
+    assert drift.repaired == len(drift.last) > 0
+    assert drift.last_at == edge.clock.now()
+
+
+def test_what_we_change_ourselves_is_no_drift(edge: Edge) -> None:
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    edge.advance(3)
+    agent.unclaim(1, P)
+    edge.advance(3)
+    assert edge.service.status().drift.repaired == 0
+
+
+def test_a_restart_of_the_edges_daemon_changes_nothing_in_the_kernel(edge: Edge) -> None:
+    assert isinstance(edge.inside, FakeInside)
+    edge.host("home1").claim(1, P, X)
+    before = list(edge.inside.kernel.steps)
+    edge.boot()
+    assert edge.inside.kernel.steps == before
+    assert edge.state(P, "home1") == "active"
+
+
+def test_after_a_reboot_of_the_edge_the_store_brings_everything_back(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    edge.inside = FakeInside()
+    edge.kernel.inside = edge.inside
+    edge.boot()
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_death_at_any_change_of_the_kernel_is_repaired_at_start(
+    edge: Edge, step: int, before: bool
+) -> None:
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    edge.kernel.dies_in, edge.kernel.dies_before = step, before
+    with pytest.raises(Crash):
+        one.unclaim(1, P)
+    edge.boot()
+    assert edge.reached() == {P: f"{Y} via 10.147.0.12"}
+    assert edge.state(P, "home2") == "active"
+    assert not edge.ledger.claims(Standing.LEAVING)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_death_at_any_commit_is_repaired_too(step: int, before: bool) -> None:
+    ledger = TroubledLedger(MemoryLedger())
+    edge = Edge(ledger.as_ledger)
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    ledger.dies_in, ledger.dies_before = step, before
+    with pytest.raises(Crash):
+        one.unclaim(1, P)
+    edge.boot()
+    heard = step == 1 or not before
+    assert edge.reached() == ({P: f"{Y} via 10.147.0.12"} if heard else {P: f"{X} via 10.147.0.11"})
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_full_disk_is_an_error_and_loses_nothing(step: int) -> None:
+    ledger = TroubledLedger(MemoryLedger())
+    edge = Edge(ledger.as_ledger)
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    ledger.fails_in = step
+    with pytest.raises(StoreError, match="disk full"):
+        one.unclaim(1, P)
+    assert edge.state(P, "home1") == ("active" if step == 0 else "withdrawn")
+    edge.advance(3)
+    one.list()
+    assert edge.reached() == {P: f"{Y} via 10.147.0.12"}
+
+
+def test_a_lease_that_ends_on_a_full_disk_ends_when_there_is_room() -> None:
+    ledger = TroubledLedger(MemoryLedger())
+    edge = Edge(ledger.as_ledger)
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    edge.advance(50)
+    two.heartbeat()
+    edge.clock.advance(11)
+    ledger.fails_in = 0
+    with pytest.raises(StoreError):
+        edge.service.tick()
+    edge.service.tick()
+    assert edge.state(P, "home2") == "active"
+
+
+def test_while_the_overlay_is_away_nothing_is_active_and_nothing_torn_down(edge: Edge) -> None:
+    """ZeroTier's daemon restarts: connections live on, so what translates them stays."""
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    device = edge.inside.kernel.lose_overlay()
+    edge.overlay = None
+    edge.service.tick()
+    view = edge.mappings()[P, "home1"]
+    assert (view.state, view.reason) == ("pending", "waits for the edge's overlay, which is down")
+    assert edge.service.status().overlay is None
+    assert edge.inward() == {P: X}
+    edge.inside.kernel.device = device
+    edge.inside.kernel.touch()
+    edge.overlay = OVERLAY
+    edge.service.tick()
+    assert edge.state(P, "home1") == "active"
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+
+
+def test_an_edge_that_starts_before_its_overlay_waits_for_it() -> None:
+    edge = Edge()
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    edge.inside = FakeInside()
+    edge.inside.kernel.device, edge.overlay = None, None
+    edge.kernel.inside = edge.inside
+    edge.boot()
+    assert edge.state(P, "home1") == "pending"
+    edge.inside.kernel.device = edge.overlay = OVERLAY
+    edge.service.tick()
+    assert edge.state(P, "home1") == "active"
+
+
+def test_a_removed_host_is_out_also_when_the_kernel_does_not_let_go(edge: Edge) -> None:
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    edge.kernel.refuse = True
+    with pytest.raises(KernelError, match="home1 is out, but"):
+        edge.service.remove_host("home1")
+    assert edge.service.hosts() == []
+    edge.kernel.refuse = False
+    edge.service.tick()
+    assert edge.reached() == {}
+    assert edge.ledger.hosts() == []
+
+
+def test_a_host_that_comes_back_on_a_full_disk_gets_what_it_waits_for_later() -> None:
+    ledger = TroubledLedger(MemoryLedger())
+    edge = Edge(ledger.as_ledger)
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    for _ in range(4):
+        edge.advance(20)
+        one.heartbeat()
+    one.unclaim(1, P)
+    ledger.fails_in = 0
+    with pytest.raises(StoreError):
+        two.heartbeat()
+    edge.advance(3)
+    assert edge.state(P, "home2") == "active"
+
+
+def test_a_claim_costs_the_same_with_many_mappings_present(edge: Edge) -> None:
+    """Counted, not timed: the rows that are read on the way of a reservation."""
+    agent = edge.host("home1")
+    claim = ClaimMessage(guest=uuid(1), name="web1", public=P, private=X)
+    agent.reserve(claim)
+    few = _rows_read(edge, lambda: agent.reserve(claim))
+    for number in range(4):
+        agent.claim(10 + number, f"198.51.100.{number}", f"192.168.123.{number}")
+    agent.claim(9, Q, Y)
+    agent.reserve(claim)
+    assert _rows_read(edge, lambda: agent.reserve(claim)) == few > 0
+
+
+def _rows_read(edge: Edge, act: Callable[[], object]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        counted = [0]
+        for name in ("claim", "claims", "claims_on", "claims_of", "claims_using"):
+            patch.setattr(edge.ledger, name, _counting(getattr(edge.ledger, name), counted))
+        act()
+    return counted[0]
+
+
+def _counting(look: Callable[..., Any], counted: list[int]) -> Callable[..., Any]:
+    def look_and_count(*args: object) -> Any:
+        found = look(*args)
+        counted[0] += len(found) if isinstance(found, list) else 1
+        return found
+
+    return look_and_count
