@@ -154,13 +154,16 @@ class Passes:
     # Time.
 
     def tick(self) -> None:
-        """What is due: leases that ended, a pass where the kernel may be otherwise."""
-        self._end_leases()
+        """What is due: a pass where the kernel may be otherwise, then leases that ended.
+
+        In this order, as the kernel can be mended also while the store can not be written.
+        """
         self._see_overlay()
         now = self._clock.boottime()
         amiss = self._amiss or bool(self._kernel.fault) or self._drifted()
         if now >= self._next_pass or (amiss and now >= self._not_before):
             self.whole()
+        self._end_leases()
 
     def _see_overlay(self) -> None:
         if self._outlook.see_overlay(self._find_overlay()):
