@@ -54,8 +54,6 @@ def _texts(node: ast.AST) -> Iterator[str]:
         match child:
             case ast.Expr(value=ast.Constant()) | ast.keyword(arg="hint"):
                 continue
-            case ast.Assign() if isinstance(node, ast.Module):
-                continue
             case ast.Constant(value=str(text)) if "%s" not in text:
                 yield text
             case ast.JoinedStr(values=parts):

@@ -1,11 +1,15 @@
 """Every example of XML and TOML is what zthook takes."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.documents.markdown import Block, documents, read
+from tests.documents import DOCS, README
+from tests.documents.markdown import Block, code, documents, read
 from zthook.annotation import check
+from zthook.annotation.reading import ATTRIBUTES
+from zthook.cli.status import COLUMNS
 from zthook.config import parse_edge, parse_host
 from zthook.model.publication import not_supported_yet
 
@@ -55,3 +59,19 @@ def test_every_block_with_an_annotation_says_that_it_is_xml() -> None:
         if "xmlns:zthook" in block.text and block.language != "xml"
     ]
     assert strays == []
+
+
+def test_the_page_of_the_annotation_shows_every_attribute() -> None:
+    page = read(DOCS / "annotation.md")
+    shown = {name for one in page.blocks for name in re.findall(r"\s(\w+)=", one.text)}
+    assert shown == {name for names in ATTRIBUTES.values() for name in names}
+    rows = {code(row[0]) for row in page.rows("The annotation")}
+    assert rows == set(ATTRIBUTES["address"]) - {"pool"}
+
+
+def test_the_readme_shows_the_table_that_status_prints() -> None:
+    tables = [block for block in read(README).blocks if block.text.startswith("GUEST ")]
+    assert len(tables) == 1
+    heads, *rows = (re.split(r" {2,}", line) for line in tables[0].text.splitlines())
+    assert tuple(heads) == COLUMNS
+    assert {len(row) for row in rows} == {len(COLUMNS)}
