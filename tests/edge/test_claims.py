@@ -119,6 +119,37 @@ def test_an_address_that_the_edge_needs_is_refused_while_it_does(edge: Edge) -> 
     assert edge.state(P, "home1") == "active"
 
 
+def test_who_has_just_logged_in_is_seen_at_once(edge: Edge) -> None:
+    """Between two passes, on an address that the machine has: to grant it ends the login."""
+    assert isinstance(edge.inside, FakeInside)
+    own = AddressRange.parse(P).first
+    edge.inside.kernel.own.add(own)
+    edge.advance(3)
+    edge.inside.kernel.sessions.add(own)
+    said = edge.host("home1").claim(1, P, X)
+    assert (said.state, edge.reached()) == ("refused", {})
+    assert "login session" in said.reason
+
+
+def test_what_the_provider_translates_to_an_address_that_the_edge_needs_is_refused(
+    edge: Edge,
+) -> None:
+    inner = (AddressRange.parse("10.5.0.1"), AddressRange.parse("10.5.0.2"))
+    outer = (AddressRange.parse("198.18.0.1"), AddressRange.parse("198.18.0.2"))
+    cloud = Pool("cloud", outer, "up0", inner)
+    edge.service.reload(dataclasses.replace(edge.settings, pools=(cloud,)))
+    assert isinstance(edge.inside, FakeInside)
+    edge.inside.kernel.sessions.add(inner[0].first)
+    edge.advance(3)
+    agent = edge.host("home1")
+    said = agent.claim(1, "198.18.0.1", X)
+    assert said.state == "refused"
+    assert said.reason.startswith(
+        "198.18.0.1 stays the edge's own: it arrives as 10.5.0.1, which is "
+    )
+    assert agent.claim(1, "198.18.0.2", X).state == "active"
+
+
 def test_the_overlays_own_address_is_never_given_away(edge: Edge) -> None:
     wide = Pool("wide", (AddressRange.parse("10.147.0.0/28"),), "up0")
     edge.service.reload(dataclasses.replace(edge.settings, pools=(wide,)))

@@ -69,14 +69,19 @@ def _not_supported_yet(claim: Claim) -> str:
 
 def _public_objection(public: IPAddress, host: HostRow, ground: Ground) -> str:
     allowed = [pool for pool in ground.pools if not host.pools or pool.name in host.pools]
-    if pool_of(public, allowed) is None:
+    pool = pool_of(public, allowed)
+    if pool is None:
         beyond = pool_of(public, ground.pools)
         if beyond is not None:
             return f"{public} is of pool {beyond.name}, which {host.name} may not use"
         names = ", ".join(pool.name for pool in allowed) or "none"
         return f"{public} is outside every pool of {host.name} (pools: {names})"
-    why = ground.protected.get(public)
-    return f"{public} stays the edge's own: it is {why}" if why is not None else ""
+    arrives_as = pool.arrival(public)
+    why = ground.protected.get(arrives_as)
+    if why is None:
+        return ""
+    which = "it" if arrives_as == public else f"it arrives as {arrives_as}, which"
+    return f"{public} stays the edge's own: {which} is {why}"
 
 
 def _private_objection(

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from zthook.edge.outlook import Outlook
 from zthook.edge.plane import KernelSide
 from zthook.edge.views import DriftView
 from zthook.errors import KernelError, StoreError
+from zthook.model.addresses import IPAddress, pool_of
 from zthook.model.clock import Clock
 from zthook.model.mappings import Forwarding, OverlayDevice
 from zthook.store.ledger import Ledger
@@ -66,14 +67,21 @@ class Passes:
         self._next_pass = self._not_before = clock.boottime()
         self._amiss = True
 
-    def see_ground(self) -> None:
-        """Know what the edge must not give away, by the last pass. Raises KernelError.
+    def see_ground(self, publics: Iterable[IPAddress]) -> None:
+        """Know what the edge must not give away, now that these are asked for.
 
-        A look walks all processes (for logins): too much for every request. What becomes
-        protected between two passes is found by the next one, and withdrawn.
+        Raises KernelError. A look walks all processes (for logins): too much for every
+        request, so usually the last pass's counts. But at one of this machine's own
+        addresses, which nobody has yet, somebody may have logged in since.
         """
-        if self._ground is None:
+        if self._ground is None or any(map(self._may_be_in_use, publics)):
             self._look()
+
+    def _may_be_in_use(self, public: IPAddress) -> bool:
+        pool = pool_of(public, self.ground.pools)
+        if pool is None or str(public) in self._kernel.has:
+            return False
+        return ip_network(pool.arrival(public)) in self.ground.connected
 
     def _look(self) -> None:
         self._ground = Ground(

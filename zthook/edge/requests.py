@@ -157,7 +157,7 @@ class Requests:
         KernelError (what the edge must not give away can not be looked up).
         """
         claims = read_claims(request.claims)
-        self._passes.see_ground()
+        self._passes.see_ground(claim.public for claim in claims)
         with self._passes.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             allocator.take_list(row, claims, (request.session, request.sequence))
@@ -169,7 +169,7 @@ class Requests:
         """Take claims of one guest beside the others. Raises as ``list_claims``."""
         claims = read_claims(request.claims)
         stamp = (request.session, request.sequence)
-        self._passes.see_ground()
+        self._passes.see_ground(claim.public for claim in claims)
         with self._passes.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             for claim in claims:
