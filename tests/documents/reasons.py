@@ -39,6 +39,11 @@ def filling(parts: Iterable[Text]) -> str:
     return f"(?:{'|'.join([FILLED_IN, *(one.pattern(FILLED_IN) for one in parts)])})"
 
 
+def reasons(file: str) -> list[Text]:
+    """The texts of a file that are more than a word or two."""
+    return [one for one in texts(file) if one.shown.strip().count(" ") >= LEAST_BLANKS]
+
+
 @cache
 def texts(file: str) -> tuple[Text, ...]:
     """The texts of a file, by its path from the root.
@@ -46,7 +51,7 @@ def texts(file: str) -> tuple[Text, ...]:
     Left out are docstrings, what is logged (its arguments are ``%s``), and hints.
     """
     found = _texts(ast.parse((ROOT / file).read_text(encoding="utf-8")))
-    return tuple(Text(one) for one in found if one.strip().count(" ") >= LEAST_BLANKS)
+    return tuple(Text(one) for one in found if re.search("[a-z]", one))
 
 
 def _texts(node: ast.AST) -> Iterator[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.documents import DOCS
 from tests.documents.markdown import code, read
-from tests.documents.reasons import filling, texts
+from tests.documents.reasons import filling, reasons, texts
 from zthook.model.mappings import MappingState
 
 PAGE = read(DOCS / "troubleshooting.md")
@@ -48,14 +48,14 @@ PARTS = ("edge", "overlay", "libvirt", "this host's kernel")
 """The names under which `zthook status` tells what does not answer."""
 
 REASONS = [code(row[0]) for heading in TABLES for row in PAGE.rows(heading)]
-TOLD = [one for file in (*TOLD_IN_FULL, *TOLD_IN_PART) for one in texts(file)]
+TOLD = [one for file in (*TOLD_IN_FULL, *TOLD_IN_PART) for one in reasons(file)]
 FILLING = filling(one for file in TOLD_IN_FULL for one in texts(file))
 SPANS = "\n".join(text for _, text in PAGE.spans)
 
 
 @pytest.mark.parametrize("file", TOLD_IN_FULL)
 def test_every_reason_is_on_the_page(file: str) -> None:
-    said = [one for one in texts(file) if one.shown not in NOT_ON_THE_PAGE]
+    said = [one for one in reasons(file) if one.shown not in NOT_ON_THE_PAGE]
     assert said
     assert [one.shown for one in said if not one.is_in(SPANS)] == []
 
