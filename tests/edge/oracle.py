@@ -116,7 +116,7 @@ class Oracle:
 
     def inherits(self, other: ClaimRow, row: ClaimRow) -> bool:
         old = self.before.get(other.key)
-        new = old is None or old.heir
+        new = old is None or old.heir or old.private is None
         group = self.groups[row.host]
         same = group is not None and self.groups[other.host] == group
         return new and same and other.guest == row.guest and other.host != row.host

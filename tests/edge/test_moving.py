@@ -1,6 +1,7 @@
 """One guest on two hosts: it waits, is handed over, or moves within its migration group."""
 
-from tests.edge.world import Agent, Edge
+from tests.edge.world import Agent, Edge, uuid
+from zthook.wire.messages import ClaimMessage
 
 P, Q = "203.0.113.10", "203.0.113.11"
 X, Y = "192.168.122.50", "192.168.122.51"
@@ -39,6 +40,18 @@ def test_within_a_group_the_newcomer_takes_it_at_once(edge: Edge) -> None:
     assert said.epoch > epoch
     assert edge.reached() == {P: THERE}
     assert edge.mappings()[P, "home1"].reason == "waits for home2 to let go"
+
+
+def test_not_before_it_runs_there(edge: Edge) -> None:
+    """A required guest's hook reserves on the destination while it runs at the source."""
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    said = two.reserve(ClaimMessage(guest=uuid(1), name="web1", public=P)).mappings[0]
+    assert (said.state, said.reason) == ("pending", "waits for home1 to let go")
+    two.claim(1, P, None)
+    assert edge.reached() == {P: HERE}
+    assert two.claim(1, P, X).state == "active"
+    assert edge.reached() == {P: THERE}
 
 
 def test_the_source_does_not_take_it_back(edge: Edge) -> None:

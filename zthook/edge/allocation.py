@@ -73,6 +73,8 @@ class Allocator:
 
     def _take(self, host: HostRow, claim: Claim, stamp: Stamp | None = None) -> None:
         row = self._ledger.claim(_key(host, claim)) or self._arrival(host, claim)
+        if row.private is None and claim.private is not None:
+            row = replace(row, heir=self._inherits(row, claim))
         why = self._objection(host, claim)
         if stamp is not None:
             row = replace(row, session=stamp[0], sequence=stamp[1])
@@ -86,10 +88,17 @@ class Allocator:
 
     def _arrival(self, host: HostRow, claim: Claim) -> ClaimRow:
         row = to_row(host.name, claim, place=self._ledger.next("place"), since=self._now)
+        return replace(row, private=None)
+
+    def _inherits(self, row: ClaimRow, claim: Claim) -> bool:
+        """Whether the guest has just come from another host of its group.
+
+        A private address tells that it runs here: a reservation has none. A claim that was
+        shown an epoch is no news: its guest was here before it moved.
+        """
         holder = self._holder(row.public)
-        # A claim that was shown an epoch is no news: its guest was here before it moved.
-        heir = holder is not None and claim.epoch == 0 and self._may_inherit(row, holder)
-        return replace(row, heir=heir)
+        granted = row.epoch or claim.epoch
+        return holder is not None and not granted and self._may_inherit(row, holder)
 
     def _wait(self, row: ClaimRow, why: str) -> None:
         if why:
