@@ -247,3 +247,12 @@ def test_nothing_but_a_config_error_comes_of_a_damaged_file(cut: tuple[int, int,
         for fault in error.message.splitlines():
             line = int(fault.removeprefix("edge.toml:").split(":")[0])
             assert 1 <= line <= total
+
+
+def test_an_uplink_is_not_the_overlay(tmp_path: Path) -> None:
+    text = (
+        '[overlay]\ndriver = "interface"\ninterface = "eth0"\n'
+        '[[pool]]\nname = "hk"\naddresses = ["203.0.113.10"]\nuplink = "eth0"\n'
+    )
+    with pytest.raises(ConfigError, match=r"edge\.toml:7: .*eth0, which is the overlay"):
+        parse_edge(text, tmp_path / "edge.toml")

@@ -65,7 +65,7 @@ EDGES = st.builds(
     grace_seconds=SECONDS,
     resync_seconds=SECONDS,
     pools=pools(),
-)
+).filter(lambda edge: all(pool.uplink != edge.overlay.interface for pool in edge.pools))
 HOSTS = st.builds(
     HostSettings,
     overlay=OVERLAYS,

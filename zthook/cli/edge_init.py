@@ -72,7 +72,7 @@ def init(
         settings = None
     else:
         overlay = _overlay(zerotier, zerotier_home, interface)
-        settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink))
+        settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink, overlay))
         # Read back as the daemon will, before anything is written.
         parse_edge(edge_text(settings), places.edge_config)
         protect(settings.pools, overlay)
@@ -95,8 +95,15 @@ def _overlay(zerotier: str | None, home: Path, interface: str | None) -> Overlay
     return OverlaySettings("interface", interface=interface)
 
 
-def _pools(named: tuple[Named, ...], uplink: str | None) -> tuple[Pool, ...]:
+def _pools(
+    named: tuple[Named, ...], uplink: str | None, overlay: OverlaySettings
+) -> tuple[Pool, ...]:
     device = (uplink or uplink_or_default()) if named else ""
+    if device and device == overlay.interface:
+        raise UsageError(
+            f"{device} can not be both the overlay and the uplink",
+            hint="--interface is the device toward the hosts, --uplink the one toward the internet",
+        )
     return tuple(Pool(name, ranges, device) for name, ranges in named)
 
 

@@ -52,7 +52,7 @@ def parse_edge(content: str, path: Path) -> EdgeSettings:
             lease_seconds=lease.take("seconds", seconds(1, DAY), usual.lease_seconds),
             grace_seconds=lease.take("grace_seconds", seconds(0, 30 * DAY), usual.grace_seconds),
             resync_seconds=edge.take("resync_seconds", seconds(0.1, 3600), usual.resync_seconds),
-            pools=read_pools(root.tables("pool")),
+            pools=read_pools(root.tables("pool"), overlay),
         )
     root.close()
     document.finish()

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from itertools import combinations
 
 from zthook.config.reader import Table
+from zthook.config.settings import OverlaySettings
 from zthook.config.values import DEVICE, matching
 from zthook.model.addresses import AddressRange, Pool
 
@@ -30,9 +31,12 @@ class PoolProblem:
     what: str
 
 
-def read_pools(tables: Sequence[Table]) -> tuple[Pool, ...]:
+def read_pools(tables: Sequence[Table], overlay: OverlaySettings) -> tuple[Pool, ...]:
     """The pools of ``[[pool]]`` tables; what is wrong is noted in their document."""
     pools = [_read_pool(table) for table in tables]
+    for table, pool in zip(tables, pools, strict=True):
+        if pool.uplink and pool.uplink == overlay.interface:
+            table.complain("uplink", f"is {pool.uplink}, which is the overlay: name another device")
     well_written = not any(table.faulty for table in tables)
     for problem in pool_problems(pools) if well_written else ():
         tables[problem.pool].complain(problem.key, problem.what)
