@@ -100,15 +100,20 @@ class Netlink:
         error; some of the requests after it may have been done.
         """
         for first in range(0, len(requests), BATCH):
-            batch = requests[first : first + BATCH]
-            self._send(b"".join(batch), about[first])
-            done = 0
-            while done < len(batch):
-                # The kernel answers in the order of the requests.
-                for _, code, _ in self._receive(about[first + done]):
-                    if code and code not in fine:
-                        raise _refusal(about[first + done], code)
-                    done += 1
+            batch, said = requests[first : first + BATCH], about[first : first + BATCH]
+            self._send(b"".join(batch), said[0])
+            # All of them, also after a refusal: what is left is the next batch's first answer.
+            codes = self._codes(said)
+            for what, code in zip(said, codes, strict=True):
+                if code and code not in fine:
+                    raise _refusal(what, code)
+
+    def _codes(self, about: Sequence[str]) -> list[int]:
+        """The answer to each request sent, as the kernel gives them in their order."""
+        codes: list[int] = []
+        while len(codes) < len(about):
+            codes += [code for _, code, _ in self._receive(about[len(codes)])]
+        return codes
 
     def _answers(self, request: bytes, about: str, *, single: bool = False) -> Iterator[bytes]:
         self._send(request, about)
