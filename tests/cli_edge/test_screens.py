@@ -278,7 +278,7 @@ class TestHost:
         why = "this node is not the network's controller"
         serve_canned({"host_add": lambda _: self.added(authorised=False, why=why)})
         code, out, err = zthook("edge", "host", "add", "home1", "--member", "5d4548d482")
-        assert code == 0
+        assert code == 1
         assert "zthook join zthook1.abc.12345678" in out
         assert why in err
 
@@ -327,7 +327,7 @@ class TestPoolChange:
 
     TOML = (
         '# mine\n[overlay]\ndriver = "interface"\ninterface = "lo"\n\n'
-        '[[pool]]\nname = "hk"\naddresses = ["203.0.113.10"]\nuplink = "lo"\n'
+        '[[pool]]\nname = "hk"\naddresses = ["203.0.113.10"]\nuplink = "eth0"\n'
     )
 
     @pytest.fixture

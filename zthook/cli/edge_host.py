@@ -89,6 +89,7 @@ def _tell(added: HostAdded) -> None:
         click.echo(f"Member {added.member} is let into the overlay.")
     elif added.member:
         complain(f"member {added.member} was not let into the overlay: {added.why}")
+        click.get_current_context().exit(1)
 
 
 @command("list", example="zthook edge host list")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from zthook.errors import NotAuthenticated, Refused, Temporary, TokenError
+from zthook.errors import EdgeUnreachable, NotAuthenticated, Refused, Temporary, TokenError
 from zthook.host.credential import Credential, load_credential, save_credential
 from zthook.host.edge_http import EdgeHttp
 from zthook.wire.messages import EnrolReply, EnrolRequest
@@ -71,9 +71,10 @@ def leave(
         asyncio.run(_say_goodbye(credential, transport))
     except NotAuthenticated:
         pass  # the edge forgot us before: nothing is left there
-    except Temporary:
+    except Temporary as error:
         if not force:
-            raise
+            hint = "zthook leave --force forgets the edge here without its knowing"
+            raise EdgeUnreachable(f"{error.message}; nothing was changed", hint=hint) from error
     path.unlink(missing_ok=True)
     return credential
 
