@@ -5,45 +5,31 @@ steps, a kernel that refuses or is flushed, a full disk, an admin. ``oracle`` sa
 each step whether all is still well.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
-from typing import TypeVar
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from tests.edge.oracle import Oracle, Rows
-from tests.edge.trouble import TroubledLedger
-from tests.edge.world import SETTINGS, Agent, Edge, FakeInside, Inside, address_of, uuid
+from tests.edge.conversation import GROUPS, HOSTS, Conversation, Message
+from tests.edge.world import SETTINGS, address_of, uuid
 from zthook.errors import (
     KernelError,
     NotAuthenticated,
     NotFound,
     Refused,
-    Stale,
     StoreError,
     TwoAgents,
     ZthookError,
 )
 from zthook.kernel.fake_edge import Crash
-from zthook.store.ledger import ClaimKey, Ledger
-from zthook.store.memory import MemoryLedger
 from zthook.store.rows import Standing
-from zthook.wire.messages import ClaimMessage, HeartbeatRequest, ListRequest, ReserveRequest
+from zthook.wire.messages import ClaimMessage
 
-T = TypeVar("T")
-Message = ListRequest | ReserveRequest | HeartbeatRequest
-Stamp = tuple[int, int]
-
-GROUPS: dict[str, str | None] = {"home1": "rack", "home2": "rack", "home3": None}
-HOSTS = sorted(GROUPS)
 GUESTS = (1, 2, 3)
 PUBLICS = ("203.0.113.10", "203.0.113.11")
 NO_POOL = "192.0.2.1"
 ON_THE_OVERLAY = "10.147.0.9"
-NEVER: Stamp = (0, 0)
 
 
 def usual(guest: int) -> str:
@@ -72,29 +58,11 @@ claims = st.builds(
     st.sampled_from(["keep", "keep", "hide"]),
 )
 
+kinds = st.sampled_from(["list", "reserve", "heartbeat"])
 
-class AnyOrder(RuleBasedStateMachine):
+
+class AnyOrder(Conversation):
     """The ledger in memory and the fake kernel, which can also fail between two steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ledger = TroubledLedger(self.make_ledger())
-        self.inside = self.make_kernel()
-        self.edge = Edge(self.ledger.as_ledger, self.inside)
-        self.kernel = self.edge.kernel
-        self.oracle = Oracle(self.edge, self.ledger, GROUPS)
-        self.agents: dict[str, Agent] = {}
-        self.in_flight: list[tuple[str, Message, IPv4Address]] = []
-        # What the edge must have taken from each host.
-        self.last_list: dict[str, Stamp] = {}
-        self.last_beat: dict[str, Stamp] = {}
-        self.reserved: dict[ClaimKey, Stamp] = {}
-
-    def make_ledger(self) -> Ledger:
-        return MemoryLedger()
-
-    def make_kernel(self) -> Inside:
-        return FakeInside()
 
     def teardown(self) -> None:
         if self.agents:
@@ -106,104 +74,7 @@ class AnyOrder(RuleBasedStateMachine):
     def hosts_enrol(self) -> None:
         for name in HOSTS:
             self.agents[name] = self.edge.host(name, group=GROUPS[name])
-
-    # How a step is taken.
-
-    def attempt(self, act: Callable[[], T], *expected: type[ZthookError]) -> T | ZthookError | None:
-        """A value, an expected error, or None where the daemon died and was started again."""
-        done: T | ZthookError
-        self.oracle.begin()
-        try:
-            done = act()
-        except Crash:
-            self.start_the_daemon()
-            return None
-        except ZthookError as error:
-            if not isinstance(error, (StoreError, *expected)):
-                raise
-            done = error
-        self.oracle.check()
-        return done
-
-    def start_the_daemon(self) -> None:
-        """It may die while it starts, too."""
-        for _ in range(10):
-            try:
-                self.edge.boot()
-            except (Crash, StoreError):
-                continue
-            self.last_beat.clear()
-            self.oracle.check()
-            return
-        raise AssertionError("never came up")
-
-    def send(self, name: str, message: Message, source: IPv4Address) -> None:
-        """Deliver a message, now or late, and see that it is taken or refused as it must be."""
-        rows, stale = self.oracle.rows(), self.is_stale(name, message)
-        outcome = self.attempt(lambda: self.deliver(name, message, source), Stale, KernelError)
-        if stale:
-            assert isinstance(outcome, Stale | KernelError), outcome
-            assert self.oracle.rows() == rows, "a late message changed something"
-        elif outcome is None or isinstance(outcome, StoreError):
-            self.learn(name, message, rows)
-        else:
-            assert not isinstance(outcome, Stale), outcome
-            if not isinstance(outcome, KernelError):
-                self.taken(name, message, rows)
-
-    def deliver(self, name: str, message: Message, source: IPv4Address) -> object:
-        service = self.edge.service
-        if isinstance(message, ListRequest):
-            return self.agents[name].heard(service.list_claims(name, message, source))
-        if isinstance(message, ReserveRequest):
-            return self.agents[name].heard(service.reserve(name, message, source))
-        return service.heartbeat(name, message, source)
-
-    def is_stale(self, name: str, message: Message) -> bool:
-        stamp = message.session, message.sequence
-        if message.session != self.agents[name].session:
-            return True
-        if isinstance(message, HeartbeatRequest):
-            return stamp <= self.last_beat.get(name, NEVER)
-        if stamp <= self.last_list.get(name, NEVER):
-            return True
-        rows = self.oracle.rows()
-        return isinstance(message, ReserveRequest) and any(
-            key in rows and stamp <= self.reserved.get(key, NEVER) for key in _keys(name, message)
-        )
-
-    def taken(self, name: str, message: Message, before: Rows) -> None:
-        stamp = message.session, message.sequence
-        if isinstance(message, HeartbeatRequest):
-            self.last_beat[name] = stamp
-        elif isinstance(message, ReserveRequest):
-            self.reserved |= dict.fromkeys(_keys(name, message), stamp)
-        else:
-            self.last_list[name] = stamp
-            there = {key: row for key, row in self.oracle.rows().items() if key[0] == name}
-            mine = {key for key in before if key[0] == name}
-            later = {key for key in mine if self.reserved.get(key, NEVER) > stamp}
-            going = {
-                key
-                for key, row in there.items()
-                if row.standing is Standing.LEAVING and row.after is None
-            }
-            assert there.keys() - going == {*_keys(name, message)} | later
-
-    def learn(self, name: str, message: Message, before: Rows) -> None:
-        """Nobody was told whether it was taken: it was, whole, or not at all."""
-        stamp = message.session, message.sequence
-        host, rows = self.ledger.inner.host(name), self.oracle.rows()
-        assert host is not None
-        if isinstance(message, HeartbeatRequest):
-            self.last_beat[name] = stamp
-        elif isinstance(message, ReserveRequest):
-            keys = _keys(name, message)
-            hits = [key for key in keys if key in rows and _stamp(rows[key]) == stamp]
-            assert hits in ([], keys), "half a reservation"
-            self.reserved |= dict.fromkeys(hits, stamp)
-        elif (host.session, host.sequence) == stamp:
-            self.taken(name, message, before)
+        self.oracle.renew(*HOSTS)
 
     # Guests.
 
@@ -288,16 +159,29 @@ class AnyOrder(RuleBasedStateMachine):
         agent = self.agents[name]
         self.send(name, agent.heartbeat_request(), agent.source)
 
-    @rule(name=hosts, claim=claims, kind=st.sampled_from(["list", "reserve", "heartbeat"]))
+    @rule(name=hosts, claim=claims, kind=kinds)
     def message_is_under_way(self, name: str, claim: ClaimMessage, kind: str) -> None:
         """Composed from what the agent knows now; it arrives later, or never."""
+        message = self.composed(name, claim, kind)
+        self.in_flight.append((name, message, self.agents[name].source))
+
+    @rule(name=hosts, claim=claims, kind=kinds, between=st.booleans())
+    def message_arrives_twice(
+        self, name: str, claim: ClaimMessage, kind: str, between: bool
+    ) -> None:
+        """The second time it is late, also where a new session began in between."""
+        message = self.composed(name, claim, kind)
+        if between:
+            self.agent_opens_a_session(name, self.agents[name].instance)
+        else:
+            self.send(name, message, self.agents[name].source)
+        self.send(name, message, self.agents[name].source)
+
+    def composed(self, name: str, claim: ClaimMessage, kind: str) -> Message:
         agent = self.agents[name]
-        message: dict[str, Callable[[], Message]] = {
-            "list": agent.list_request,
-            "reserve": lambda: agent.reserve_request(claim),
-            "heartbeat": agent.heartbeat_request,
-        }
-        self.in_flight.append((name, message[kind](), agent.source))
+        if kind == "list":
+            return agent.list_request()
+        return agent.reserve_request(claim) if kind == "reserve" else agent.heartbeat_request()
 
     @precondition(lambda self: self.in_flight)
     @rule(pick=picks, again=st.booleans())
@@ -320,6 +204,8 @@ class AnyOrder(RuleBasedStateMachine):
         )
         back = bool(other) and self.oracle.live(name)
         agent.instance = instance
+        if not back:
+            self.oracle.renew(name)
         outcome = self.attempt(agent.open, TwoAgents)
         if isinstance(outcome, TwoAgents):
             assert self.oracle.rows() == rows
@@ -346,7 +232,8 @@ class AnyOrder(RuleBasedStateMachine):
     # Time, the daemon, the kernel, the disk.
 
     @rule(
-        seconds=st.sampled_from([0.5, 61.0, 61.0, 90.0, 700.0]), silent=st.sets(hosts, max_size=2)
+        seconds=st.sampled_from([0.5, 61.0, 61.0, 90.0, 700.0]),
+        silent=st.sets(hosts, min_size=1, max_size=2),
     )
     def time_passes(self, seconds: float, silent: set[str]) -> None:
         """Who is not silent renews its lease as it should."""
@@ -415,6 +302,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.all_trouble_ends()
         assert self.ledger.inner.host(name) is None
         self.agents[name] = self.edge.host(name, group=GROUPS[name])
+        self.oracle.renew(name)
         self.oracle.check()
 
     @precondition(lambda self: self.oracle.holder(PUBLICS[0]) is not None)
@@ -435,11 +323,3 @@ class AnyOrder(RuleBasedStateMachine):
         without = replace(SETTINGS, pools=SETTINGS.pools[1:])
         with pytest.raises(Refused, match=r"still in use: 203\.0\.113\.1"):
             self.edge.service.reload(without)
-
-
-def _keys(name: str, message: ListRequest | ReserveRequest) -> list[ClaimKey]:
-    return [(name, claim.guest, claim.public) for claim in message.claims]
-
-
-def _stamp(row: object) -> Stamp:
-    return row.session, row.sequence  # type: ignore[attr-defined]

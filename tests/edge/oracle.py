@@ -38,14 +38,23 @@ class Oracle:
     flushed: bool = False
     before: Rows = field(default_factory=dict)
     live_before: set[str] = field(default_factory=set)
+    renewed: dict[str, float] = field(default_factory=dict)
     highest_epoch: int = 0
     told: dict[str, Told] = field(default_factory=dict)
 
     def rows(self) -> Rows:
         return {row.key: row for row in self.ledger.inner.claims()}
 
+    def renew(self, *hosts: str) -> None:
+        """These hosts were heard, or are given a period by a daemon that starts."""
+        self.renewed |= dict.fromkeys(hosts, self.edge.clock.boottime())
+
     def live(self, host: str) -> bool:
-        return self.edge.service._leases.live(host)
+        return self.age(host) < SETTINGS.lease_seconds
+
+    def age(self, host: str) -> float:
+        """Seconds since the host's lease was renewed."""
+        return self.edge.clock.boottime() - self.renewed[host]
 
     def holder(self, public: str) -> ClaimRow | None:
         found = (row for row in self.rows().values() if row.public == public)
@@ -151,11 +160,9 @@ class Oracle:
 
     def settled(self) -> None:
         """After a tick without trouble."""
-        leases = self.edge.service._leases
         for view in self.edge.service.mappings():
-            left = leases.left(view.host)
-            assert left is not None
-            assert left > -SETTINGS.grace_seconds, "kept beyond its grace"
+            allowed = SETTINGS.lease_seconds + SETTINGS.grace_seconds
+            assert self.age(view.host) < allowed, "kept beyond its grace"
             row = self.rows()[view.host, view.uuid, view.public]
             if row.standing is Standing.HOLDING and row.private is not None:
                 assert view.state == "active"

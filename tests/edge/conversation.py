@@ -1,0 +1,156 @@
+"""How the machine speaks to an edge, and what it must be answered."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from tests.edge.oracle import Oracle, Rows
+from tests.edge.trouble import TroubledLedger
+from tests.edge.world import Agent, Edge, FakeInside, Inside
+from zthook.errors import KernelError, Stale, StoreError, ZthookError
+from zthook.kernel.fake_edge import Crash
+from zthook.store.ledger import ClaimKey, Ledger
+from zthook.store.memory import MemoryLedger
+from zthook.store.rows import ClaimRow, Standing
+from zthook.wire.messages import HeartbeatRequest, ListRequest, ReserveRequest
+
+T = TypeVar("T")
+Message = ListRequest | ReserveRequest | HeartbeatRequest
+Stamp = tuple[int, int]
+
+GROUPS: dict[str, str | None] = {"home1": "rack", "home2": "rack", "home3": None}
+HOSTS = sorted(GROUPS)
+NEVER: Stamp = (0, 0)
+
+
+class Conversation(RuleBasedStateMachine):
+    """One edge and its hosts; it knows which messages the edge must have taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = TroubledLedger(self.make_ledger())
+        self.inside = self.make_kernel()
+        self.edge = Edge(self.ledger.as_ledger, self.inside)
+        self.kernel = self.edge.kernel
+        self.oracle = Oracle(self.edge, self.ledger, GROUPS)
+        self.agents: dict[str, Agent] = {}
+        self.in_flight: list[tuple[str, Message, IPv4Address]] = []
+        # What the edge must have taken from each host.
+        self.last_list: dict[str, Stamp] = {}
+        self.last_beat: dict[str, Stamp] = {}
+        self.reserved: dict[ClaimKey, Stamp] = {}
+
+    def make_ledger(self) -> Ledger:
+        return MemoryLedger()
+
+    def make_kernel(self) -> Inside:
+        return FakeInside()
+
+    def attempt(self, act: Callable[[], T], *expected: type[ZthookError]) -> T | ZthookError | None:
+        """A value, an expected error, or None where the daemon died and was started again."""
+        done: T | ZthookError
+        self.oracle.begin()
+        try:
+            done = act()
+        except Crash:
+            self.start_the_daemon()
+            return None
+        except ZthookError as error:
+            if not isinstance(error, (StoreError, *expected)):
+                raise
+            done = error
+        self.oracle.check()
+        return done
+
+    def start_the_daemon(self) -> None:
+        """It may die while it starts, too."""
+        for _ in range(10):
+            try:
+                self.edge.boot()
+            except (Crash, StoreError):
+                continue
+            self.last_beat.clear()
+            self.oracle.renew(*HOSTS)
+            self.oracle.check()
+            return
+        raise AssertionError("never came up")
+
+    def send(self, name: str, message: Message, source: IPv4Address) -> None:
+        """Deliver a message, now or late, and see that it is taken or refused as it must be."""
+        rows, stale = self.oracle.rows(), self.is_stale(name, message)
+        if not stale:
+            self.oracle.renew(name)
+        outcome = self.attempt(lambda: self.deliver(name, message, source), Stale, KernelError)
+        if stale:
+            assert isinstance(outcome, Stale | KernelError), outcome
+            assert self.oracle.rows() == rows, "a late message changed something"
+        elif outcome is None or isinstance(outcome, StoreError):
+            self.learn(name, message, rows)
+        else:
+            assert not isinstance(outcome, Stale), outcome
+            if not isinstance(outcome, KernelError):
+                self.taken(name, message, rows)
+
+    def deliver(self, name: str, message: Message, source: IPv4Address) -> object:
+        service = self.edge.service
+        if isinstance(message, ListRequest):
+            return self.agents[name].heard(service.list_claims(name, message, source))
+        if isinstance(message, ReserveRequest):
+            return self.agents[name].heard(service.reserve(name, message, source))
+        return service.heartbeat(name, message, source)
+
+    def is_stale(self, name: str, message: Message) -> bool:
+        stamp = message.session, message.sequence
+        if message.session != self.agents[name].session:
+            return True
+        if isinstance(message, HeartbeatRequest):
+            return stamp <= self.last_beat.get(name, NEVER)
+        if stamp <= self.last_list.get(name, NEVER):
+            return True
+        rows = self.oracle.rows()
+        return isinstance(message, ReserveRequest) and any(
+            key in rows and stamp <= self.reserved.get(key, NEVER) for key in _keys(name, message)
+        )
+
+    def taken(self, name: str, message: Message, before: Rows) -> None:
+        stamp = message.session, message.sequence
+        if isinstance(message, HeartbeatRequest):
+            self.last_beat[name] = stamp
+        elif isinstance(message, ReserveRequest):
+            self.reserved |= dict.fromkeys(_keys(name, message), stamp)
+        else:
+            self.last_list[name] = stamp
+            there = {key: row for key, row in self.oracle.rows().items() if key[0] == name}
+            mine = {key for key in before if key[0] == name}
+            later = {key for key in mine if self.reserved.get(key, NEVER) > stamp}
+            going = {
+                key
+                for key, row in there.items()
+                if row.standing is Standing.LEAVING and row.after is None
+            }
+            assert there.keys() - going == {*_keys(name, message)} | later
+
+    def learn(self, name: str, message: Message, before: Rows) -> None:
+        """Nobody was told whether it was taken: it was, whole, or not at all."""
+        stamp = message.session, message.sequence
+        host, rows = self.ledger.inner.host(name), self.oracle.rows()
+        assert host is not None
+        if isinstance(message, HeartbeatRequest):
+            self.last_beat[name] = stamp
+        elif isinstance(message, ReserveRequest):
+            keys = _keys(name, message)
+            hits = [key for key in keys if key in rows and _stamp(rows[key]) == stamp]
+            assert hits in ([], keys), "half a reservation"
+            self.reserved |= dict.fromkeys(hits, stamp)
+        elif (host.session, host.sequence) == stamp:
+            self.taken(name, message, before)
+
+
+def _keys(name: str, message: ListRequest | ReserveRequest) -> list[ClaimKey]:
+    return [(name, claim.guest, claim.public) for claim in message.claims]
+
+
+def _stamp(row: ClaimRow) -> Stamp:
+    return row.session, row.sequence
