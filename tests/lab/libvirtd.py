@@ -22,6 +22,9 @@ stdio_handler = "file"
 remember_owner = 0
 """
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""As a service gets it, and hands it to hooks: without a user's shims of python3."""
+
 # TCP without a password: for migration, between hosts of the lab.
 LIBVIRTD_CONF = """
 host_uuid = "{uuid}"
@@ -73,7 +76,9 @@ class Libvirtd:
             for finding in (cache_folder() / "capabilities").glob("*.xml"):
                 _copy_whole(finding, self._findings)
         self._process = self._machine.start(
-            "libvirtd", "libvirtd", "--listen", "-p", "/run/libvirt/libvirtd.pid"
+            "libvirtd",
+            *("libvirtd", "--listen", "-p", "/run/libvirt/libvirtd.pid"),
+            env={"PATH": SYSTEM_PATH},
         )
         self._await_answer()
         if first:

@@ -118,6 +118,7 @@ class EdgeClient:
 
         async def send(session: int, sequence: int) -> ClaimsReply:
             message = ReserveRequest(session=session, sequence=sequence, claims=list(claims))
+            self.list_due = True  # from now on it has more than our last list said
             return self._heard(await self._send("POST", "claims", ClaimsReply, message))
 
         return await self._in_turn(send)
