@@ -6,6 +6,7 @@ import pytest
 
 from tests.host.making import PRIVATE, PUBLIC, guest, uuid
 from tests.host.standins import Home, another_pass, until
+from zthook.annotation.document import MAX_BYTES
 from zthook.host.hook_socket import HookAnswer, HookCall
 from zthook.model.publication import AddressRequest
 
@@ -41,6 +42,15 @@ async def test_a_required_guest_starts_once_its_address_is_reserved(home: Home) 
     async with home.running() as agent:
         assert await agent.hooks(call()) == ALLOWED
         assert home.edge.state(str(PUBLIC)) == ("home1", None)
+
+
+async def test_a_required_guest_whose_xml_can_not_be_read_is_refused(home: Home) -> None:
+    huge = xml() + b"<!--" + b"x" * MAX_BYTES + b"-->"
+    async with home.running() as agent:
+        refused = await agent.hooks(call(content=huge))
+        assert not refused.allow
+        assert "its XML can not be read: line 1: " in refused.reason
+        assert await agent.hooks(call("started", content=huge)) == ALLOWED
 
 
 async def test_a_reservation_outlives_the_passes_until_the_guest_runs(home: Home) -> None:

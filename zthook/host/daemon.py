@@ -144,10 +144,11 @@ class Daemon:
 
 
 def _required(xml: bytes) -> bool:
+    """Whether the guest insists on an address, or may; the hook itself looks once more."""
     try:
         return read_domain(xml).required
     except AnnotationError:
-        return False
+        return True
 
 
 async def _stay_alive() -> None:

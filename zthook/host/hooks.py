@@ -71,7 +71,9 @@ class Hooks:
             domain = read_domain(call.xml)
         except AnnotationError as error:
             log.warning("hook %s of %s: %s", call.operation, call.guest, error.message)
-            return ALLOW
+            # Whether it insists on an address, the hook itself has found out.
+            reason = f"its XML can not be read: {error.message}"
+            return HookAnswer(allow=not call.decides, reason=reason)
         if call.operation == "migrate":
             self._reservations.expect(domain.uuid)
             return ALLOW
