@@ -27,6 +27,7 @@ from zthook.errors import OverlayDown, StoreError, ZthookError
 from zthook.kernel.edge import KernelEdgeDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
+from zthook.model.waiting import within
 from zthook.overlay import open_overlay
 from zthook.store.sqlite import SqliteLedger
 from zthook.wire import control, notify
@@ -199,11 +200,11 @@ class EdgeDaemon:
             if self._watched:
                 notify.alive()
             await asyncio.sleep(COALESCE_SECONDS)
-            await _within(self._hinted, TICK_SECONDS - COALESCE_SECONDS)
+            await within(self._hinted, TICK_SECONDS - COALESCE_SECONDS)
 
     async def _looks(self) -> None:
         while True:
-            await _within(self._look, self.settings.resync_seconds)
+            await within(self._look, self.settings.resync_seconds)
             self._look.clear()
             await self.seen.look()
 
@@ -236,13 +237,6 @@ class EdgeDaemon:
             self._problems[what] = error.message
         else:
             self._problems.pop(what, None)
-
-
-async def _within(event: asyncio.Event, seconds: float) -> None:
-    """Wait for ``event``, but no longer than that."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, changes: Changes, host: str) -> None:

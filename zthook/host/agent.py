@@ -109,7 +109,8 @@ class Agent:
     async def look(self, seconds: float) -> None:
         """Act on what libvirt says from now on; return when that is done, or ``seconds`` later."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.passes.act_on(self._clock.boottime()), seconds)
+            async with asyncio.timeout(seconds):
+                await self.passes.act_on(self._clock.boottime())
 
     async def status(self) -> AgentStatus:
         """Everything ``zthook status`` shows."""

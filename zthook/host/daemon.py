@@ -24,6 +24,7 @@ from zthook.host.agent import Agent, Parts, clear_kernel, open_agent
 from zthook.host.credential import JOIN_HINT, Credential, load_credential
 from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall, serve_hooks
 from zthook.host.status import AgentStatus
+from zthook.model.waiting import within
 from zthook.wire import notify
 from zthook.wire.control import Handler, serve
 
@@ -134,8 +135,7 @@ class Daemon:
     async def _on_hook(self, call: HookCall) -> HookAnswer:
         enrolled = self._credential() is not None
         if call.decides and enrolled:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._opened.wait(), OPENING_SECONDS)
+            await within(self._opened, OPENING_SECONDS)
         if self.agent is not None:
             return await self.agent.hooks(call)
         if call.decides and _required(call.xml):

@@ -1,7 +1,6 @@
 """Keeps the edge within reach: the session, the long request for changes, the heartbeats."""
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from zthook.errors import Permanent, Stale, Temporary, ZthookError
 from zthook.host.backoff import Backoff
 from zthook.host.edge_client import EdgeClient
 from zthook.model.clock import Clock
+from zthook.model.waiting import within
 
 log = logging.getLogger("zthook.agent")
 
@@ -63,8 +63,7 @@ class EdgeLink:
                 self._hint()
             if self._clock.boottime() - began > STEADY_SECONDS:
                 self._backoff.reset()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), pause)
+            await within(self._poked, pause)
 
     async def _listen_until_lost(self) -> None:
         """Return where another request of the client failed; raise what listening raised."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from zthook.host.planes import EdgeSide, plane
 from zthook.kernel.traffic import Traffic
 from zthook.model.clock import Clock
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
+from zthook.model.waiting import within
 
 log = logging.getLogger("zthook.agent")
 
@@ -104,8 +104,7 @@ class HostKernel:
     async def watch(self) -> None:
         """Look for drift every second and on each nudge, for ever; hints where there is any."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), CHECK_SECONDS)
+            if await within(self._nudged, CHECK_SECONDS):
                 await asyncio.sleep(COALESCE_SECONDS)
             self._nudged.clear()
             side = self.side

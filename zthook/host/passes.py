@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -25,6 +24,7 @@ from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain, GuestState
+from zthook.model.waiting import within
 from zthook.wire.messages import ClaimMessage, MappingReply
 
 log = logging.getLogger("zthook.agent")
@@ -79,8 +79,7 @@ class Passes:
             async with self._passed:
                 self._passed.notify_all()
             await asyncio.sleep(GAP_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._hinted.wait(), self._rest_seconds())
+            await within(self._hinted, self._rest_seconds())
 
     async def act_on(self, moment: float) -> None:
         """Return after a pass over what libvirt said after ``moment`` (boottime), and the edge to

@@ -23,6 +23,9 @@ from zthook.wire.messages import ErrorReply
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of one line: the mappings of a full edge (65k) take about 14 MB."""
 
+READ_SECONDS = 10.0
+"""How long an asker may take to say what it wants."""
+
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 """Takes a command's arguments, returns what msgspec can encode, raises ZthookError."""
 
@@ -91,7 +94,8 @@ async def serve(path: Path, commands: dict[str, Handler]) -> AsyncIterator[None]
         try:
             link = writer.get_extra_info("socket")
             if peer_uid(link) in {0, os.geteuid()}:
-                line = await asyncio.wait_for(reader.readline(), 10)
+                async with asyncio.timeout(READ_SECONDS):
+                    line = await reader.readline()
                 writer.write(msgspec.json.encode(await _answer(line, commands)) + b"\n")
                 await writer.drain()
         except (OSError, ValueError, TimeoutError):
