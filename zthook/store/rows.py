@@ -26,9 +26,10 @@ class ClaimRow(Row, frozen=True):
     """One claim of one host. Addresses and UUIDs are in their usual text.
 
     ``place`` rises with arrival and orders those who wait; ``heir`` goes before all of
-    them (a guest that moved within its migration group, and runs there). ``epoch`` is that of the last
-    grant, 0 for none. ``session`` and ``sequence`` tell the reservation that asked last.
-    ``after`` is what a LEAVING row becomes (None: it goes). ``since`` is Unix time.
+    them (a guest that moved within its migration group, and runs there). ``epoch`` is that
+    of the last grant, 0 for none. ``session`` and ``sequence`` tell the reservation that
+    asked last. ``after`` is what a LEAVING row becomes (None: it goes). ``since`` is Unix
+    time.
     """
 
     host: str
