@@ -66,7 +66,8 @@ def proxies_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Pr
     return frozenset(
         ProxyEntry(one.arrives_as, around.indexes[one.uplink])
         for one in some
-        if arrival(one, around) is Arrival.ON_LINK
+        # A device that went while it was looked at has prefixes and no index.
+        if arrival(one, around) is Arrival.ON_LINK and one.uplink in around.indexes
     )
 
 
