@@ -216,18 +216,18 @@ def _delete(sets: dict[str, set[str]], elements: Elements) -> None:
         present = {_key(name, one): one for one in sets.get(name, ())}
         for one in some:
             if _key(name, one) not in present:
-                raise KernelError(f"nftables refused the change: no element {one} in {name}")
+                raise KernelError(f"nftables refused: no element {one} in {name}")
             sets[name].discard(present[_key(name, one)])
 
 
 def _add(sets: dict[str, set[str]], elements: Elements) -> None:
     for name, some in elements.items():
         if some and name not in sets:
-            raise KernelError(f"nftables refused the change: no set {name}")
+            raise KernelError(f"nftables refused: no set {name}")
         present = {_key(name, one): one for one in sets.get(name, ())}
         for one in some:
             if present.setdefault(_key(name, one), one) != one:
-                raise KernelError(f"nftables refused the change: {name} has {one} otherwise")
+                raise KernelError(f"nftables refused: {name} has {one} otherwise")
             sets[name].add(one)
 
 

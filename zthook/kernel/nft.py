@@ -1,15 +1,16 @@
 """nftables by its official library: small changes in process, large ones through `nft`."""
 
 import json
+import logging
 import re
 import struct
 import subprocess
 from typing import Any
 
-import nftables
-
 from zthook.errors import KernelError
 from zthook.kernel.netlink import NETFILTER, Netlink, attributes
+
+log = logging.getLogger(__name__)
 
 LARGE = 64 * 1024
 """From this many characters on a child process does the work: the library keeps the memory
@@ -25,6 +26,7 @@ class Nft:
 
     def __init__(self) -> None:
         self._library: Any = None
+        self._has_library = True
         self._asking: Netlink | None = None
 
     def run(self, commands: str) -> None:
@@ -34,14 +36,20 @@ class Nft:
         """
         if not commands:
             return
-        if len(commands) >= LARGE:
+        library = self._opened() if len(commands) < LARGE else None
+        if library is None:
             _child("-f", "-", commands=commands)
             return
-        if self._library is None:
-            self._library = nftables.Nftables()
-        code, _, error = self._library.cmd(commands)
+        code, _, error = library.cmd(commands)
         if code:
-            raise KernelError(f"nftables refused the change: {_reason(error)}")
+            raise KernelError(f"nftables refused: {_reason(error)}")
+
+    def _opened(self) -> Any:
+        """The library, None where this machine has no binding of it."""
+        if self._library is None and self._has_library:
+            self._library = _open_library()
+            self._has_library = self._library is not None
+        return self._library
 
     def query(self, command: str) -> list[dict[str, Any]]:
         """What ``nft -j COMMAND`` lists. Raises KernelError, also where it is not there."""
@@ -69,6 +77,16 @@ class Nft:
         if self._asking is not None:
             self._asking.close()
             self._asking = None
+
+
+def _open_library() -> Any:
+    try:
+        import nftables
+
+        return nftables.Nftables()
+    except (ImportError, OSError) as error:
+        log.warning("each change of nftables runs nft, as python3-nftables is missing: %s", error)
+        return None
 
 
 def _child(*arguments: str, commands: str | None = None) -> str:

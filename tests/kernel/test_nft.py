@@ -1,0 +1,87 @@
+"""Transactions by the library and by a child: one contract for both."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.kernel.topology import Namespace
+from zthook.errors import KernelError
+from zthook.kernel.nft import LARGE, Nft
+
+pytestmark = pytest.mark.netns
+
+PADDING = {"library": "", "child": "#" + "x" * LARGE + "\n"}
+
+
+class World:
+    def __init__(self, where: Namespace) -> None:
+        self.where = where
+        self.nft = Nft()
+
+    def run(self, commands: str) -> None:
+        self.where.call(lambda: self.nft.run(commands))
+
+    def generation(self) -> int:
+        return self.where.call(self.nft.generation)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    where = Namespace("nft")
+    made = World(where)
+    yield made
+    where.call(made.nft.close)
+    where.close()
+
+
+@pytest.fixture(params=PADDING)
+def run(request: pytest.FixtureRequest, world: World) -> Callable[[str], None]:
+    return lambda commands: world.run(PADDING[request.param] + commands)
+
+
+def test_a_transaction_raises_the_generation_by_one(
+    world: World, run: Callable[[str], None]
+) -> None:
+    before = world.generation()
+    run("add table inet one\nadd table inet two\nadd set inet one s { type ipv4_addr; }\n")
+    assert world.generation() == before + 1
+    world.where.run("nft add table inet three")
+    assert world.generation() == before + 2
+
+
+def test_all_or_nothing(world: World, run: Callable[[str], None]) -> None:
+    before = world.generation()
+    with pytest.raises(KernelError, match="No such file or directory"):
+        run("add table inet one\nadd rule inet two c1 accept\n")
+    with pytest.raises(KernelError, match="syntax error"):
+        run("add table inet one\nbogus\n")
+    assert world.where.run("nft list tables") == ""
+    assert world.generation() == before
+
+
+def test_nothing_is_no_transaction(world: World) -> None:
+    before = world.generation()
+    world.run("")
+    assert world.generation() == before
+
+
+def test_a_table_is_listed_or_is_not_there(world: World) -> None:
+    world.where.run("nft add table ip zthook", "nft add table inet zthook")
+    listed = world.where.call(lambda: world.nft.table("inet", "zthook"))
+    assert listed is not None
+    assert [one["table"]["family"] for one in listed if "table" in one] == ["inet"]
+    assert world.where.call(lambda: world.nft.table("inet", "other")) is None
+
+
+def test_without_the_binding_a_child_does_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "nftables", None)
+    with caplog.at_level(logging.WARNING):
+        world.run("add table inet one")
+        world.run("add table inet two")
+    assert "one\ntable inet two" in world.where.run("nft list tables")
+    assert len(caplog.records) == 1
+    assert "python3-nftables is missing" in caplog.text
