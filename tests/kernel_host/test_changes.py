@@ -226,6 +226,9 @@ def test_forwarding_that_was_off_is_on_for_mappings_alone(
         successor = home.dataplane()
         assert inside(successor.apply, plane(rule(GUEST))) == []
         assert not home.answers("member", "10.20.0.1", seconds=0.5)
+        host.run("nft", "flush", "ruleset")
+        assert inside(successor.apply, plane(rule(GUEST)))
+        assert not home.answers("member", "10.20.0.1", seconds=0.5)
         inside(successor.close)
     finally:
         host.sysctl(ipv4__ip_forward=1)

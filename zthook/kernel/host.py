@@ -103,7 +103,7 @@ class KernelHostDataplane:
         self._overlay = ""
         self._generation: int | None = None
         self._legacy_looked = 0.0
-        self._swept = False
+        self._swept = self._closed = False
         self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
@@ -128,7 +128,9 @@ class KernelHostDataplane:
     def _keep(self, plane: HostPlane) -> list[str]:
         """The way out first, then the marks; forwarding once the filter is there."""
         found = host_table.observe(self._nft)
-        wanted = host_rules.elements(plane, closed=_is_closed(found))
+        # Known from then on: a flush of the whole ruleset takes the set that says so along.
+        self._closed = self._closed or _is_closed(found)
+        wanted = host_rules.elements(plane, closed=self._closed)
         device = find_device(self._ip, plane.overlay)
         self._away = device is None
         lines = keep_way(self._ip, self._rule, plane.edge, device.index if device else None)
