@@ -20,6 +20,15 @@ def serve_edge(lab: Lab, *arguments: object) -> None:
     lab.edge.daemon.start()
 
 
+def set_leases(lab: Lab, seconds: float, grace_seconds: float) -> None:
+    """Between `zthook edge init` and the daemon's start, as an admin would in edge.toml."""
+    path = lab.edge.daemon.config / "edge.toml"
+    lines = path.read_text().splitlines()
+    line = lines.index("[lease]") + 1
+    lines[line] = f"seconds = {seconds}\ngrace_seconds = {grace_seconds}"
+    path.write_text("\n".join(lines) + "\n")
+
+
 def enrol(lab: Lab, host: Host, *arguments: object) -> None:
     """A libvirtd with the hook, a host that joined, and its agent."""
     host.install_hook(HOOK)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.conftest import enrol, forget
+from tests.end_to_end.conftest import enrol, forget, set_leases
 from tests.end_to_end.seen import (
     Stopwatch,
     answering,
@@ -34,20 +34,11 @@ def homes() -> Iterator[Lab]:
     """Two hosts, and an edge whose leases are short."""
     with Lab() as lab:
         lab.edge.daemon.init()
-        shorten_leases(lab)
+        set_leases(lab, LEASE, GRACE)
         lab.edge.daemon.start()
         for host in lab.hosts.values():
             enrol(lab, host)
         yield lab
-
-
-def shorten_leases(lab: Lab) -> None:
-    """As an admin would, in edge.toml."""
-    path = lab.edge.daemon.config / "edge.toml"
-    lines = path.read_text().splitlines()
-    begin = lines.index("[lease]")
-    lines[begin + 1] = f"seconds = {LEASE}\ngrace_seconds = {GRACE}"
-    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +75,10 @@ def let_wait(lab: Lab) -> None:
     wait_why(lab["home2"], "web2", "conflict", "held by web1 on home1")
 
 
-def epoch(lab: Lab) -> int:
-    """The fencing number of web1's hold of PUBLIC."""
+def epoch(lab: Lab, guest: str = "web1") -> int:
+    """The fencing number of a guest's hold of PUBLIC."""
     rows = lab.edge.daemon.json("edge", "mappings")
-    (held,) = [row for row in rows if (row["public"], row["guest"]) == (PUBLIC, "web1")]
+    (held,) = [row for row in rows if (row["public"], row["guest"]) == (PUBLIC, guest)]
     return int(held["epoch"])
 
 
@@ -176,6 +167,30 @@ def test_a_restart_of_the_edges_daemon_gives_an_absent_host_a_full_period(held: 
     wait_answering(held, PUBLIC, "web2", LEASE + TOLD)
     waited = started.tell(f"the daemon is ready until the waiting guest answers ({LEASE:g} s)")
     assert waited >= LEASE - 1, "the daemon was ready a moment after the period began"
+
+
+def test_a_withdrawal_that_comes_after_the_address_went_to_another_changes_nothing(
+    held: Lab, guests: tuple[Guest, Guest]
+) -> None:
+    home1, web1 = held["home1"], guests[0]
+    let_wait(held)
+    home1.agent.hang()
+    web1.virsh("metadata", "--live", "--uri", "urn:zthook:1", "--remove")
+    wait_answering(held, PUBLIC, "web2", LEASE + TOLD)
+    with held.client.stream(PUBLIC) as transfer:
+        transfer.wait_moves()
+        before = epoch(held, "web2")
+        home1.agent.resume()
+        wait_lease(held, "home1", "live")
+        wait_until(
+            lambda: edge_says(held, PUBLIC) == [("web2", "home2", "active", "")],
+            10,
+            lambda: f"home1 withdrew what it had: {edge_says(held, PUBLIC)}",
+        )
+        transfer.wait_moves()
+        transfer.stop()
+    assert epoch(held, "web2") == before
+    home1.agent("assign", "web1", PUBLIC, check=False)
 
 
 def test_an_edge_away_for_longer_than_the_lease_ends_nothing_and_is_told_at_once_when_back(

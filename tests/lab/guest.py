@@ -43,9 +43,13 @@ class Guest:
             "virsh", "-q", command, self.name, *arguments, check=check, timeout=timeout
         )
 
+    def expect_boot(self) -> None:
+        """It is started by somebody else from now on; wait_ready() then waits for its services."""
+        self._boots = len(READY.findall(self.console()))
+
     def start(self) -> None:
         """Start it; wait_ready() then waits for its services."""
-        self._boots = len(READY.findall(self.console()))
+        self.expect_boot()
         self.virsh("start")
 
     def boot(self) -> str:
@@ -64,7 +68,7 @@ class Guest:
 
     def reboot(self) -> None:
         """Make it reboot; wait_ready() then waits for its services."""
-        self._boots = len(READY.findall(self.console()))
+        self.expect_boot()
         self.virsh("reboot")
 
     def state(self) -> str:

@@ -1,6 +1,7 @@
 """A home KVM host of the lab."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +19,22 @@ from tests.lab.topology import LINE_DEVICE, Home
 
 SOCKET_LINE = "\nsocket="
 """How the line of hooks/qemu begins that install.sh changes."""
+
+
+# What does not outlive a loss of power; with its processes the taps of its guests went.
+POWER_LOSS = """
+nft flush ruleset
+conntrack -F 2>/dev/null || :
+ip link del virbr0 2>/dev/null || :
+ip rule flush
+ip rule add pref 32766 table main
+ip rule add pref 32767 table default
+ip -o route show table all | sed -n 's/.* table \\([0-9][0-9]*\\).*/\\1/p' | sort -u |
+    while read -r table; do ip route flush table "$table"; done
+echo 0 >/proc/sys/net/ipv4/ip_forward
+echo 1 >/proc/sys/net/ipv4/conf/overlay0/rp_filter
+find /run/libvirt -mindepth 1 -delete
+"""
 
 
 class Host(HostMachine):
@@ -44,6 +61,18 @@ class Host(HostMachine):
         if self._fake_network is not None:
             self._fake_network.close()
         super().close()
+
+    def lose_power(self) -> None:
+        """Take the power away: processes, tables, rules and /run are gone; disks stay.
+
+        The machine comes back with its own addresses, and nothing of libvirt or zthook running.
+        """
+        for process in self.processes:
+            process.kill()
+        self.namespace.end_processes(spare=self.keeper)
+        self.run("sh", "-euc", POWER_LOSS)
+        shutil.rmtree(self.agent.runtime)
+        self.agent.runtime.mkdir()
 
     def virsh(self, *arguments: str, stdin: str | None = None) -> str:
         """What `virsh ARGUMENTS…` prints; LabError with what it says where it fails."""

@@ -68,9 +68,9 @@ class Namespace:
         """The ids of all processes in it."""
         return processes_in([self.path])
 
-    def end_processes(self) -> None:
-        """Kill all processes in it and return once they are gone."""
-        end_processes_in([self.path])
+    def end_processes(self, *, spare: int = 0) -> None:
+        """Kill all processes in it but ``spare``, and return once they are gone."""
+        end_processes_in([self.path], spare=spare)
 
     def remove(self) -> None:
         """Take it down with all its links at once; its processes must have ended."""
@@ -100,11 +100,13 @@ def processes_in(namespaces: Iterable[Path]) -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and _in(name, wanted)]  # noqa: PTH208
 
 
-def end_processes_in(namespaces: Sequence[Path], deadline_seconds: float = 10) -> None:
-    """Kill every process in these namespaces; LabError where one does not go."""
+def end_processes_in(
+    namespaces: Sequence[Path], deadline_seconds: float = 10, *, spare: int = 0
+) -> None:
+    """Kill every process in these namespaces but ``spare``; LabError where one does not go."""
 
     def none_left() -> bool:
-        left = processes_in(namespaces)
+        left = [process for process in processes_in(namespaces) if process != spare]
         for process in left:
             _kill(process)
         return not left
