@@ -13,7 +13,7 @@ from tests.edge_api.standin import HOME1, HOME2, Stage
 from zthook.edge import asked
 from zthook.edge.openapi import OPERATIONS
 from zthook.errors import KernelError, StoreError
-from zthook.wire.messages import MAX_BODY, ErrorReply
+from zthook.wire.messages import MAX_BODY, MAX_STRANGERS_BODY, ErrorReply
 
 GUEST = "6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11"
 SESSION = {"agent": "0.1.0", "instance": "one"}
@@ -115,6 +115,13 @@ async def test_no_such_thing(stage: Stage, method: str, path: str, status: int, 
     refused(answer, status, name)
     if status == 405 and path == "/v1/claims":
         assert set(answer.headers["allow"].split(", ")) == {"PUT", "POST"}
+
+
+async def test_of_a_stranger_little_is_read(stage: Stage) -> None:
+    body = {"secret": "good", "hostname": "x" * MAX_STRANGERS_BODY}
+    async with stage.client() as client:
+        answer = await client.post("/v1/enrol", json=body)
+    assert str(MAX_STRANGERS_BODY) in refused(answer, 413, "bad_request")
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])

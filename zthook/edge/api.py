@@ -27,6 +27,7 @@ from zthook.errors import ZthookError
 from zthook.wire.faults import to_reply
 from zthook.wire.messages import (
     CHANGES_SECONDS,
+    MAX_STRANGERS_BODY,
     ChangesReply,
     ClaimsReply,
     EnrolReply,
@@ -97,7 +98,7 @@ class Api:
         return _reply(HealthReply(edge=self.edge_id))
 
     async def enrol(self, request: Request) -> Response:
-        asked = await read_message(request, EnrolRequest)
+        asked = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
         return _reply(await self.worker.run(self.service.enrol, asked.secret, asked.hostname))
 
     async def session(self, request: Request) -> Response:

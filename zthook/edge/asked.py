@@ -40,13 +40,16 @@ def number_of(request: Request, name: str) -> int:
     return int(text)
 
 
-async def read_message(request: Request, kind: type[T]) -> T:
-    """The body as ``kind``. Raises HTTPException 400, 408, 413 or 415, saying what is wrong."""
+async def read_message(request: Request, kind: type[T], most: int = MAX_BODY) -> T:
+    """The body, of at most so many bytes, as ``kind``.
+
+    Raises HTTPException 400, 408, 413 or 415, saying what is wrong.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != (
         "application/json"
     ):
         raise HTTPException(415, "the body must be application/json")
-    body = await _body(request)
+    body = await _body(request, most)
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -55,21 +58,21 @@ async def read_message(request: Request, kind: type[T]) -> T:
         raise HTTPException(400, "the body is nested too deeply") from error
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
     told = request.headers.get("content-length", "0")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            if told.isdigit() and int(told) > MAX_BODY:
-                raise _too_large()
+            if told.isdigit() and int(told) > most:
+                raise _too_large(most)
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY:
-                    raise _too_large()
+                if len(body) > most:
+                    raise _too_large(most)
     except TimeoutError as error:
         raise HTTPException(408, f"the body took longer than {BODY_SECONDS:.0f} s") from error
     return bytes(body)
 
 
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"the body is larger than {MAX_BODY} bytes")
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"the body is larger than {most} bytes")

@@ -19,6 +19,8 @@ Uuid = Annotated[
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request's body the edge reads at most: 10,000 claims take 2.5 MB."""
+MAX_STRANGERS_BODY = 4096
+"""The same of a request without a credential."""
 MAX_CLAIMS = 10_000
 
 
