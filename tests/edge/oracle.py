@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from msgspec.structs import replace
 
 from tests.edge.trouble import TroubledLedger
-from tests.edge.world import SETTINGS, Edge, address_of, overlay_mac
+from tests.edge.world import SETTINGS, Edge, Sighting, address_of, overlay_mac
 from zthook.edge.views import MappingView
 from zthook.kernel.edge_plan import Steps
 from zthook.model.addresses import pool_of
@@ -62,16 +62,17 @@ class Oracle:
 
     def check(self) -> None:
         """All that holds at any time."""
-        now = self.rows()
+        now, views = self.rows(), self.edge.service.mappings()
         self.one_holder(now)
         self.one_user_of_a_private_address(now)
         self.granted_rightly(now)
         self.moved_aside_rightly(now)
-        self.the_kernel_has_no_more(now)
-        self.active_is_true()
+        kernel = self.edge.look(self.expected(now))
+        self.the_kernel_has_no_more(now, kernel)
+        self.active_is_true(views, kernel)
         if not self.troubled:
-            self.nothing_is_left_to_do(now)
-        self.hosts_are_told()
+            self.nothing_is_left_to_do(now, kernel)
+        self.hosts_are_told(views)
         self.before = now
 
     def begin(self) -> None:
@@ -130,25 +131,25 @@ class Oracle:
         same = group is not None and self.groups[other.host] == group
         return new and same and other.guest == row.guest and other.host != row.host
 
-    def the_kernel_has_no_more(self, now: Rows) -> None:
+    def the_kernel_has_no_more(self, now: Rows, kernel: Sighting) -> None:
         """Whatever crashed: what it forwards is of a row that holds, or is LEAVING."""
         occupied = {row.public for row in now.values() if row.standing in OCCUPYING}
-        assert self.edge.inward().keys() <= occupied, "reachable without a mapping"
+        assert kernel.inward().keys() <= occupied, "reachable without a mapping"
 
-    def active_is_true(self) -> None:
+    def active_is_true(self, views: list[MappingView], kernel: Sighting) -> None:
         if self.flushed:
             return
-        have = self.edge.reached()
-        for view in self.edge.service.mappings():
+        have = kernel.reached()
+        for view in views:
             if view.state == "active":
                 host = self.ledger.inner.host(view.host)
                 assert host is not None
                 assert have.get(view.public) == f"{view.private} via {host.address}", "a lie"
 
-    def nothing_is_left_to_do(self, now: Rows) -> None:
+    def nothing_is_left_to_do(self, now: Rows, kernel: Sighting) -> None:
         """No trouble: then the kernel is right when the call returns, and nobody waits idly."""
         assert self.edge.service.status().kernel == ""
-        assert self.edge.lacks(self.expected(now)) == Steps()
+        assert kernel.lacks() == Steps()
         for row in now.values():
             assert row.standing is not Standing.LEAVING
             if row.standing is Standing.WAITING and self.live(row.host):
@@ -187,7 +188,7 @@ class Oracle:
             for other in now.values()
         )
 
-    def hosts_are_told(self) -> None:
+    def hosts_are_told(self, views: list[MappingView]) -> None:
         """Where what the admin sees of a host's claims changed, its generation rose."""
         for name in self.groups:
             row = self.ledger.inner.host(name)
@@ -195,14 +196,12 @@ class Oracle:
                 self.told.pop(name, None)
                 continue
             generation = self.edge.service.generation(name, row.session)
-            views = [
-                _what_is_told(view) for view in self.edge.service.mappings() if view.host == name
-            ]
+            said = [_what_is_told(view) for view in views if view.host == name]
             before = self.told.get(name)
             if before is not None:
                 assert generation >= before[0], "a generation fell"
-                assert generation > before[0] or views == before[1], "nobody told the host"
-            self.told[name] = generation, views
+                assert generation > before[0] or said == before[1], "nobody told the host"
+            self.told[name] = generation, said
 
     def expected(self, now: Rows) -> set[Forwarding]:
         """What the kernel has to have, from the rows and from where the agents really are."""

@@ -238,14 +238,33 @@ class Edge:
         """What the kernel has to have with these forwardings."""
         return edge_plane(self.settings, OVERLAY, forwardings)
 
+    def look(self, forwardings: Iterable[Forwarding] = ()) -> "Sighting":
+        """The kernel as it is now, beside what it would have with these forwardings."""
+        plane = self.plane(forwardings)
+        return Sighting(plane, self.inside.look(plane))
+
     def inward(self) -> dict[str, str]:
-        """What the kernel really translates: public → private."""
-        elements = self.inside.look(self.plane()).elements.get("inward", frozenset())
+        return self.look().inward()
+
+    def reached(self) -> dict[str, str]:
+        return self.look().reached()
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One look at the kernel."""
+
+    plane: EdgePlane
+    seen: Seen
+
+    def inward(self) -> dict[str, str]:
+        """What it translates: public → private."""
+        elements = self.seen.elements.get("inward", frozenset())
         return dict(one.split(" : ") for one in elements)
 
     def reached(self) -> dict[str, str]:
-        """Where the kernel really sends a packet: public → "private via next hop"."""
-        routes = self.inside.look(self.plane()).routes
+        """Where it sends a packet: public → "private via next hop"."""
+        routes = self.seen.routes
         hops = {str(route.destination.network_address): route.via for route in routes}
         return {
             public: f"{private} via {hops[private]}"
@@ -253,10 +272,9 @@ class Edge:
             if private in hops
         }
 
-    def lacks(self, forwardings: Iterable[Forwarding]) -> Steps:
-        """What is between the kernel and exactly these forwardings."""
-        plane = self.plane(forwardings)
-        return plan(plane, self.inside.look(plane))
+    def lacks(self) -> Steps:
+        """What is between the kernel and the plane."""
+        return plan(self.plane, self.seen)
 
 
 @dataclass
