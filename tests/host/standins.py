@@ -64,6 +64,7 @@ class Kernel:
     plane: HostPlane | None = None
     seen: dict[str, dict[IPAddress, str]] = field(default_factory=dict)
     own: frozenset[IPAddress] = frozenset()
+    routers: frozenset[IPAddress] = frozenset()
     broken: bool = False
     flushed: bool = False
     overlay_down: bool = False
@@ -99,6 +100,9 @@ class Kernel:
 
     def own_addresses(self) -> frozenset[IPAddress]:
         return self.own
+
+    def gateways(self) -> frozenset[IPAddress]:
+        return self.routers
 
     def traffic(self) -> Mapping[IPv4Address, Traffic]:
         return {rule.private: Traffic(100, 1, 200, 2) for rule in self.rules}

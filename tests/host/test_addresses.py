@@ -12,9 +12,9 @@ from zthook.host.addresses import (
     Sightings,
     Source,
     Spot,
+    doubtful,
     forbidden_addresses,
     found_address,
-    doubtful,
 )
 from zthook.model.guests import Domain, Network
 
@@ -98,6 +98,15 @@ def test_the_neighbours_of_another_device_prove_nothing() -> None:
 def test_addresses_that_reach_nobody_are_passed_over(address: str) -> None:
     said = Sightings(neighbours={"virbr0": {ip_address(address): MAC}})
     assert found_address(SPOT, None, said, {}) is None
+
+
+def test_a_guest_that_answers_for_the_router_does_not_have_its_address() -> None:
+    router = IPv4Address("192.168.1.1")
+    spot = Spot(uuid(1), MAC, "br0", None)
+    said = Sightings(neighbours={"br0": {router: MAC}}, gateways=frozenset({router}))
+    forbidden = forbidden_addresses(said, (), ())
+    assert forbidden == {router: "a gateway of this host"}
+    assert found_address(spot, None, said, forbidden) is None
 
 
 def test_forbidden_are_the_hosts_the_gateways_and_other_guests_own() -> None:

@@ -47,6 +47,9 @@ class World(Protocol):
     def have_address(self, address: IPv4Address) -> None:
         """The machine gets an address."""
 
+    def route_by(self, router: IPv4Address) -> None:
+        """The machine's default route is by this router, on the overlay."""
+
     def another(self) -> HostDataplane:
         """The dataplane of a process that starts now on the same kernel."""
 
@@ -137,6 +140,10 @@ class HostDataplaneContract:
         assert world.dataplane.neighbours(OVERLAY) == {EDGE: EDGE_MAC}
         assert world.dataplane.neighbours("zt9") == {}
         assert world.dataplane.mac_of(EDGE, "zt9") is None
+        router = IPv4Address("192.168.193.99")
+        assert router not in world.dataplane.gateways()
+        world.route_by(router)
+        assert router in world.dataplane.gateways()
         mine = IPv4Address("192.0.2.77")
         assert mine not in world.dataplane.own_addresses()
         world.have_address(mine)

@@ -42,6 +42,9 @@ class FakeWorld:
     def have_address(self, address: IPv4Address) -> None:
         self.dataplane.own.add(address)
 
+    def route_by(self, router: IPv4Address) -> None:
+        self.dataplane.routers.add(router)
+
     def another(self) -> HostDataplane:
         self.dataplane.restart()
         return self.dataplane
@@ -105,6 +108,9 @@ class KernelWorld:
 
     def have_address(self, address: IPv4Address) -> None:
         self.space.ip(f"addr add {address}/32 dev lo")
+
+    def route_by(self, router: IPv4Address) -> None:
+        self.space.ip(f"route add default via {router}")
 
     def another(self) -> HostDataplane:
         one: HostDataplane = _Within(self.inside)

@@ -39,14 +39,15 @@ class Sightings:
     """Everything this host can read of addresses now.
 
     ``leases``: bridge → MAC → address; ``neighbours``: device → address → MAC; ``agents``:
-    guest → (MAC, address) as the guest agent says; ``own``: the host's addresses; ``last``:
-    MAC → what was found for it by the pass before.
+    guest → (MAC, address) as the guest agent says; ``own``: the host's addresses;
+    ``gateways``: its routers; ``last``: MAC → what was found for it by the pass before.
     """
 
     leases: Mapping[str, Mapping[str, IPAddress]] = field(default_factory=dict)
     neighbours: Mapping[str, Mapping[IPAddress, str]] = field(default_factory=dict)
     agents: Mapping[UUID, tuple[tuple[str, IPAddress], ...]] = field(default_factory=dict)
     own: frozenset[IPAddress] = frozenset()
+    gateways: frozenset[IPAddress] = frozenset()
     last: Mapping[str, IPAddress] = field(default_factory=dict)
 
 
@@ -171,4 +172,5 @@ def forbidden_addresses(
                 taken |= dict.fromkeys(addresses, f"the {source} of guest {domain.name!r}")
     for network in networks:
         taken |= dict.fromkeys(network.gateways, f"the gateway of network {network.name!r}")
+    taken |= dict.fromkeys(sightings.gateways, "a gateway of this host")
     return taken | dict.fromkeys(sightings.own, "an address of this host")

@@ -46,6 +46,7 @@ class Neighbourhood(Protocol):
     def neighbours(self, device: str) -> dict[IPAddress, str]: ...
     def probe(self, address: IPAddress, device: str) -> None: ...
     def own_addresses(self) -> frozenset[IPAddress]: ...
+    def gateways(self) -> frozenset[IPAddress]: ...
 
 
 class Worker(Protocol):
@@ -172,6 +173,7 @@ class Observer:
             neighbours={name: self._neighbourhood.neighbours(name) for name in devices},
             agents=agents,
             own=self._neighbourhood.own_addresses(),
+            gateways=self._neighbourhood.gateways() if places else frozenset(),
         )
 
     def ask_agents(self, guests: Iterable[UUID]) -> None:

@@ -12,9 +12,8 @@ class FakeHostDataplane:
 
     ``objects`` are the things of ours that the kernel has, in words. ``known`` is device →
     neighbours, ``silent`` those that answer no probe, ``own`` the machine's addresses,
-    ``counted`` the traffic. ``connections`` are the private addresses to which the edge's
-    connections stand. With ``fault`` set
-    every call raises it.
+    ``routers`` its gateways, ``counted`` the traffic. ``connections`` are the private
+    addresses to which the edge's connections stand. With ``fault`` set every call raises it.
     """
 
     def __init__(self, *devices: str) -> None:
@@ -22,6 +21,7 @@ class FakeHostDataplane:
         self.known: dict[str, dict[IPAddress, str]] = {name: {} for name in devices}
         self.silent: set[IPAddress] = set()
         self.own: set[IPAddress] = set()
+        self.routers: set[IPAddress] = set()
         self.counted: dict[IPv4Address, Traffic] = {}
         self.connections: set[IPv4Address] = set()
         self.fault: Exception | None = None
@@ -95,6 +95,10 @@ class FakeHostDataplane:
     def own_addresses(self) -> frozenset[IPAddress]:
         self._ask()
         return frozenset(self.own)
+
+    def gateways(self) -> frozenset[IPAddress]:
+        self._ask()
+        return frozenset(self.routers)
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         self._ask()

@@ -9,7 +9,7 @@ from zthook.errors import KernelError
 from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
 from zthook.kernel.conntrack import end_marked
 from zthook.kernel.host_table import Table
-from zthook.kernel.links import addresses, find_device
+from zthook.kernel.links import addresses, find_device, gateways
 from zthook.kernel.neighbours import neighbours, probe
 from zthook.kernel.netlink import attributes
 from zthook.kernel.nft import Nft
@@ -68,6 +68,10 @@ class HostDataplane(Protocol):
 
     def own_addresses(self) -> frozenset[IPAddress]:
         """Every address of this machine."""
+        ...
+
+    def gateways(self) -> frozenset[IPAddress]:
+        """The routers of this machine."""
         ...
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
@@ -208,6 +212,9 @@ class KernelHostDataplane:
 
     def own_addresses(self) -> frozenset[IPAddress]:
         return frozenset(one.address for one in addresses(self._ip))
+
+    def gateways(self) -> frozenset[IPAddress]:
+        return gateways()
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         found = host_table.observe(self._nft)

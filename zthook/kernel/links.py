@@ -86,6 +86,17 @@ def _others_routes(version: int) -> list[dict[str, Any]]:
     return [one for one in listed if one["type"] == UNICAST and one["protocol"] != str(PROTOCOL)]
 
 
+def gateways() -> frozenset[IPAddress]:
+    """The next hops of the main table's routes, our own routes not counted."""
+    return frozenset(
+        ip_address(hop["gateway"])
+        for version in FAMILIES
+        for route in _others_routes(version)
+        for hop in route.get("nexthops", [route])
+        if "gateway" in hop
+    )
+
+
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
     return frozenset(device for _, device in _default_routes())
