@@ -18,16 +18,16 @@ SECONDS = 30.0
 class Started:
     """An agent without an edge, in folders of its own; ``said`` is what it tells systemd."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, notify: str = "notify") -> None:
         self.folder = folder
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.settimeout(SECONDS)
-        self.notify.bind(str(folder / "notify"))
+        self.notify.bind(str(folder / notify))
         names = {"CONFIG": "etc", "STATE": "lib", "RUNTIME": "run"}
         places = {f"ZTHOOK_{name}_DIR": str(folder / place) for name, place in names.items()}
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from zthook.cli import main; main(['agent'])"],
-            env={**os.environ, **places, "NOTIFY_SOCKET": str(folder / "notify")},
+            env={**os.environ, **places, "NOTIFY_SOCKET": str(folder / notify)},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -56,6 +56,19 @@ def test_it_is_ready_without_edge_and_libvirt_and_stops_in_order(started: Starte
     assert started.process.returncode == 0
     assert "every mapping stays as it is" in err
     assert not (started.folder / "run" / "agent.sock").exists()
+
+
+def test_a_second_one_leaves_the_first_alone(started: Started) -> None:
+    assert "READY=1" in started.said()
+    second = Started(started.folder, notify="second")
+    try:
+        _, err = second.process.communicate(timeout=SECONDS)
+    finally:
+        second.close()
+    assert second.process.returncode == 1
+    assert "an agent runs here already" in err
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(started.folder / "run" / "hook.sock"))
 
 
 def test_the_installed_hook_reaches_it(started: Started) -> None:

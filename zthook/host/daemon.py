@@ -6,11 +6,13 @@ is withdrawn by that.
 """
 
 import asyncio
+import fcntl
 import logging
 import os
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from zthook.annotation import read_domain
 from zthook.config.loading import load_host
 from zthook.config.places import Places
 from zthook.config.settings import HostSettings
-from zthook.errors import AnnotationError, NotEnrolled
+from zthook.errors import AnnotationError, NotEnrolled, Refused
 from zthook.host.agent import Agent, Parts, clear_kernel, open_agent
 from zthook.host.credential import JOIN_HINT, Credential, load_credential
 from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall, serve_hooks
@@ -168,8 +170,29 @@ def inherited_socket() -> socket.socket | None:
     return socket.socket(fileno=FIRST_FD)
 
 
+@contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Two agents in one place would take each other's sockets: raises Refused to the second."""
+    handle = os.open(places.runtime / "agent.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(
+                f"an agent runs here already (it has {places.runtime})",
+                hint="systemctl status zthook-agent; a second host on this machine has folders "
+                "of its own (ZTHOOK_CONFIG_DIR, ZTHOOK_STATE_DIR, ZTHOOK_RUNTIME_DIR)",
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
 async def run_agent(places: Places, parts: Parts) -> None:
-    """Run the daemon until SIGTERM or SIGINT; stopping it withdraws nothing."""
+    """Run the daemon until SIGTERM or SIGINT; stopping it withdraws nothing.
+
+    Raises Refused where one runs already in these places.
+    """
     running = asyncio.current_task()
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -183,7 +206,8 @@ async def run_agent(places: Places, parts: Parts) -> None:
         loop.add_signal_handler(number, stop)
     places.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
-        await Daemon(places, parts).run(inherited_socket() or places.hook_socket)
+        with _alone(places):
+            await Daemon(places, parts).run(inherited_socket() or places.hook_socket)
     except asyncio.CancelledError:
         if not stopped.is_set():
             raise
