@@ -191,6 +191,18 @@ class EdgeContract:
         assert not world.is_connected(*through([B]))
         assert world.is_connected(*through([C]))
 
+    def test_what_a_crash_left_of_a_mapping_ends_with_the_next_pass(self, world: World) -> None:
+        to_the_edge = Through(CONFIGURED, CONFIGURED)
+        elsewhere = Through(IPv4Address("198.51.100.9"), IPv4Address("192.168.122.50"))
+        world.start().apply(plane(A, B))
+        left = Through(IPv4Address("203.0.113.31"), IPv4Address("192.168.122.51"))
+        for one in (*through([A, B]), left, to_the_edge, elsewhere):
+            world.connect(one)
+        world.start().apply(plane(A, B))
+        assert not world.is_connected(left)
+        for one in (*through([A, B]), to_the_edge, elsewhere):
+            assert world.is_connected(one)
+
     def test_connections_move_but_do_not_change_their_guest(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from zthook.kernel.netlink import ACK, NETFILTER, Netlink, attribute, attributes, message
+from zthook.model.addresses import AddressRange
 
 GET, DELETE = (1 << 8) | 1, (1 << 8) | 2
 GENERIC = struct.pack("=BBH", socket.AF_INET, 0, 0)
@@ -70,6 +71,24 @@ def end_strangers(mappings: Collection[Through]) -> int:
         return guests.get(entry.destination, entry.answered_by) != entry.answered_by
 
     return _end(_listings(guests.keys()), belongs)
+
+
+def end_leftovers(publics: Collection[AddressRange], mappings: Collection[Through]) -> int:
+    """End every connection to these public addresses that was translated by no such mapping.
+
+    Those that a mapping left which is no more. What was never translated is the edge's own.
+    """
+    kept = {(one.arrives_as.packed, one.private.packed) for one in mappings}
+    ranges = [
+        (one.first.packed, one.last.packed) for one in publics if isinstance(one.first, IPv4Address)
+    ]
+
+    def belongs(entry: _Entry) -> bool:
+        way = (entry.destination, entry.answered_by)
+        translated = entry.destination != entry.answered_by and way not in kept
+        return translated and any(low <= entry.destination <= high for low, high in ranges)
+
+    return _end([b""], belongs)
 
 
 def end_marked(mark: int, keep: Collection[IPv4Address]) -> int:

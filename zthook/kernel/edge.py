@@ -7,7 +7,7 @@ from typing import Protocol
 from zthook.errors import KernelError
 from zthook.kernel.edge_change import Mappings, plan_change
 from zthook.kernel.edge_elements import public_of
-from zthook.kernel.edge_ground import Surroundings, settings_of
+from zthook.kernel.edge_ground import Surroundings, settings_of, through
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL, EdgeKernel
 from zthook.kernel.edge_plan import Steps, plan
 from zthook.kernel.edge_report import repairs
@@ -79,11 +79,14 @@ class KernelEdgeDataplane:
         self._settings: dict[str, str] = {}
 
     def apply(self, desired: EdgePlane) -> list[str]:
-        self._mappings = None
+        unsure, self._mappings = self._mappings is None, None
         self._overlay, self._hide_as = desired.overlay, desired.overlay_address
         seen = self._kernel.look(desired)
         steps = plan(desired, seen)
         self._carry_out(steps)
+        if unsure:
+            # What came before may have ended between a mapping and its connections.
+            self._kernel.end_leftovers(desired.pool_ranges, through(desired.forwardings))
         self._around = seen.around
         self._settings = _expected(desired, seen.around)
         self._mappings = Mappings(desired.forwardings)

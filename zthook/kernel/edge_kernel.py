@@ -8,7 +8,7 @@ from zthook.kernel.edge_plan import Seen
 from zthook.kernel.edge_rules import Transaction
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.routes import Route
-from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
 ROUTES_FOR_ALL = "net/ipv4/ip_forward"
@@ -39,6 +39,10 @@ class EdgeKernel(Protocol):
 
     def end_strangers(self, some: Collection[Through]) -> None:
         """See conntrack.end_strangers."""
+        ...
+
+    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
+        """See conntrack.end_leftovers."""
         ...
 
     def set_routes(self, some: Collection[Route]) -> None:

@@ -21,7 +21,7 @@ from zthook.kernel.edge_rules import (
 )
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.routes import Route
-from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
 OVERLAY = OverlayDevice("zt0", 7, "02:00:00:00:00:fe", 2800, (IPv4Address("192.168.193.222"),))
@@ -151,6 +151,16 @@ class FakeEdgeKernel:
                 for one in self.connections
                 if guests.get(one.arrives_as, one.private) == one.private
             }
+
+    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
+        left = {
+            one
+            for one in self.connections - set(some)
+            if one.private != one.arrives_as and any(one.arrives_as in part for part in publics)
+        }
+        if left:
+            self._step("end leftovers")
+            self.connections -= left
 
     def set_routes(self, some: Collection[Route]) -> None:
         for route in some:

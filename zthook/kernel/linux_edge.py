@@ -21,7 +21,7 @@ from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import Route
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.watch import Subscription
-from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
 GENERATIONS = 1 << 32
@@ -111,6 +111,9 @@ class LinuxEdgeKernel:
 
     def end_strangers(self, some: Collection[Through]) -> None:
         conntrack.end_strangers(some)
+
+    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
+        conntrack.end_leftovers(publics, some)
 
     def set_routes(self, some: Collection[Route]) -> None:
         set_routes(self._routes, some)
