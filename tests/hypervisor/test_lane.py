@@ -49,7 +49,7 @@ async def test_while_a_call_hangs_the_next_fail_at_once_and_never_run() -> None:
     lane = Lane("libvirt", on_recovery)
     release = threading.Event()
     before = threading.active_count()
-    with pytest.raises(HypervisorUnavailable, match="libvirt did not answer within"):
+    with pytest.raises(HypervisorUnavailable, match="no answer within"):
         await lane.call(release.wait, 0.05)
     for _ in range(100):
         with pytest.raises(HypervisorUnavailable, match="an earlier question"):

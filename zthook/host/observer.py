@@ -141,7 +141,7 @@ class Observer:
 
     def _tell_late(self, listing: asyncio.Task[None]) -> None:
         if not listing.done():
-            what = f"no answer to a listing for {LATE_SECONDS:g} s; what was known before counts"
+            what = f"it hangs: no answer for {LATE_SECONDS:g} s; what was known before counts"
             self.pulse.bad(HypervisorUnavailable(what, hint="does `virsh list` answer?"))
 
     async def _listed(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from zthook.errors import HypervisorUnavailable
 
 T = TypeVar("T")
+HUNG_HINT = "does `virsh list` answer? if not, is it libvirtd or a hook of it that is stuck?"
 _Job = tuple["Future[Any]", Callable[[], Any]]
 
 
@@ -32,8 +33,7 @@ class Lane:
         """Line a call up; HypervisorUnavailable where one hangs."""
         if self._late is not None and not self._late.done():
             raise HypervisorUnavailable(
-                f"{self.name} does not answer: an earlier question has no answer yet",
-                hint="is libvirtd hung, or a hook of it? (virsh list)",
+                f"{self.name} hangs: an earlier question has no answer yet", hint=HUNG_HINT
             )
         job: Future[T] = Future()
         self._jobs.put((job, call))
@@ -55,8 +55,7 @@ class Lane:
             self._late = job
             job.add_done_callback(lambda _: self._on_recovery())
         return HypervisorUnavailable(
-            f"{self.name} did not answer within {seconds:g} s",
-            hint="is libvirtd hung, or a hook of it? (virsh list)",
+            f"{self.name} hangs: no answer within {seconds:g} s", hint=HUNG_HINT
         )
 
     def close(self) -> None:
