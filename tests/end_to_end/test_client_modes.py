@@ -6,7 +6,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from tests.end_to_end.conftest import forget
-from tests.end_to_end.traces import edge_rows, host_table
+from tests.end_to_end.seen import Stopwatch
+from tests.end_to_end.traces import edge_rows, host_table, traces
 from tests.lab.commands import wait_until
 from tests.lab.domain import annotation
 from tests.lab.guest import Guest
@@ -150,6 +151,26 @@ def test_keep_on_a_bridge_is_refused_with_its_reason_and_nothing_gets_through(
     finally:
         host.agent("assign", "bridged", BRIDGED)
     assert seen_client(home, BRIDGED, "bridged") == str(host.home.host)
+
+
+def test_an_address_the_guest_gives_itself_instead_is_followed(
+    home: Lab, host: Host, bridged: Guest
+) -> None:
+    """The neighbour table alone tells of it, and remembers the old one for long."""
+    old, new = bridged.address, str(host.home.lan[60])
+    bridged.renumber(f"{new}/{host.home.lan.prefixlen}", str(host.home.router))
+    watch = Stopwatch()
+    wait_until(
+        lambda: (
+            [(row["private"], row["state"]) for row in host.agent.mappings("bridged")]
+            == [(new, "active")]
+        ),
+        30,
+        lambda: f"{new} is followed; it is {host.agent.mappings('bridged')}",
+    )
+    watch.tell("followed after")
+    assert seen_client(home, BRIDGED, "bridged") == str(host.home.host)
+    assert traces(home, host, "", old) == []
 
 
 def test_on_an_isolated_network_the_client_is_this_host(

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -195,123 +195,21 @@ def metadata(public: str) -> tuple[str, ...]:
     return "--uri", "urn:zthook:1", "--key", "zthook", "--set", element
 
 
-def test_a_reboot_keeps_the_address(home: Lab, host: Host, running: Guest) -> None:
-    before = [(row["public"], row["epoch"]) for row in edge_rows(home)]
-    running.reboot()
-    wait_until(
-        lambda: not home.client.reaches(PUBLIC, timeout=0.3), 30, "the guest is seen to go down"
-    )
-    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
-    running.wait_ready()
-    wait_private(host, running.address)
-    reached(home)
-    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
-
-
-# It sleeps, and it stops.
-
-
-@pytest.mark.parametrize("way", ["save", "managedsave"])
-def test_saved_it_has_no_address_and_restored_it_has_it_again(
-    home: Lab, host: Host, running: Guest, tmp_path: Path, way: str
-) -> None:
-    private = running.address
-    with home.client.stream(PUBLIC, timeout=5) as transfer:
-        transfer.wait_moves()
-        running.virsh(way, *([str(tmp_path / "web1.saved")] if way == "save" else []))
-        wait_gone(home, host, PUBLIC, private)
-        silent(home)
-        assert transfer.wait_broken() in {"timeout", "reset"}
-    if way == "save":
-        host.virsh("restore", str(tmp_path / "web1.saved"))
-    else:
-        running.virsh("start")
-    since = time.monotonic()
-    wait_private(host, private)
-    reached(home)
-    print(f"back {time.monotonic() - since:.2f} s after virsh returned")
-
-
-@pytest.mark.parametrize("way", ["shutdown", "destroy"])
-def test_stopped_it_has_no_address_and_its_connections_end(
-    home: Lab, host: Host, running: Guest, way: str
-) -> None:
-    private = running.address
-    with home.client.stream(PUBLIC, timeout=5) as transfer:
-        transfer.wait_moves()
-        running.shutdown() if way == "shutdown" else running.destroy()
-        since = time.monotonic()
-        wait_gone(home, host, PUBLIC, private)
-        print(f"gone {time.monotonic() - since:.2f} s after virsh returned")
-        assert transfer.wait_broken() in {"timeout", "reset"}
-    silent(home)
-    assert host.agent.mappings("web1") == []
-    assert host_table(host) == "", "nothing of ours stays in the kernel of a host without mappings"
-
-
 # Its own address changes.
-
-
-def test_a_static_entry_of_the_network_names_the_address_before_the_guest_asks_for_it(
-    home: Lab, host: Host, web: Guest
-) -> None:
-    static = "192.168.122.50"
-    host.fix_lease(web.mac, static)
-    try:
-        web.start()
-        row = wait_private(host, static)
-        assert row["source"] == "static entry"
-        assert web.wait_ready() == static
-        reached(home)
-        web.destroy()
-    finally:
-        entry = f"<host mac='{web.mac}'/>"
-        host.virsh("net-update", "default", "delete", "ip-dhcp-host", entry, "--live", "--config")
 
 
 def test_a_new_dhcp_lease_is_followed_and_the_old_address_let_go(
     home: Lab, host: Host, running: Guest
 ) -> None:
     old, new = running.address, "192.168.122.60"
-    with leased(host, running.mac, new):
+    with Leased(host, running.mac, new):
         running.ask_dhcp(new)
         since = time.monotonic()
         row = wait_private(host, new)
         print(f"followed {time.monotonic() - since:.2f} s after the guest served there")
     assert row["source"] == "DHCP lease"
     reached(home)
-    assert not any(old in place for place in traces_of_private(home, host, old))
-
-
-def test_an_address_the_guest_gives_itself_is_followed_where_nothing_better_says_it(
-    home: Lab, host: Host
-) -> None:
-    """Without a lease the neighbour table alone tells; it remembers the old address for long."""
-    guest = host.define_guest(
-        "web2", annotation=annotation(SECOND), address="192.168.122.70/24", gateway="192.168.122.1"
-    )
-    try:
-        guest.boot()
-        assert host.reaches(guest.address), "it has to speak once to be seen"
-        row = host.agent.wait_state("web2", "active")
-        assert (row["private"], row["source"]) == ("192.168.122.70", "neighbour table")
-        reached(home, SECOND, "web2")
-        old, new = guest.address, "192.168.122.80"
-        guest.renumber(f"{new}/24", "192.168.122.1")
-        since = time.monotonic()
-        wait_until(
-            lambda: (
-                [(row["private"], row["state"]) for row in host.agent.mappings("web2")]
-                == [(new, "active")]
-            ),
-            60,
-            lambda: f"{new} is followed; it is {host.agent.mappings('web2')}",
-        )
-        print(f"followed {time.monotonic() - since:.2f} s after the guest served there")
-        reached(home, SECOND, "web2")
-        assert traces_of_private(home, host, old) == []
-    finally:
-        forget(guest)
+    assert traces(home, host, "", old) == []
 
 
 def test_an_address_named_in_the_annotation_is_taken_as_it_is(
@@ -340,6 +238,88 @@ def test_an_address_of_the_host_or_outside_its_prefixes_is_refused(
             assert why in host.agent("status", "web1", check=False).stdout
     finally:
         host.agent("assign", "web1", PUBLIC)
+
+
+# It sleeps, reboots and stops.
+
+
+@pytest.mark.parametrize("way", ["save", "managedsave"])
+def test_saved_it_has_no_address_and_restored_it_has_it_again(
+    home: Lab, host: Host, running: Guest, tmp_path: Path, way: str
+) -> None:
+    private = running.address
+    with home.client.stream(PUBLIC, timeout=5) as transfer:
+        transfer.wait_moves()
+        running.virsh(way, *([str(tmp_path / "web1.saved")] if way == "save" else []))
+        wait_gone(home, host, PUBLIC, private)
+        silent(home)
+        assert transfer.wait_broken() in {"timeout", "reset"}
+    if way == "save":
+        host.virsh("restore", str(tmp_path / "web1.saved"))
+    else:
+        running.virsh("start")
+    since = time.monotonic()
+    wait_private(host, private)
+    reached(home)
+    print(f"back {time.monotonic() - since:.2f} s after virsh returned")
+
+
+def test_a_reboot_keeps_the_address(home: Lab, host: Host, running: Guest) -> None:
+    before = [(row["public"], row["epoch"]) for row in edge_rows(home)]
+    running.reboot()
+    wait_until(
+        lambda: not home.client.reaches(PUBLIC, timeout=0.3), 30, "the guest is seen to go down"
+    )
+    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
+    running.wait_ready()
+    wait_private(host, running.address)
+    reached(home)
+    assert [(row["public"], row["epoch"]) for row in edge_rows(home)] == before
+
+
+def test_shut_down_it_has_no_address_and_its_connections_end(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    with_its_connections_let_go(home, host, running, running.shutdown)
+
+
+def test_a_static_entry_of_the_network_names_the_address_before_the_guest_asks_for_it(
+    home: Lab, host: Host, web: Guest
+) -> None:
+    static = "192.168.122.50"
+    host.fix_lease(web.mac, static)
+    try:
+        web.start()
+        row = wait_private(host, static)
+        assert row["source"] == "static entry"
+        assert web.wait_ready() == static
+        reached(home)
+    finally:
+        entry = f"<host mac='{web.mac}'/>"
+        host.virsh("net-update", "default", "delete", "ip-dhcp-host", entry, "--live", "--config")
+
+
+def test_destroyed_it_has_no_address_and_its_connections_end(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    with_its_connections_let_go(home, host, running, running.destroy)
+
+
+def with_its_connections_let_go(
+    home: Lab, host: Host, running: Guest, stop: Callable[[], None]
+) -> None:
+    """Stop it: its connections end, and nothing of its mapping is left anywhere."""
+    private = running.address
+    with home.client.stream(PUBLIC, timeout=5) as transfer:
+        transfer.wait_moves()
+        stop()
+        since = time.monotonic()
+        wait_gone(home, host, PUBLIC, private)
+        print(f"gone {time.monotonic() - since:.2f} s after virsh returned")
+        assert transfer.wait_broken() in {"timeout", "reset"}
+    silent(home)
+    assert host.agent.mappings("web1") == []
+    assert host_table(host) == "", "nothing of ours stays in the kernel of a host without mappings"
 
 
 # What it asks for can not be had: it starts all the same.
@@ -409,12 +389,7 @@ def test_each_address_that_can_not_be_had_is_refused_alone_and_the_guest_starts(
         forget(guest)
 
 
-def traces_of_private(lab: Lab, host: Host, private: str) -> list[str]:
-    """Where a private address is still known, whoever it was mapped to."""
-    return traces(lab, host, "203.0.113.99", private)
-
-
-class leased:  # noqa: N801
+class Leased:
     """dnsmasq gives this MAC this address, while libvirt's network says nothing of it."""
 
     def __init__(self, host: Host, mac: str, address: str) -> None:

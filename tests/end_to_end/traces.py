@@ -1,5 +1,6 @@
 """Where a mapping can be seen: on the edge, in its kernel, in the host's kernel."""
 
+import re
 from typing import Any
 
 from tests.lab.commands import wait_until
@@ -19,19 +20,21 @@ def host_table(host: Host) -> str:
 
 
 def traces(lab: Lab, host: Host, public: str, private: str) -> list[str]:
-    """Each place that still knows of this mapping.
-
-    The address must be that mapping's alone: another's hold of ``private`` counts too.
-    """
+    """Each place that still knows of this mapping; ``public`` "": of any to that address."""
     kernel = lab.edge.run("nft", "list", "table", "inet", "zthook").stdout
     routes = lab.edge.run("ip", "route", "show", private).stdout.strip()
-    tracked = lab.edge.run("conntrack", "-L", "-d", public, check=False).stdout.strip()
-    seen = [f"the edge's store: {row}" for row in edge_rows(lab, public)]
-    seen += ["the edge's nftables table"] if f"{private} " in f"{kernel} " else []
+    tracked = lab.edge.run("conntrack", "-L", "-r", private, check=False).stdout.strip()
+    rows = [row for row in edge_rows(lab, public) if public or row["private"] == private]
+    seen = [f"the edge's store: {row}" for row in rows]
+    seen += ["the edge's nftables table"] if _names(kernel, private) else []
     seen += [f"the edge's route {routes}"] if routes else []
-    seen += [f"the edge's connection {tracked}"] if f"src={private}" in tracked else []
-    seen += ["the host's nftables table"] if private in host_table(host) else []
+    seen += [f"the edge's connection {tracked}"] if tracked else []
+    seen += ["the host's nftables table"] if _names(host_table(host), private) else []
     return seen
+
+
+def _names(text: str, address: str) -> bool:
+    return re.search(rf"\b{re.escape(address)}\b", text) is not None
 
 
 def wait_gone(
