@@ -9,6 +9,7 @@ from tests.host.standins import Home, another_pass, until
 from zthook.annotation.document import MAX_BYTES
 from zthook.host.hook_socket import HookAnswer, HookCall
 from zthook.model.publication import AddressRequest
+from zthook.wire.messages import ClaimMessage
 
 
 def xml(number: int = 1, address: str = f'public="{PUBLIC}" required="yes"') -> bytes:
@@ -200,3 +201,16 @@ async def test_a_list_on_its_way_does_not_undo_a_reservation(home: Home) -> None
         answer, _ = await asyncio.gather(agent.hooks(call()), another_pass(agent))
         assert answer == ALLOWED
         assert home.edge.state(str(PUBLIC)) == ("home1", None)
+
+
+async def test_what_is_left_of_a_reservation_that_came_to_nothing_goes_with_the_next_pass(
+    home: Home,
+) -> None:
+    """Though no list of ours ever had it, so that the list is the same as before."""
+    claim = ClaimMessage(guest=str(uuid(1)), name="web1", public=str(PUBLIC))
+    async with home.running() as agent:
+        await until(lambda: agent.client.ready and not agent.client.list_due)
+        await agent.client.reserve([claim])
+        assert home.edge.state(str(PUBLIC)) == ("home1", None)
+        await another_pass(agent)
+        assert home.edge.state(str(PUBLIC)) is None

@@ -147,4 +147,6 @@ def against(one: Desired, answers: Mapping[ClaimKey, MappingReply]) -> str:
         return ""
     if answer.state == "conflict" and holder is not None:
         return f"{answer.public} is held by guest {holder.guest} on {holder.host}"
+    if answer.public in answer.reason:
+        return answer.reason
     return f"{answer.public} is {answer.state}: {answer.reason}"
