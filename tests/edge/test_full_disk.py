@@ -28,6 +28,8 @@ def test_the_kernel_is_mended_while_a_lease_that_ended_can_not_be_noted() -> Non
     with pytest.raises(StoreError):
         edge.service.tick()
     assert edge.reached() == reached
+    assert "disk is full" in edge.service.status().store
     ledger.full = False
     edge.service.tick()
     assert edge.host("home2").claim(2, P, "192.168.122.52").state == "active"
+    assert edge.service.status().store == ""

@@ -128,9 +128,13 @@ def test_a_full_disk_loses_nothing_and_heals(path: Path) -> None:
         ledger.put_host(HostRow(name="home2", hostname="x" * 50_000))
     assert str(path) in raised.value.message
     assert [row.name for row in ledger.hosts()] == ["home1"]
+    with ledger.transaction():
+        assert ledger.fault == raised.value.message, "until something is written"
+    assert ledger.fault == raised.value.message
     ledger._link.execute("PRAGMA max_page_count = 100000")
     with ledger.transaction():
         ledger.put_host(HostRow(name="home2"))
+    assert ledger.fault == ""
     assert [row.name for row in ledger.hosts()] == ["home1", "home2"]
     ledger.close()
 

@@ -77,7 +77,11 @@ class Admin:
             status=status,
             pools=pools,
             listening=f"{place[0]}:{place[1]}" if place else None,
-            problems=[problem for problem in (down, *edge.problems, kernel) if problem],
+            problems=[
+                problem
+                for problem in dict.fromkeys((down, *edge.problems, kernel, status.store))
+                if problem
+            ],
         )
 
     async def mappings(self, _: _Nothing) -> Any:

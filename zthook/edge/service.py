@@ -52,6 +52,7 @@ class EdgeService(Requests):
             mappings=reports.mapping_counts(self._ledger, outlook),
             drift=self._passes.drift,
             kernel=self._kernel.fault,
+            store=self._ledger.fault,
         )
 
     def mappings(self) -> list[MappingView]:

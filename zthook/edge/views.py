@@ -101,7 +101,8 @@ class EdgeStatus(View, frozen=True):
     """The answer to ``zthook edge status``.
 
     ``overlay`` None: its device or address is not there. ``mappings`` counts every state.
-    ``kernel`` says why the kernel is not as it should be; empty where it is.
+    ``kernel`` says why the kernel is not as it should be, ``store`` why the last decision
+    could not be kept; empty where all is well.
     """
 
     edge: str
@@ -112,6 +113,7 @@ class EdgeStatus(View, frozen=True):
     mappings: dict[State, int]
     drift: DriftView
     kernel: str = ""
+    store: str = ""
 
 
 class Invitation(View, frozen=True):

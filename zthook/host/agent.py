@@ -18,6 +18,7 @@ from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_link import EdgeLink
 from zthook.host.hooks import Hooks
 from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
+from zthook.host.memory import Memory
 from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
 from zthook.host.passes import Passes
 from zthook.host.reservations import Reservations
@@ -69,6 +70,7 @@ class Agent:
         kernel: HostKernel,
         hinted: asyncio.Event,
         missed: MissedStarts,
+        memory: Memory,
         clock: Clock,
     ) -> None:
         via = settings.via is not None
@@ -84,6 +86,7 @@ class Agent:
             kernel=kernel,
             reservations=reservations,
             hinted=hinted,
+            memory=memory,
             via=via,
         )
         self.hooks = Hooks(
@@ -143,16 +146,19 @@ class Agent:
                 self.passes.answers,
                 await self.kernel.traffic(),
                 edge=healths["edge"],
-                fault=client.fault,
+                fault=client.fault or self.passes.fault,
             ),
         )
 
 
 @asynccontextmanager
 async def open_agent(
-    settings: HostSettings, credential: Credential, parts: Parts
+    settings: HostSettings, credential: Credential, parts: Parts, memory: Path | None = None
 ) -> AsyncIterator[Agent]:
-    """An agent with everything open, not running yet. Leaving it withdraws nothing."""
+    """An agent with everything open, not running yet. Leaving it withdraws nothing.
+
+    ``memory`` is the file in which an agent finds what the one before it knew.
+    """
     hinted = asyncio.Event()
     async with AsyncExitStack() as stack:
         work = KernelThread()
@@ -203,6 +209,7 @@ async def open_agent(
             kernel=kernel,
             hinted=hinted,
             missed=missed,
+            memory=Memory(memory),
             clock=parts.clock,
         )
 

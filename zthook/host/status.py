@@ -119,8 +119,10 @@ def _judged(
     if isinstance(fault, NotAuthenticated):
         return MappingState.REFUSED, fault.message
     if answer is None:
-        return MappingState.PENDING, f"waits for the edge: {edge.error}" if edge.error else (
-            "waits for the edge's answer"
+        why = edge.error or (fault.message if fault else "")
+        return (
+            MappingState.PENDING,
+            f"waits for the edge: {why}" if why else "waits for the edge's answer",
         )
     if answer.state == "pending" and one.waits:
         return MappingState.PENDING, f"waits {one.waits}"

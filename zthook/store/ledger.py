@@ -14,7 +14,10 @@ class Ledger(Protocol):
 
     Every method raises StoreError when the store can not be read or written. A lookup
     costs the rows it returns, however many others there are. Used by one thread at a time.
+    ``fault`` says why the last change could not be written; empty where it was.
     """
+
+    fault: str
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything put or dropped inside is durable when it ends, or, where anything is

@@ -12,6 +12,7 @@ class MemoryLedger:
     """A ``Ledger`` in dictionaries, with the same rules as the one on disk."""
 
     def __init__(self) -> None:
+        self.fault = ""
         self._hosts: dict[str, HostRow] = {}
         self._invitations: dict[str, InvitationRow] = {}
         self._claims: dict[ClaimKey, ClaimRow] = {}
@@ -26,7 +27,7 @@ class MemoryLedger:
         self._inside = True
         try:
             yield
-            self.commit()
+            self._commit(kept)
         except BaseException:
             for table, before in zip(self._tables(), kept, strict=True):
                 table.clear()
@@ -34,6 +35,15 @@ class MemoryLedger:
             raise
         finally:
             self._inside = False
+
+    def _commit(self, before: object) -> None:
+        try:
+            self.commit()
+        except StoreError as error:
+            self.fault = error.message
+            raise
+        if self._tables() != before:
+            self.fault = ""
 
     def commit(self) -> None:
         """Nothing to do here; tests override it to fail."""

@@ -75,6 +75,7 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path) -> None:
+        self.fault = ""
         self._path = path
         try:
             self._lock = _claim_file(path)
@@ -130,16 +131,28 @@ class SqliteLedger:
     def transaction(self) -> Iterator[None]:
         if self._link.in_transaction:
             raise StoreError("a transaction is open already")
-        with self._explained():
-            self._link.execute("BEGIN IMMEDIATE")
+        with self._noting_faults():
+            with self._explained():
+                self._link.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with self._explained():
+                    self._link.execute("COMMIT")
+            finally:
+                # SQLite itself ends the transaction on some errors (a full disk).
+                if self._link.in_transaction:
+                    self._link.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        before = self._link.total_changes
         try:
             yield
-            with self._explained():
-                self._link.execute("COMMIT")
-        finally:
-            # SQLite itself ends the transaction on some errors (a full disk).
-            if self._link.in_transaction:
-                self._link.execute("ROLLBACK")
+        except StoreError as error:
+            self.fault = error.message
+            raise
+        if self._link.total_changes != before:
+            self.fault = ""
 
     def _rows(self, kind: type[AnyRow], rest: str, *values: Value) -> list[AnyRow]:
         table = _TABLE[kind]
