@@ -134,6 +134,7 @@ class Home:
         self.settings = HostSettings(
             OverlaySettings("interface", interface="zt0"), required_seconds=1.0
         )
+        self.memory: Path | None = None
         self.started: list[UUID] = []
         self.hint: Callable[[], None] = lambda: None
 
@@ -173,7 +174,7 @@ class Home:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Agent]:
-        async with open_agent(self.settings, self.credential, self.parts) as agent:
+        async with open_agent(self.settings, self.credential, self.parts, self.memory) as agent:
             task = asyncio.create_task(agent.run())
             try:
                 yield agent

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.host.making import PRIVATE, PUBLIC, guest
+from tests.host.making import MAC, PRIVATE, PUBLIC, guest
 from tests.host.real_edge import RealEdge, Way
 from tests.host.standins import Home, another_pass, until
 from tests.host.test_hooks import ALLOWED, call
+from zthook.model.addresses import IPAddress
 from zthook.model.mappings import MappingState
 from zthook.model.publication import AddressRequest
 
@@ -96,6 +98,25 @@ async def test_the_daemon_of_the_edge_comes_back_and_nothing_changes(
         await another_pass(agent)
         assert edge.reached() == {str(PUBLIC): str(PRIVATE)}
         assert edge.kernel.steps == []
+
+
+@pytest.mark.parametrize("seen", [{}, {PRIVATE - 5: MAC, PRIVATE: MAC}], ids=["none", "several"])
+async def test_a_restart_of_the_agent_costs_a_guest_without_a_lease_nothing(
+    edge: RealEdge, home1: Home, tmp_path: Path, seen: dict[IPAddress, str]
+) -> None:
+    home1.memory = tmp_path / "addresses.json"
+    home1.start(guest(1, ASKED))
+    async with home1.running() as agent:
+        await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE)})
+        home1.leases.clear()
+        home1.kernel.seen = {"virbr0": seen}
+        await another_pass(agent)
+    edge.kernel.steps.clear()
+    async with home1.running() as agent:
+        await another_pass(agent)
+        assert edge.reached() == {str(PUBLIC): str(PRIVATE)}
+        assert edge.kernel.steps == []
+        assert {rule.private for rule in home1.kernel.rules} == {PRIVATE}
 
 
 async def test_another_agent_of_this_host_is_named(edge: RealEdge, home1: Home) -> None:

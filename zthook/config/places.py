@@ -50,6 +50,11 @@ class Places:
         return self.runtime / "hook.sock"
 
     @property
+    def addresses(self) -> Path:
+        """What the agent knew last of its guests' addresses."""
+        return self.runtime / "addresses.json"
+
+    @property
     def agent_socket(self) -> Path:
         return self.runtime / "agent.sock"
 

@@ -69,7 +69,8 @@ class Daemon:
         while True:
             settings, credential = await self._enrolled()
             log.info("this host is %s at the edge %s", credential.host, credential.where)
-            async with open_agent(settings, credential, self._parts) as agent:
+            memory = self._places.addresses
+            async with open_agent(settings, credential, self._parts, memory) as agent:
                 self.agent = agent
                 self._opened.set()
                 try:

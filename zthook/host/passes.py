@@ -19,6 +19,7 @@ from zthook.host.backoff import Backoff
 from zthook.host.claims import Desired, View, claims, desire, spots
 from zthook.host.edge_client import EdgeClient
 from zthook.host.host_kernel import HostKernel
+from zthook.host.memory import Memory
 from zthook.host.observer import Observer
 from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
@@ -52,6 +53,7 @@ class Passes:
         kernel: HostKernel,
         reservations: Reservations,
         hinted: asyncio.Event,
+        memory: Memory,
         via: bool = False,
     ) -> None:
         self.desired: list[Desired] = []
@@ -63,6 +65,8 @@ class Passes:
         self._kernel = kernel
         self._reservations = reservations
         self._hinted = hinted
+        self._memory = memory
+        self._last = memory.recall()
         self._via = via
         self._sent = claims(())
         self._names: Names = {}
@@ -107,6 +111,7 @@ class Passes:
         looked = self._observer.looked
         self._reservations.settle(running, looked)
         self._decide()
+        self._memory.keep(self._last)
         await self._settle(widen=True)
         await self._tell()
         await self._settle(widen=False)
@@ -118,7 +123,7 @@ class Passes:
         view = View(
             guests=self._observer.guests,
             networks=self._observer.networks,
-            sightings=replace(sightings, last=_found(self.desired)),
+            sightings=replace(sightings, last=self._last),
             reserved=self._reservations.domains,
             held={
                 key[0]: ip_address(answer.private)
@@ -128,6 +133,7 @@ class Passes:
             via=self._via,
         )
         self.desired = desire(view)
+        self._last = _found(self.desired)
         self._names |= {one.domain.uuid: one.domain.name for one in self.desired}
 
     async def _settle(self, *, widen: bool) -> None:
