@@ -53,7 +53,11 @@ class Allocator:
         asked = {_key(host, claim): claim for claim in claims}
         for key in rows.keys() - asked.keys() - later:
             self.drop(rows[key])
-        asked = {key: claim for key, claim in asked.items() if key not in later}
+        unchanged = {
+            key for key, claim in asked.items() if self._stands(host, rows.get(key), claim)
+        }
+        for key in later | unchanged:
+            asked.pop(key, None)
         self._unbind(rows, asked)
         for claim in asked.values():
             self._take(host, claim)
@@ -62,6 +66,17 @@ class Allocator:
         """Take these claims beside the host's others; no list older than ``stamp`` drops them."""
         for claim in claims:
             self._take(host, claim, stamp)
+
+    def _stands(self, host: HostRow, row: ClaimRow | None, claim: Claim) -> bool:
+        """Whether it is held just as it is claimed: most of a list, mostly, and soon seen."""
+        return (
+            row is not None
+            and row.standing is Standing.HOLDING
+            and not row.reason
+            and claim.epoch <= row.epoch
+            and with_content(row, claim) == row
+            and not objection(claim, host, self._prefixes_of(host), self._ground)
+        )
 
     def _unbind(self, rows: dict[ClaimKey, ClaimRow], asked: dict[ClaimKey, Claim]) -> None:
         """First free every private address that changes, so that two guests may swap theirs."""

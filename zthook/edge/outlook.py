@@ -49,8 +49,13 @@ class Outlook:
 
     def plane(self) -> EdgePlane:
         """Everything the kernel should have."""
-        rows = self._ledger.claims(Standing.HOLDING)
-        return edge_plane(self.settings, self.device, filter(None, map(self.desired, rows)))
+        hosts, pools = {host.name: host for host in self._ledger.hosts()}, self.settings.pools
+        wanted = (
+            forwarding(row, hosts.get(row.host), pools)
+            for row in self._ledger.claims(Standing.HOLDING)
+            if row.private is not None
+        )
+        return edge_plane(self.settings, self.device, filter(None, wanted))
 
     def sight(self, row: ClaimRow) -> Sight:
         """What to say of a claim."""
