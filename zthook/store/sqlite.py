@@ -86,7 +86,9 @@ class SqliteLedger:
             ) from error
         except OSError as error:
             raise StoreError(
-                f"the store {path} can not be opened: {error.strerror or error}"
+                f"the store {path} can not be opened: {error.strerror or error}",
+                hint="is the disk full or read-only, or the folder not root's? what is mapped "
+                "goes on meanwhile, and nothing is lost",
             ) from error
         with self._explained():
             self._link = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
