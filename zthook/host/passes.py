@@ -24,7 +24,7 @@ from zthook.host.observer import Observer
 from zthook.host.planes import ClaimKey, rules
 from zthook.host.reservations import Reservations
 from zthook.model.addresses import IPAddress
-from zthook.model.guests import Domain, GuestState
+from zthook.model.guests import Domain
 from zthook.model.waiting import within
 from zthook.wire.messages import ClaimMessage, MappingReply
 
@@ -103,13 +103,8 @@ class Passes:
         await self._observer.look()
         if not self._observer.known:
             return
-        running = {
-            guest.domain.uuid
-            for guest in self._observer.guests
-            if guest.state is not GuestState.INCOMING
-        }
         looked = self._observer.looked
-        self._reservations.settle(running, looked)
+        self._reservations.settle(self._observer.guests, looked)
         self._decide()
         self._memory.keep(self._last)
         await self._settle(widen=True)

@@ -1,11 +1,11 @@
 """Guests that are about to start and whose addresses are claimed already."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 from zthook.model.clock import Clock
-from zthook.model.guests import Domain
+from zthook.model.guests import Domain, Guest, GuestState
 
 LASTS_SECONDS = 60.0
 """A guest that does not run so long after its hook asked will not: libvirt gave up."""
@@ -42,17 +42,21 @@ class Reservations:
         """Whether it migrates here: then it claims nothing before it runs here."""
         return guest in self._arriving
 
-    def settle(self, running: Collection[UUID], looked: float) -> None:
+    def settle(self, guests: Iterable[Guest], looked: float) -> None:
         """Drop those that ran in a listing begun at ``looked`` (boottime), and old ones.
 
         A listing from before the hook asked says nothing: the guest may have run until
-        then and be stopped now, to start again.
+        then and be stopped now, to start again. One that libvirt has begun to start is not
+        old, however long that takes: a restore reads all its memory first.
         """
         now = self._clock.boottime()
-        self._arriving -= set(running)
+        states = {guest.domain.uuid: guest.state for guest in guests}
+        running = {one for one, state in states.items() if state is not GuestState.INCOMING}
+        self._arriving -= running
         for guest, one in list(self._by_guest.items()):
             started = guest in running and looked > one.made
-            if started or now - one.made > LASTS_SECONDS:
+            given_up = guest not in states and now - one.made > LASTS_SECONDS
+            if started or given_up:
                 del self._by_guest[guest]
 
     @property
