@@ -18,6 +18,11 @@ MOST_RAISED = 2**51
 """What hosts show raises ours to this at most: above it there is room for as many grants."""
 
 
+def printable(text: str) -> str:
+    """What a host says of itself, as it can be shown: it ends on other people's terminals."""
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
 def read_claims(messages: Sequence[ClaimMessage]) -> list[Claim]:
     """The claims, in their order. Raises UsageError: not an address, the same claim twice."""
     claims = [_read(message) for message in messages]
@@ -32,7 +37,7 @@ def _read(message: ClaimMessage) -> Claim:
     try:
         return Claim(
             guest=UUID(message.guest),
-            name=message.name,
+            name=printable(message.name),
             public=ip_address(message.public),
             private=None if message.private is None else ip_address(message.private),
             mode=Mode(message.mode),

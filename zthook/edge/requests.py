@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports, sessions
 from zthook.edge.allocation import Allocator
-from zthook.edge.asking import MAX_EPOCH, MOST_RAISED, read_claims
+from zthook.edge.asking import MAX_EPOCH, MOST_RAISED, printable, read_claims
 from zthook.edge.grounds import private_prefixes
 from zthook.edge.leases import Leases
 from zthook.edge.news import News
@@ -121,7 +121,7 @@ class Requests:
         credential = enrolment.new_secret()
         now = self._clock.now()
         with self._ledger.transaction():
-            host = enrolment.enrol(self._ledger, secret, credential, hostname, now=now)
+            host = enrolment.enrol(self._ledger, secret, credential, printable(hostname), now=now)
         log.info("%s enrolled from the machine that calls itself %r", host.name, hostname)
         return EnrolReply(host=host.name, credential=credential)
 
@@ -258,7 +258,7 @@ class Requests:
                 row,
                 session=self._ledger.next("session"),
                 instance=request.instance,
-                agent=request.agent,
+                agent=printable(request.agent),
                 source=source,
                 here=self._leases.live(row.name),
             )
