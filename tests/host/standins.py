@@ -69,6 +69,7 @@ class Kernel:
     flushed: bool = False
     overlay_down: bool = False
     applied: int = 0
+    edge_mac: str = EDGE_MAC
 
     def apply(self, desired: HostPlane | None) -> list[str]:
         if self.broken:
@@ -90,7 +91,7 @@ class Kernel:
         return self.flushed
 
     def mac_of(self, address: IPv4Address, device: str) -> str | None:
-        return EDGE_MAC if (str(address), device) == (CREDENTIAL.address, "zt0") else None
+        return self.edge_mac if (str(address), device) == (CREDENTIAL.address, "zt0") else None
 
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         return self.seen.get(device, {})

@@ -10,6 +10,7 @@ from tests.host.making import MAC, PRIVATE, PUBLIC, guest
 from tests.host.real_edge import RealEdge, Way
 from tests.host.standins import Home, another_pass, until
 from tests.host.test_hooks import ALLOWED, call
+from zthook.kernel.fake_edge import OVERLAY
 from zthook.model.addresses import IPAddress
 from zthook.model.mappings import MappingState
 from zthook.model.publication import AddressRequest
@@ -98,6 +99,21 @@ async def test_the_daemon_of_the_edge_comes_back_and_nothing_changes(
         await another_pass(agent)
         assert edge.reached() == {str(PUBLIC): str(PRIVATE)}
         assert edge.kernel.steps == []
+
+
+async def test_a_member_that_answers_arp_for_the_edge_is_not_taken_for_it(
+    edge: RealEdge, home1: Home
+) -> None:
+    home1.start(guest(1, ASKED))
+    async with home1.running() as agent:
+        await until(lambda: home1.kernel.plane)
+        await until(lambda: agent.client.edge_mac == OVERLAY.mac)
+        await until(lambda: home1.kernel.plane and home1.kernel.plane.edge_mac == OVERLAY.mac)
+        home1.kernel.edge_mac = "0e:00:00:00:66:66"
+        home1.nudge("neighbour")
+        await another_pass(agent)
+        assert home1.kernel.plane is not None
+        assert home1.kernel.plane.edge_mac == OVERLAY.mac
 
 
 @pytest.mark.parametrize("seen", [{}, {PRIVATE - 5: MAC, PRIVATE: MAC}], ids=["none", "several"])

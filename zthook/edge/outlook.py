@@ -24,6 +24,11 @@ class Outlook:
         self._ledger = ledger
         self._kernel = kernel
 
+    @property
+    def overlay_mac(self) -> str:
+        """The edge's MAC on the overlay as it was known last, empty where it never was."""
+        return self.device.mac if self.device is not None else ""
+
     def see_overlay(self, device: OverlayDevice | None) -> bool:
         """Take the overlay as it is now; whether that is different from before.
 

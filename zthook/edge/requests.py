@@ -148,6 +148,7 @@ class Requests:
             prefixes=[str(prefix) for prefix in private_prefixes(row, connected)],
             pools=reports.pools_for(row, self._outlook.settings.pools),
             generation=self._news.generation(host),
+            overlay_mac=self._outlook.overlay_mac,
         )
 
     def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply:
@@ -203,6 +204,7 @@ class Requests:
             generation=self._news.generation(host),
             current=current,
             fault=self._faults_now().get(host, ""),
+            overlay_mac=self._outlook.overlay_mac,
         )
 
     def generation(self, host: str, session: int) -> int:

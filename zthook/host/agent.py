@@ -187,6 +187,7 @@ async def open_agent(
             clock=parts.clock,
             hint=hinted.set,
             on_overlay=link.poke,
+            told_mac=lambda: client.edge_mac,
         )
         await stack.enter_async_context(parts.kernel_watch(kernel.nudge))
         hypervisor = await stack.enter_async_context(parts.hypervisor(settings, hinted.set))

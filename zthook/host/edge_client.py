@@ -47,7 +47,8 @@ class EdgeClient:
     whether the edge answers. ``lost`` is set when a request failed in a way that makes the
     session doubtful, and cleared by ``greet``; ``fault`` is that failure while it lasts.
     ``renewed``: when the edge last renewed our lease (boottime). ``warning``: what it told
-    us then that somebody should look at.
+    us then that somebody should look at. ``edge_mac``: its MAC on the overlay as it says
+    itself, empty until it has.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class EdgeClient:
         self.renewed: float | None = None
         self.fault: ZthookError | None = None
         self.warning = ""
+        self.edge_mac = ""
         self.lost = asyncio.Event()
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -131,6 +133,7 @@ class EdgeClient:
             reply = await self._send("POST", "heartbeat", HeartbeatReply, message)
             self.renewed = self._clock.boottime()
             self.warning = reply.fault
+            self.edge_mac = reply.overlay_mac or self.edge_mac
             if not reply.current or reply.generation > self.generation:
                 self.list_due = True
 
@@ -177,6 +180,7 @@ class EdgeClient:
         )
         reply = await self._send("POST", "session", SessionReply, message)
         self.session = reply
+        self.edge_mac = reply.overlay_mac or self.edge_mac
         self.generation = reply.generation
         self.list_due = True
         self.renewed = self._clock.boottime()

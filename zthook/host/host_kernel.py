@@ -39,9 +39,11 @@ class Overlay(Protocol):
 
 
 class HostKernel:
-    """``side`` is None until the overlay and the edge's MAC on it were seen once.
+    """``side`` is None until the overlay was seen and the edge's MAC on it known once.
 
     What was seen last stays: while the overlay is away its rules wait for its return.
+    ``told_mac`` is what the edge says of its MAC itself; only while that is empty, ARP is
+    believed, which any member of the overlay may answer.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class HostKernel:
         clock: Clock,
         hint: Callable[[], None],
         on_overlay: Callable[[], None] = lambda: None,
+        told_mac: Callable[[], str] = lambda: "",
     ) -> None:
         self.side: EdgeSide | None = None
         self.overlay = Pulse("overlay", clock, on_overlay)
@@ -63,6 +66,7 @@ class HostKernel:
         self._edge = edge
         self._work = work
         self._hint = hint
+        self._told_mac = told_mac
         self._applied: HostPlane | None = None
         self._right = False
         self._nudged = asyncio.Event()
@@ -123,7 +127,9 @@ class HostKernel:
     async def _follow_edge(self) -> None:
         try:
             device = await self._work(self._overlay.observe)
-            mac = await self._work(lambda: self._dataplane.mac_of(self._edge, device.name))
+            mac: str | None = self._told_mac()
+            if not mac:
+                mac = await self._work(lambda: self._dataplane.mac_of(self._edge, device.name))
         except (OverlayDown, KernelError) as error:
             self.overlay.bad(error)
             return

@@ -62,7 +62,11 @@ class PoolView(Reply, frozen=True):
 
 
 class SessionReply(Reply, frozen=True):
-    """``prefixes``: where this host's private addresses must lie. ``lease_seconds`` > 0."""
+    """``prefixes``: where this host's private addresses must lie. ``lease_seconds`` > 0.
+
+    ``overlay_mac``: the edge's on the overlay, from which its packets come; empty where it
+    does not know.
+    """
 
     session: int
     host: str
@@ -71,6 +75,7 @@ class SessionReply(Reply, frozen=True):
     prefixes: list[str]
     pools: list[PoolView]
     generation: int
+    overlay_mac: str = ""
 
 
 class ClaimMessage(Message, frozen=True):
@@ -142,12 +147,13 @@ class HeartbeatReply(Reply, frozen=True):
     """``current`` false: the edge does not have that list, send it whole.
 
     ``fault`` is what somebody at the host should look at, such as a second agent that uses
-    its credential.
+    its credential. ``overlay_mac`` as in SessionReply.
     """
 
     generation: int
     current: bool
     fault: str = ""
+    overlay_mac: str = ""
 
 
 class ChangesReply(Reply, frozen=True):
