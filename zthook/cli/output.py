@@ -61,11 +61,6 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def styled(state: str) -> Text:
-    """A state's word in its colour."""
-    return Text(state, style=STYLES.get(state, ""))
-
-
 def tables(
     columns: Sequence[str],
     rows: Iterable[Sequence[Cell | Text]],
