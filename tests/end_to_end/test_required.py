@@ -133,10 +133,9 @@ class Trouble:
 
 TROUBLES = [
     Trouble(edge_stopped, "the edge is not reached"),
-    Trouble(edge_hung, "the edge is not reached"),
     Trouble(overlay_away, "the edge is not reached"),
     Trouble(agent_stopped, "no agent answers"),
-    Trouble(agent_killed, "no agent answers"),
+    pytest.param(Trouble(agent_killed, "no agent answers"), marks=pytest.mark.long),
     Trouble(agent_hung, "did not answer within 5 s"),
 ]
 
