@@ -49,7 +49,7 @@ class Home:
         self._cable_overlay()
         self._cable_edge()
         self._cable_host()
-        self._load_rules()
+        self.load_rules()
         names = ("guest", "lonely", "neighbour", "member", "client", "router")
         self.echo = {name: Echo(self.inside[name], PORT) for name in names}
 
@@ -112,7 +112,8 @@ class Home:
             host.ip(f"link set v-{name} master {bridge}")
             self.spaces[name].ip(f"addr add {own}/24 dev eth0")
 
-    def _load_rules(self) -> None:
+    def load_rules(self) -> None:
+        """What libvirt and the host's owner have in its firewall, into an empty one."""
         host = self.spaces["host"]
         host.run("iptables-nft-restore", "--noflush", stdin=libvirt_rules.networks())
         host.run("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-o", "wan0", "-j", "MASQUERADE")

@@ -231,6 +231,8 @@ def test_forwarding_that_was_off_is_on_for_mappings_alone(
         assert not home.answers("member", "10.20.0.1", seconds=0.5)
         inside(successor.close)
     finally:
+        host.run("nft", "flush", "ruleset")
+        home.load_rules()
         host.sysctl(ipv4__ip_forward=1)
         home.spaces["router"].ip("route del 192.168.193.0/24")
 
