@@ -275,3 +275,31 @@ def test_a_flushed_ruleset_comes_back_under_an_established_connection(
         assert echoes(other)
     assert reaches(top.client, CONFIGURED)
     assert not edge.drifted()
+
+
+def test_what_went_by_unseen_while_the_ruleset_was_away_is_forgiven(
+    top: Topology, edge: Edge
+) -> None:
+    """The guest acknowledges more than the kernel, looking anew, saw the client send."""
+    edge.apply(edge.mapping(ON_LINK))
+    with connection(top.client, ON_LINK, 80) as tcp:
+        assert echoes(tcp)
+        top.router.nft(
+            "table ip deaf { chain forward { type filter hook forward priority 0;"
+            f" ip saddr {ON_LINK} drop\n }}\n}}"
+        )
+        for _ in range(3):
+            tcp.send(b"x" * 1000)
+        assert eventually(lambda: retransmitted(tcp) > 1)
+        edge.inside.run("nft flush ruleset")
+        edge.apply()
+        top.router.run("nft delete table ip deaf")
+        received = b""
+        tcp.settimeout(20)
+        while received.count(b"x") < 3000:
+            received += tcp.recv(65536)
+
+
+def retransmitted(one: socket.socket) -> int:
+    """How often in a row (tcpi_retransmits of linux/tcp.h)."""
+    return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[2]

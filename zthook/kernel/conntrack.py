@@ -1,4 +1,4 @@
-"""Ending the kernel's memory of connections.
+"""Ending the kernel's memory of connections, or mending it.
 
 Without its entry a connection's next packet counts as new: it goes the way that the
 rules say now. Read by hand and not by pyroute2, whose parsing takes eight times as long:
@@ -15,18 +15,22 @@ from ipaddress import IPv4Address
 from zthook.kernel.netlink import ACK, NETFILTER, Netlink, attribute, attributes, message
 from zthook.model.addresses import AddressRange
 
-GET, DELETE = (1 << 8) | 1, (1 << 8) | 2
+CHANGE, GET, DELETE = (1 << 8) | 0, (1 << 8) | 1, (1 << 8) | 2
 GENERIC = struct.pack("=BBH", socket.AF_INET, 0, 0)
 NESTED = 0x8000
-TUPLE_ORIGINAL, TUPLE_REPLY, ID, ZONE, FILTER = 1, 2, 12, 18, 25
+TUPLE_ORIGINAL, TUPLE_REPLY, PROTOCOL_STATE, ID, ZONE, FILTER = 1, 2, 4, 12, 18, 25
 MARK, MARK_MASK = 8, 21
 ADDRESSES = 1
 SOURCE, DESTINATION = 1, 2
 FILTER_ORIGINAL = 1
 BY_DESTINATION = 1 << 1
+# Of linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_tcp.h.
+TCP, FLAGS_ORIGINAL, FLAGS_REPLY = 1, 4, 5
+BE_LIBERAL = bytes([0x08, 0x08])
 # From this many on, one listing of everything is cheaper than one filtered listing for each.
 MANY = 8
 ABOUT = "ending connections"
+FORGIVING = "letting connections go on"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +45,7 @@ class Through:
 class _Entry:
     destination: bytes
     answered_by: bytes
-    request: bytes
+    named: bytes
 
 
 def end_connections(mappings: Collection[Through]) -> int:
@@ -91,6 +95,23 @@ def end_leftovers(publics: Collection[AddressRange], mappings: Collection[Throug
     return _end([b""], belongs)
 
 
+def forgive(mappings: Collection[Through]) -> int:
+    """Let TCP through these go on whatever went by unseen; how many connections there were.
+
+    While no rule needs it the kernel follows no connection, and later it drops, for good,
+    answers to what it did not see.
+    """
+    ways = {(one.arrives_as.packed, one.private.packed) for one in mappings}
+    flags = attribute(FLAGS_ORIGINAL, BE_LIBERAL) + attribute(FLAGS_REPLY, BE_LIBERAL)
+    liberal = attribute(PROTOCOL_STATE | NESTED, attribute(TCP | NESTED, flags))
+    return _each(
+        _listings({public for public, _ in ways}),
+        lambda entry: (entry.destination, entry.answered_by) in ways,
+        lambda entry: message(CHANGE, ACK, GENERIC + entry.named + liberal),
+        about=FORGIVING,
+    )
+
+
 def end_marked(mark: int, keep: Collection[IPv4Address]) -> int:
     """End every connection that has all bits of ``mark``, but those begun to ``keep``."""
     kept = {one.packed for one in keep}
@@ -104,16 +125,31 @@ def _listings(publics: Collection[bytes]) -> list[bytes]:
 
 
 def _end(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
+    return _each(
+        listings,
+        belongs,
+        lambda entry: message(DELETE, ACK, GENERIC + entry.named),
+        about=ABOUT,
+    )
+
+
+def _each(
+    listings: Collection[bytes],
+    belongs: Callable[[_Entry], bool],
+    request: Callable[[_Entry], bytes],
+    *,
+    about: str,
+) -> int:
     if not listings:
         return 0
     with Netlink(NETFILTER) as kernel:
         entries = [
             _read(payload)
             for wanted in listings
-            for payload in kernel.dump(GET, GENERIC + wanted, about=ABOUT)
+            for payload in kernel.dump(GET, GENERIC + wanted, about=about)
         ]
-        requests = [entry.request for entry in entries if entry and belongs(entry)]
-        kernel.carry_out(requests, about=[ABOUT] * len(requests), fine={errno.ENOENT})
+        requests = [request(entry) for entry in entries if entry and belongs(entry)]
+        kernel.carry_out(requests, about=[about] * len(requests), fine={errno.ENOENT})
     return len(requests)
 
 
@@ -133,5 +169,4 @@ def _read(payload: bytes) -> _Entry | None:
     named = attribute(TUPLE_ORIGINAL | NESTED, found[TUPLE_ORIGINAL])
     for kind in (ID, ZONE):
         named += attribute(kind, found[kind]) if kind in found else b""
-    request = message(DELETE, ACK, GENERIC + named)
-    return _Entry(original[DESTINATION], reply[SOURCE], request)
+    return _Entry(original[DESTINATION], reply[SOURCE], named)

@@ -123,6 +123,7 @@ class KernelEdgeDataplane:
         if steps.grant:
             kernel.commit(steps.grant)
         kernel.end_strangers(steps.taken_over)
+        kernel.forgive(steps.forgiven)
 
     def drifted(self) -> bool:
         if self._mappings is None or self._kernel.disturbed():

@@ -41,6 +41,10 @@ class EdgeKernel(Protocol):
         """See conntrack.end_strangers."""
         ...
 
+    def forgive(self, some: Collection[Through]) -> None:
+        """See conntrack.forgive."""
+        ...
+
     def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
         """See conntrack.end_leftovers."""
         ...

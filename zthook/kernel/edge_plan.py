@@ -67,6 +67,7 @@ class Steps:
     proxies_new: frozenset[ProxyEntry] = frozenset()
     grant: Transaction = NOTHING
     taken_over: frozenset[Through] = frozenset()
+    forgiven: frozenset[Through] = frozenset()
 
 
 def static_elements(plane: EdgePlane, seen: Seen) -> Elements:
@@ -151,6 +152,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
         proxies_new=proxies_new,
         grant=grant,
         taken_over=_taken_over(seen, elements.missing),
+        forgiven=through(some) if seen.labels is None else frozenset(),
     )
 
 

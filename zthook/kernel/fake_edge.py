@@ -152,6 +152,9 @@ class FakeEdgeKernel:
                 if guests.get(one.arrives_as, one.private) == one.private
             }
 
+    def forgive(self, some: Collection[Through]) -> None:
+        """Nothing of a connection but its addresses is played here."""
+
     def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
         left = {
             one

@@ -112,6 +112,9 @@ class LinuxEdgeKernel:
     def end_strangers(self, some: Collection[Through]) -> None:
         conntrack.end_strangers(some)
 
+    def forgive(self, some: Collection[Through]) -> None:
+        conntrack.forgive(some)
+
     def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
         conntrack.end_leftovers(publics, some)
 
