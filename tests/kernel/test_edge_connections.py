@@ -284,20 +284,24 @@ def test_what_went_by_unseen_while_the_ruleset_was_away_is_forgiven(
     edge.apply(edge.mapping(ON_LINK))
     with connection(top.client, ON_LINK, 80) as tcp:
         assert echoes(tcp)
-        top.router.nft(
-            "table ip deaf { chain forward { type filter hook forward priority 0;"
-            f" ip saddr {ON_LINK} drop\n }}\n}}"
-        )
+        top.router.nft(DEAF.format(chain="forward", which=f"ip saddr {ON_LINK}"))
         for _ in range(3):
             tcp.send(b"x" * 1000)
         assert eventually(lambda: retransmitted(tcp) > 1)
+        top.guest1.nft(DEAF.format(chain="output", which=""))
         edge.inside.run("nft flush ruleset")
         edge.apply()
-        top.router.run("nft delete table ip deaf")
+        before = retransmitted(tcp)
+        assert eventually(lambda: retransmitted(tcp) > before), "of the client something is seen"
+        for place in (top.router, top.guest1):
+            place.run("nft delete table ip deaf")
         received = b""
         tcp.settimeout(20)
         while received.count(b"x") < 3000:
             received += tcp.recv(65536)
+
+
+DEAF = "table ip deaf {{ chain {chain} {{ type filter hook {chain} priority 0; {which} drop; }}; }}"
 
 
 def retransmitted(one: socket.socket) -> int:

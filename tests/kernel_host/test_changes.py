@@ -15,8 +15,10 @@ from tests.kernel_host.home import (
     Home,
     echoes,
     plane,
+    read_exactly,
     rule,
 )
+from tests.lab.commands import wait_until
 from tests.lab.namespace import cable
 from zthook.errors import KernelError
 from zthook.kernel.host import KernelHostDataplane
@@ -246,3 +248,35 @@ def test_a_device_name_that_would_be_code_is_refused(
     assert inside(dataplane.drifted)
     assert LONELY not in home.footprint()
     assert EDGE_MAC not in home.footprint()
+
+
+def test_what_went_by_unseen_while_the_ruleset_was_away_is_forgiven(
+    home: Home, dataplane: KernelHostDataplane
+) -> None:
+    """The guest acknowledges more than the kernel, looking anew, saw the client send."""
+    home.inside["host"](dataplane.apply, plane(rule(GUEST)))
+    client, guest = home.spaces["client"], home.spaces["guest"]
+    with home.tcp("client", PUBLIC[GUEST]) as one:
+        assert echoes(one)
+        client.run("nft", DEAF.format(chain="input", which=f"ip saddr {PUBLIC[GUEST]}"))
+        for _ in range(3):
+            one.send(b"x" * 1000)
+        wait_until(lambda: retransmitted(one) > 1, 10, "the client repeats itself")
+        guest.run("nft", DEAF.format(chain="output", which=""))
+        home.spaces["host"].run("nft", "flush", "ruleset")
+        home.load_rules()
+        home.inside["host"](dataplane.apply, plane(rule(GUEST)))
+        before = retransmitted(one)
+        wait_until(lambda: retransmitted(one) > before, 20, "of the client something is seen")
+        for place in (client, guest):
+            place.run("nft", "delete", "table", "ip", "deaf")
+        one.settimeout(20)
+        assert read_exactly(one, 3000) == b"x" * 3000
+
+
+DEAF = "table ip deaf {{ chain {chain} {{ type filter hook {chain} priority 0; {which} drop; }}; }}"
+
+
+def retransmitted(one: socket.socket) -> int:
+    """How often in a row (tcpi_retransmits of linux/tcp.h)."""
+    return one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[2]

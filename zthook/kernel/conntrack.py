@@ -102,22 +102,24 @@ def forgive(mappings: Collection[Through]) -> int:
     answers to what it did not see.
     """
     ways = {(one.arrives_as.packed, one.private.packed) for one in mappings}
-    flags = attribute(FLAGS_ORIGINAL, BE_LIBERAL) + attribute(FLAGS_REPLY, BE_LIBERAL)
-    liberal = attribute(PROTOCOL_STATE | NESTED, attribute(TCP | NESTED, flags))
-    return _each(
-        _listings({public for public, _ in ways}),
-        lambda entry: (entry.destination, entry.answered_by) in ways,
-        lambda entry: message(CHANGE, ACK, GENERIC + entry.named + liberal),
-        about=FORGIVING,
-    )
+    listings = _listings({public for public, _ in ways})
+    return _forgive(listings, lambda entry: (entry.destination, entry.answered_by) in ways)
+
+
+def forgive_marked(mark: int) -> int:
+    """As ``forgive``, the connections that have all bits of ``mark``."""
+    return _forgive([_marked(mark)], lambda _: True)
 
 
 def end_marked(mark: int, keep: Collection[IPv4Address]) -> int:
     """End every connection that has all bits of ``mark``, but those begun to ``keep``."""
     kept = {one.packed for one in keep}
+    return _end([_marked(mark)], lambda entry: entry.destination not in kept)
+
+
+def _marked(mark: int) -> bytes:
     bits = struct.pack(">I", mark)
-    marked = attribute(MARK, bits) + attribute(MARK_MASK, bits)
-    return _end([marked], lambda entry: entry.destination not in kept)
+    return attribute(MARK, bits) + attribute(MARK_MASK, bits)
 
 
 def _listings(publics: Collection[bytes]) -> list[bytes]:
@@ -130,6 +132,17 @@ def _end(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
         belongs,
         lambda entry: message(DELETE, ACK, GENERIC + entry.named),
         about=ABOUT,
+    )
+
+
+def _forgive(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
+    flags = attribute(FLAGS_ORIGINAL, BE_LIBERAL) + attribute(FLAGS_REPLY, BE_LIBERAL)
+    liberal = attribute(PROTOCOL_STATE | NESTED, attribute(TCP | NESTED, flags))
+    return _each(
+        listings,
+        belongs,
+        lambda entry: message(CHANGE, ACK, GENERIC + entry.named + liberal),
+        about=FORGIVING,
     )
 
 

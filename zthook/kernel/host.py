@@ -7,7 +7,7 @@ from typing import Protocol
 
 from zthook.errors import KernelError
 from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
-from zthook.kernel.conntrack import end_marked
+from zthook.kernel.conntrack import end_marked, forgive_marked
 from zthook.kernel.host_table import Table
 from zthook.kernel.links import addresses, find_device, gateways
 from zthook.kernel.neighbours import neighbours, probe
@@ -145,6 +145,8 @@ class KernelHostDataplane:
         if found is not None and found.guests - guests:
             self._swept = False
         lines += host_table.keep(self._nft, found, self._chains, wanted)
+        if found is None:
+            forgive_marked(self._rule.mark)
         return lines + self._end_others(guests) + _set(FORWARDING, "1")
 
     def _remove(self) -> list[str]:
