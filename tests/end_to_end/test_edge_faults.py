@@ -506,7 +506,7 @@ def in_its_place(lab: Lab, *command: object, check: bool = True) -> None:
 def test_a_full_disk_is_said_and_loses_nothing(lab: Lab, host: Host, web: Guest) -> None:
     more, filler = "203.0.113.13", lab.edge.daemon.state / "filler"
     before = edge_kernel(lab)
-    with on_a_small_disk(lab), carrying(lab):
+    with on_a_small_disk(lab), lab.client.stream(PUBLIC) as transfer:
         wait_served(lab, host)
         in_its_place(lab, "dd", "if=/dev/zero", f"of={filler}", "bs=4k", check=False)
         said = host.agent("assign", "web1", more, check=False, timeout=60)
@@ -521,7 +521,8 @@ def test_a_full_disk_is_said_and_loses_nothing(lab: Lab, host: Host, web: Guest)
         wait_answering(lab, more, "web1", 20)
         watch.tell("granted without anybody asking again, after there is room")
         host.agent("unassign", "web1", more)
-    wait_served(lab, host)
+        transfer.wait_moves()
+        assert transfer.stop()
 
 
 def test_a_read_only_disk_is_said_and_what_is_mapped_stays(
