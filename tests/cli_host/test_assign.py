@@ -151,6 +151,21 @@ def test_one_address_is_taken_back_and_the_other_stays(
         assert ANOTHER in xml
 
 
+def test_what_the_edge_does_not_let_go_of_is_told_and_exits_1(
+    zthook: Zthook, guest: Guest, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zthook.cli.assign.WAIT_SECONDS", 0.2)
+    zthook("assign", "test", PUBLIC)
+    why = "waits for the edge to let go of it: the store can not be used: disk is full"
+    agent.show(msgspec.structs.replace(ACTIVE, state=MappingState.PENDING, reason=why))
+    code, out, _ = zthook("unassign", "test", PUBLIC)
+    assert (code, out) == (
+        1,
+        f"test gives back {PUBLIC}\ntest: {PUBLIC} → 192.168.122.50 is pending: {why}\n",
+    )
+    assert PUBLIC not in guest.live
+
+
 def test_an_address_that_is_only_live_is_taken_back_too(
     zthook: Zthook, guest: Guest, agent: Agent
 ) -> None:

@@ -155,6 +155,27 @@ async def test_the_edge_away_and_back_is_caught_up_with(home: Home) -> None:
         await until(lambda: home.edge.state(str(OTHER_PUBLIC)))
 
 
+async def test_what_the_edge_could_not_be_told_to_let_go_of_is_shown(home: Home) -> None:
+    home.libvirt.running = [WEB1]
+    async with home.running() as agent:
+        await served(home)
+        await settled(agent)
+        home.way.down = True
+        home.start()
+        await until(lambda: not agent.passes.desired)
+        await until(lambda: agent.client.pulse.up is False)
+        [row] = (await agent.status()).mappings
+        assert (row.guest, row.guest_state, row.public) == ("web1", "stopped", str(PUBLIC))
+        assert row.state is MappingState.PENDING
+        assert row.reason.startswith("waits for the edge to let go of it: the edge at ")
+        assert held(home) == HELD
+        home.way.down = False
+        agent.link.poke()
+        await until(lambda: held(home) is None)
+        await until(lambda: not agent.passes.answers)
+        assert (await agent.status()).mappings == []
+
+
 async def test_a_connection_that_breaks_is_made_again_and_the_list_sent_once_more(
     home: Home,
 ) -> None:

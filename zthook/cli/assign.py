@@ -10,6 +10,7 @@ from zthook.cli.commands import command
 from zthook.cli.guests import Definitions
 from zthook.errors import NotFound, Refused, UsageError
 from zthook.host.publishing import with_request, without
+from zthook.host.status import AgentStatus, MappingView
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import AddressRequest, Publication, not_supported_yet
 
@@ -67,21 +68,26 @@ def _tell_state(definitions: Definitions, public: str | None) -> int:
         return 0
     rows = [row for row in rows_of(status, uuid) if row.public == public]
     for row in rows:
-        to = f" → {row.private}" if row.private else ""
-        why = f": {row.reason}" if row.reason else ""
-        click.echo(f"{name}: {row.public}{to} is {row.state.value}{why}")
+        _tell_row(row)
     if not rows:
         click.echo(f"{name} asks for {public}; the agent has not seen it yet: zthook status {name}")
     return 1 if any(row.state in {"refused", "conflict"} for row in rows) else 0
 
 
+def _tell_row(row: MappingView) -> None:
+    to = f" → {row.private}" if row.private else ""
+    why = f": {row.reason}" if row.reason else ""
+    click.echo(f"{row.guest}: {row.public}{to} is {row.state.value}{why}")
+
+
 @command("unassign", example="zthook unassign web1 203.0.113.10")
 @click.argument("guest")
 @click.argument("public", callback=reading(read_public), required=False, metavar="[PUBLIC|auto]")
-def unassign(guest: str, public: tuple[IPAddress | None] | None) -> None:
+def unassign(guest: str, public: tuple[IPAddress | None] | None) -> int:
     """Take a public address from a guest, or all it has where none is named.
 
-    It counts at once, and its connections through that address end.
+    It counts at once, and its connections through that address end. Exits 1 where the edge
+    can not be told now; it is, as soon as it can.
     """
     definitions = Definitions.of(guest)
     if public is None:
@@ -95,8 +101,9 @@ def unassign(guest: str, public: tuple[IPAddress | None] | None) -> None:
         definitions.change(lambda one: without(one, asked) if _asks(one, asked) else one)
     name = definitions.persistent.name
     click.echo(f"{name} gives back {(public[0] or 'auto') if public else 'all it asked for'}")
-    if definitions.live is not None and hint_agent(definitions.places, seconds=LOOK_SECONDS):
-        _wait_until_gone(definitions, public)
+    if definitions.live is None or not hint_agent(definitions.places, seconds=LOOK_SECONDS):
+        return 0
+    return _tell_left(definitions, public)
 
 
 def _refuse_nothing(definitions: Definitions) -> None:
@@ -109,16 +116,20 @@ def _asks(publication: Publication | None, public: IPAddress | None) -> bool:
     return publication is not None and any(one.public == public for one in publication.requests)
 
 
-def _wait_until_gone(definitions: Definitions, public: tuple[IPAddress | None] | None) -> None:
+def _tell_left(definitions: Definitions, public: tuple[IPAddress | None] | None) -> int:
+    """Wait a moment until the edge let go, and say where it did not."""
     uuid = str(definitions.persistent.uuid)
     gone = None if public is None else (str(public[0]) if public[0] else None,)
-    wait_for(
-        definitions.places,
-        lambda found: (
-            not any(gone is None or row.public == gone[0] for row in rows_of(found, uuid))
-        ),
-        seconds=WAIT_SECONDS,
-    )
+
+    def left(found: AgentStatus) -> list[MappingView]:
+        rows = rows_of(found, uuid)
+        return [row for row in rows if gone is None or row.public == gone[0]]
+
+    status = wait_for(definitions.places, lambda found: not left(found), seconds=WAIT_SECONDS)
+    rows = left(status) if status is not None else []
+    for row in rows:
+        _tell_row(row)
+    return 1 if rows else 0
 
 
 @command("apply", example="zthook apply web1")

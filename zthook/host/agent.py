@@ -145,6 +145,7 @@ class Agent:
                 self.passes.desired,
                 self.passes.answers,
                 await self.kernel.traffic(),
+                self.passes.names,
                 edge=healths["edge"],
                 fault=client.fault or self.passes.fault,
             ),

@@ -42,7 +42,7 @@ GAP_SECONDS = 0.02
 class Passes:
     """``desired`` and ``answers`` are what the last pass found; ``fault`` what went wrong in it.
 
-    ``ended`` counts passes.
+    ``names`` has the name of every guest in these two. ``ended`` counts passes.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Passes:
         self._last = memory.recall()
         self._via = via
         self._sent = claims(())
-        self._names: Names = {}
+        self.names: Names = {}
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
         self._acted_on = 0.0
         self._passed = asyncio.Condition()
@@ -129,7 +129,7 @@ class Passes:
         )
         self.desired = desire(view)
         self._last = _found(self.desired)
-        self._names |= {one.domain.uuid: one.domain.name for one in self.desired}
+        self.names |= {one.domain.uuid: one.domain.name for one in self.desired}
 
     async def _settle(self, *, widen: bool) -> None:
         if isinstance(self._client.fault, NotAuthenticated):
@@ -164,14 +164,14 @@ class Passes:
 
     def take_some(self, domain: Domain, mappings: Iterable[MappingReply]) -> None:
         """Keep answers that a reservation for ``domain`` got, beside those we have."""
-        self._names[domain.uuid] = domain.name
+        self.names[domain.uuid] = domain.name
         self._take(self.answers | by_claim(mappings))
 
     def _take(self, after: dict[ClaimKey, MappingReply]) -> None:
-        tell_changes(self.answers, after, self._names)
+        tell_changes(self.answers, after, self.names)
         self.answers = after
         known = {key[0] for key in after} | {one.domain.uuid for one in self.desired}
-        self._names = {guest: self._names[guest] for guest in self._names.keys() & known}
+        self.names = {guest: self.names[guest] for guest in self.names.keys() & known}
 
     async def _ask_further(self) -> None:
         """Ask guest agents where nothing better says the address; probe what is doubtful."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address
+from uuid import UUID
 
 import msgspec
 
@@ -69,13 +70,52 @@ def mapping_views(
     desired: list[Desired],
     answers: Answers,
     traffic: Mapping[IPv4Address, Traffic],
+    names: Mapping[UUID, str],
     *,
     edge: Health,
     fault: ZthookError | None,
 ) -> list[MappingView]:
-    """One row for each address that a guest here asks for, by guest name."""
+    """One row for each address that a guest here asks for, by guest name.
+
+    And one for each that is asked for no more, while the edge has not let go of it.
+    ``names`` are those of all guests that there are answers for.
+    """
     rows = [_view(one, answers, traffic, edge, fault) for one in desired]
+    asked = {(row.uuid, row.public) for row in rows}
+    states = {row.uuid: row.guest_state for row in rows}
+    kept = {} if isinstance(fault, NotAuthenticated) else answers  # it let go of all by then
+    rows += [
+        _left(answer, names[guest], states.get(answer.guest, "stopped"), edge, fault)
+        for (guest, _), answer in kept.items()
+        if answer.state == "active" and (answer.guest, answer.public) not in asked
+    ]
     return sorted(rows, key=lambda row: (row.guest, row.public or ""))
+
+
+def _left(
+    answer: MappingReply, guest: str, guest_state: str, edge: Health, fault: ZthookError | None
+) -> MappingView:
+    why = _silence(edge, fault)
+    return MappingView(
+        guest=guest,
+        uuid=answer.guest,
+        guest_state=guest_state,
+        public=answer.public,
+        private=answer.private,
+        source=None,
+        mode=None,
+        client=None,
+        state=MappingState.PENDING,
+        reason=f"waits for the edge to let go of it: {why}"
+        if why
+        else "waits for the edge to let go of it",
+        since=answer.since or None,
+    )
+
+
+def _silence(edge: Health, fault: ZthookError | None) -> str:
+    """Why the edge does not do as it is told, "" where it may only need a moment."""
+    return edge.error or (fault.message if fault else "")
 
 
 def _view(
@@ -119,7 +159,7 @@ def _judged(
     if isinstance(fault, NotAuthenticated):
         return MappingState.REFUSED, fault.message
     if answer is None:
-        why = edge.error or (fault.message if fault else "")
+        why = _silence(edge, fault)
         return (
             MappingState.PENDING,
             f"waits for the edge: {why}" if why else "waits for the edge's answer",
