@@ -259,6 +259,7 @@ class EdgeContract:
         assert dataplane.apply(plane(A, B)) == [
             "the device zt0 is away: the routes of 2 mappings wait for it"
         ]
+        assert dataplane.apply(plane(A, B)) == [], "which is no news"
         assert not dataplane.drifted()
         assert world.routed() == {}
         dataplane.change(withdraw=[A])

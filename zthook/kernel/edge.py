@@ -10,7 +10,7 @@ from zthook.kernel.edge_elements import public_of
 from zthook.kernel.edge_ground import Surroundings, settings_of, through
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL, EdgeKernel
 from zthook.kernel.edge_plan import Steps, plan
-from zthook.kernel.edge_report import repairs
+from zthook.kernel.edge_report import repairs, waiting
 from zthook.kernel.linux_edge import LinuxEdgeKernel
 from zthook.kernel.protected import reasons
 from zthook.kernel.traffic import Traffic
@@ -25,8 +25,8 @@ class EdgeDataplane(Protocol):
         """Look at the kernel and change what differs; a line for each repair.
 
         Needs nothing that was known before: what another process, or nobody, left is
-        adopted. While the overlay's device is away its routes wait, which a line says; all
-        else is set. Connections through mappings that stay live on.
+        adopted. While the overlay's device is away its routes wait, which a line says when
+        that is new; all else is set. Connections through mappings that stay live on.
         """
         ...
 
@@ -77,6 +77,7 @@ class KernelEdgeDataplane:
         self._mappings: Mappings | None = None
         self._around: Surroundings | None = None
         self._settings: dict[str, str] = {}
+        self._waiting = False
 
     def apply(self, desired: EdgePlane) -> list[str]:
         unsure, self._mappings = self._mappings is None, None
@@ -90,7 +91,11 @@ class KernelEdgeDataplane:
         self._around = seen.around
         self._settings = _expected(desired, seen.around)
         self._mappings = Mappings(desired.forwardings)
-        return repairs(desired, seen, steps)
+        return repairs(seen, steps) + self._news(waiting(desired, seen))
+
+    def _news(self, lines: list[str]) -> list[str]:
+        before, self._waiting = self._waiting, bool(lines)
+        return [] if before else lines
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()

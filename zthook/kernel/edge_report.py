@@ -11,7 +11,7 @@ MOST_LINES = 20
 """Of one kind: the first pass after a reboot may have thousands."""
 
 
-def repairs(plane: EdgePlane, seen: Seen, steps: Steps) -> list[str]:
+def repairs(seen: Seen, steps: Steps) -> list[str]:
     """One line for each thing that was not as it should be, and what was done."""
     withdraw, grant = steps.withdraw, steps.grant
     added = {*_publics(less(withdraw.add, seen.elements)), *_publics(grant.add)}
@@ -27,7 +27,6 @@ def repairs(plane: EdgePlane, seen: Seen, steps: Steps) -> list[str]:
         sorted(f"answering ARP for {e.address} was on: stopped" for e in steps.proxies_gone),
         sorted(f"answering ARP for {e.address} was off: started" for e in steps.proxies_new),
         sorted(f"{k} was {seen.settings[k]}: set to {v}" for k, v in steps.settings.items()),
-        _away(plane, seen),
     )
     return [line for lines in kinds for line in _shortened(lines)]
 
@@ -49,7 +48,8 @@ def _publics(elements: Elements) -> set[str]:
     }
 
 
-def _away(plane: EdgePlane, seen: Seen) -> list[str]:
+def waiting(plane: EdgePlane, seen: Seen) -> list[str]:
+    """A line where mappings lack their routes, as the overlay's device is away."""
     if seen.around.overlay is not None or not plane.forwardings:
         return []
     name, count = plane.overlay or "of the overlay", len(plane.forwardings)
