@@ -129,6 +129,9 @@ def test_who_has_just_logged_in_is_seen_at_once(edge: Edge) -> None:
     said = edge.host("home1").claim(1, P, X)
     assert (said.state, edge.reached()) == ("refused", {})
     assert "login session" in said.reason
+    edge.inside.kernel.sessions.clear()
+    edge.advance(3)
+    assert edge.state(P, "home1") == "active", "no pass saw the login, and yet"
 
 
 def test_what_the_provider_translates_to_an_address_that_the_edge_needs_is_refused(

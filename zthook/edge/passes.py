@@ -76,6 +76,8 @@ class Passes:
         """
         if self._ground is None or any(map(self._may_be_in_use, publics)):
             self._look()
+            if self._ground != self._judged:
+                self._judged = None  # also where it is as before by the next pass
 
     def _may_be_in_use(self, public: IPAddress) -> bool:
         pool = pool_of(public, self.ground.pools)
