@@ -255,6 +255,7 @@ def test_saved_it_has_no_address_and_restored_it_has_it_again(
     host.virsh("restore", file)
     watch = Stopwatch()
     wait_private(host, private)
+    running.wait_reachable()  # its own network takes seconds to be back
     reached(home)
     watch.tell("back after virsh restore")
 

@@ -230,6 +230,7 @@ def test_reserved_it_starts_before_its_own_address_is_known_and_saved_it_comes_b
     reachable_again(host)
     insisting.virsh("start")
     host.agent.wait_state("must1", "active")
+    insisting.wait_reachable()  # its own network takes seconds to be back
     assert two_homes.client.page(PUBLIC).saw == CLIENT
     insisting.destroy()
     nothing_held(two_homes)
