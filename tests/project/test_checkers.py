@@ -8,7 +8,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(sys.executable).parent
-SHELL_FILES = ["install.sh", ".ci/run", "hooks/qemu"]
+SHELL_FILES = [
+    "install.sh",
+    ".ci/run",
+    "hooks/qemu",
+    "tests/lab/guest/init",
+    "tests/lab/guest/network",
+]
 
 
 @pytest.mark.parametrize(
