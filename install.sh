@@ -143,7 +143,7 @@ run_tests() {
     need_root test
     need_debian
     if [ "${1:-}" = --all ]; then
-        marks=()
+        marks=(--hypothesis-profile=search)
         shift
     fi
     printf 'Setting up\n'

@@ -97,11 +97,21 @@ class Oracle:
             assert row.epoch > self.highest_epoch, "an old epoch"
             assert self.live(row.host) or row.host in self.live_before, "nobody is there"
             old = self.before.get(row.key)
-            if old is not None and old.standing is Standing.WAITING and not old.heir:
+            waited = old is not None and old.standing is Standing.WAITING and not old.heir
+            if old is not None and waited and not self.takes_over(row):
                 self.nobody_waited_longer(old, now)
         epochs = [row.epoch for row in now.values() if row.standing is Standing.HOLDING]
         assert len(epochs) == len(set(epochs)), "one epoch twice"
         self.highest_epoch = max([self.highest_epoch, *(row.epoch for row in now.values())])
+
+    def takes_over(self, row: ClaimRow) -> bool:
+        """Whether its guest held the address before, on another host of the group."""
+        return any(
+            old.standing is Standing.HOLDING
+            and old.public == row.public
+            and self.inherits(row, old)
+            for old in self.before.values()
+        )
 
     def nobody_waited_longer(self, chosen: ClaimRow, now: Rows) -> None:
         for key, other in self.before.items():

@@ -94,6 +94,14 @@ def test_what_can_not_be_is_refused_with_the_reason(
     assert edge.reached() == {}
 
 
+def test_a_prefix_given_to_a_host_reaches_no_machine_beside_the_edge(edge: Edge) -> None:
+    agent = edge.host("home1", prefixes=["10.0.0.0/8"])
+    assert agent.claim(1, P, "10.1.0.50").state == "active"
+    said = agent.claim(2, "203.0.113.11", "10.147.0.77")
+    assert said.state == "refused"
+    assert said.reason.startswith("10.147.0.77 is on a network that the edge itself is on")
+
+
 def test_a_host_is_refused_the_pools_that_are_not_its(edge: Edge) -> None:
     agent = edge.host("home1", pools=["tw"])
     assert agent.claim(1, P, X).reason == f"{P} is of pool hk, which home1 may not use"

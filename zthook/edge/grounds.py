@@ -94,5 +94,9 @@ def _private_objection(
         return f"{private} is outside the private prefixes of its host at the edge ({listed})"
     if private in ground.protected:
         return f"{private} is the edge's own: it is {ground.protected[private]}"
+    near = next((str(one) for one in ground.connected if private in one), None)
+    if near is not None:
+        # Also inside prefixes that the owner gave the host: other hosts' overlay addresses are.
+        return f"{private} is on a network that the edge itself is on ({near})"
     pool = pool_of(private, ground.pools)
     return f"{private} is a public address of pool {pool.name}" if pool is not None else ""
