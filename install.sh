@@ -150,7 +150,7 @@ run_tests() {
     prepare_lab "${PACKAGES_TEST[@]}"
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host,test]"
     step "a small guest image" guest_image
-    run_here -m pytest "${marks[@]}" "$@"
+    run_here -m pytest -n 2 --dist loadgroup "${marks[@]}" "$@"
 }
 
 run_bench() {
