@@ -139,18 +139,38 @@ run_here() {
 guest_image() { run_here -m tests.lab guest-image; }
 
 run_tests() {
-    local marks=(-m 'not long')
+    local ordinary='not long and ' examples=same
     need_root test
     need_debian
     if [ "${1:-}" = --all ]; then
-        marks=(--hypothesis-profile=search)
+        ordinary='' examples=search
         shift
     fi
     printf 'Setting up\n'
     prepare_lab "${PACKAGES_TEST[@]}"
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host,test]"
     step "a small guest image" guest_image
-    run_here -m pytest -n 2 --dist loadgroup "${marks[@]}" "$@"
+    if [ $# -gt 0 ]; then
+        run_here -m pytest --hypothesis-profile=$examples -m "${ordinary%and }" "$@"
+    else
+        run_all_tests "$ordinary" $examples
+    fi
+}
+
+# Two processes: one has all labs, one after the other, as they promise things in seconds;
+# most of its time it waits for guests to boot. Both are run to their ends.
+run_all_tests() {
+    local ordinary=$1 examples=$2 rest=$BUILD/tests-without-labs.log other status=0
+    run_here -m pytest --hypothesis-profile="$examples" -m "$ordinary not lab" >"$rest" 2>&1 &
+    other=$!
+    trap 'kill $other 2>/dev/null' EXIT
+    printf '\nTests with real guests (the others run beside them, into %s)\n' "$rest"
+    run_here -m pytest --hypothesis-profile="$examples" -m "$ordinary lab" || status=$?
+    printf '\nAll other tests\n'
+    wait $other || status=$?
+    trap - EXIT
+    cat "$rest"
+    return $status
 }
 
 run_bench() {

@@ -321,7 +321,7 @@ def starting(guests: list[Guest]) -> Iterator[list[Any]]:
 
 def waiting_hooks(host: Host, guests: list[Guest]) -> int:
     """How many of these guests' hooks run now."""
-    shown = host.run("ps", "-eo", "args").stdout.splitlines()
+    shown = host.run("ps", "-ww", "-eo", "args").stdout.splitlines()
     hooks = [line for line in shown if "qemu.d/zthook" in line and line.startswith("python3")]
     return sum(any(f" {guest.name} prepare" in line for line in hooks) for guest in guests)
 
