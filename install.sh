@@ -130,20 +130,23 @@ demo() {
     printf 'Everything else is in %s: remove it when you like.\n' "$BUILD"
 }
 
-# run_here ARGS: Python of the build folder, in the checkout, with zthook in its PATH.
-run_here() {
-    (cd "$SOURCE" && PATH="$BUILD/venv/bin:$PATH" ZTHOOK_LAB_CACHE="$BUILD/lab" \
-        "$BUILD/venv/bin/python" "$@")
+# become_python ARGS: Python of the build folder, in the checkout, with zthook in its PATH,
+# in place of this shell.
+become_python() {
+    cd "$SOURCE"
+    PATH="$BUILD/venv/bin:$PATH" ZTHOOK_LAB_CACHE="$BUILD/lab" exec "$BUILD/venv/bin/python" "$@"
 }
+
+run_here() { (become_python "$@"); }
 
 guest_image() { run_here -m tests.lab guest-image; }
 
 run_tests() {
-    local ordinary='not long and ' examples=same
+    local marks='not long' examples=same
     need_root test
     need_debian
     if [ "${1:-}" = --all ]; then
-        ordinary='' examples=search
+        marks='' examples=search
         shift
     fi
     printf 'Setting up\n'
@@ -151,21 +154,22 @@ run_tests() {
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host,test]"
     step "a small guest image" guest_image
     if [ $# -gt 0 ]; then
-        run_here -m pytest --hypothesis-profile=$examples -m "${ordinary%and }" "$@"
+        run_here -m pytest --hypothesis-profile="$examples" -m "$marks" "$@"
     else
-        run_all_tests "$ordinary" $examples
+        run_all_tests "$marks" "$examples"
     fi
 }
 
-# Two processes: one has all labs, one after the other, as they promise things in seconds;
-# most of its time it waits for guests to boot. Both are run to their ends.
+# Two processes: one has the end-to-end tests, one after the other, as they promise things in
+# seconds; most of its time it waits for guests to boot. Both are run to their ends.
 run_all_tests() {
-    local ordinary=$1 examples=$2 rest=$BUILD/tests-without-labs.log other status=0
-    run_here -m pytest --hypothesis-profile="$examples" -m "$ordinary not lab" >"$rest" 2>&1 &
+    local marks=$1 examples=$2 rest=$BUILD/other-tests.log other status=0
+    become_python -m pytest --hypothesis-profile="$examples" -m "$marks" --ignore tests/end_to_end \
+        >"$rest" 2>&1 &
     other=$!
     trap 'kill $other 2>/dev/null' EXIT
-    printf '\nTests with real guests (the others run beside them, into %s)\n' "$rest"
-    run_here -m pytest --hypothesis-profile="$examples" -m "$ordinary lab" || status=$?
+    printf '\nEnd-to-end tests (the others run beside them, into %s)\n' "$rest"
+    run_here -m pytest --hypothesis-profile="$examples" -m "$marks" tests/end_to_end || status=$?
     printf '\nAll other tests\n'
     wait $other || status=$?
     trap - EXIT

@@ -62,8 +62,11 @@ class Zthook:
         return self.machine.run(zthook_command(), *arguments, check=check, timeout=timeout)
 
     def json(self, *arguments: object) -> Any:
-        """What `zthook ARGUMENTS… --json` says."""
-        return json.loads(self(*arguments, "--json").stdout)
+        """What `zthook ARGUMENTS… --json` says, also where it says so with exit 1 (a fault)."""
+        done = self(*arguments, "--json", check=False)
+        if done.returncode not in {0, 1} or not done.stdout:
+            raise LabError(f"`zthook {' '.join(map(str, arguments))} --json`: {done.stderr}")
+        return json.loads(done.stdout)
 
     def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> Process:
         """Start the daemon; returns once it said READY=1 (with ``ready``)."""
