@@ -144,8 +144,7 @@ class KernelEdgeDataplane:
         return self._kernel.connected()
 
     def mac_of(self, address: IPv4Address) -> str | None:
-        device = self._kernel.overlay(self._overlay)
-        return self._kernel.neighbour_mac(address, device) if device is not None else None
+        return self._kernel.neighbour_mac(address, self._overlay)
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         if self._mappings is None:

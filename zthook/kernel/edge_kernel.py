@@ -77,8 +77,8 @@ class EdgeKernel(Protocol):
         """The device, if it is there and up."""
         ...
 
-    def neighbour_mac(self, address: IPAddress, device: OverlayDevice) -> str | None:
-        """The MAC that the device's neighbour was last seen with."""
+    def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
+        """The MAC that the device's neighbour was last seen with; None without the device."""
         ...
 
     def default_sources(self) -> frozenset[IPAddress]:

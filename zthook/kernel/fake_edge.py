@@ -197,8 +197,8 @@ class FakeEdgeKernel:
     def overlay(self, name: str) -> OverlayDevice | None:
         return self.device if self.device is not None and self.device.name == name else None
 
-    def neighbour_mac(self, address: IPAddress, device: OverlayDevice) -> str | None:
-        return self.macs.get(address) if device == self.device else None
+    def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
+        return self.macs.get(address) if self.overlay(device) is not None else None
 
     def default_sources(self) -> frozenset[IPAddress]:
         return frozenset(self.sources)

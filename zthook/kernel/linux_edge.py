@@ -1,5 +1,6 @@
 """The one place where an edge's kernel is looked at and changed."""
 
+import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, ip_network
@@ -143,8 +144,13 @@ class LinuxEdgeKernel:
     def overlay(self, name: str) -> OverlayDevice | None:
         return links.find_device(self._ip, name) if name else None
 
-    def neighbour_mac(self, address: IPAddress, device: OverlayDevice) -> str | None:
-        return neighbours.neighbour_mac(self._ip, address, device.index)
+    def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
+        # Asked at every request: listing the devices to know its index takes ten times as long.
+        try:
+            index = socket.if_nametoindex(device)
+        except OSError:
+            return None
+        return neighbours.neighbour_mac(self._ip, address, index)
 
     def default_sources(self) -> frozenset[IPAddress]:
         return links.default_source(self._ip)
