@@ -1,14 +1,16 @@
-"""A host that claims, run by ``bench.claims`` in the host's namespace: prints seconds as JSON.
+"""A host that claims, run by ``bench.claims`` in the host's namespace.
 
-``python -m bench.claiming CREDENTIAL FILL_FROM FILL_TO ROUNDS``: claims the addresses
-numbered FILL_FROM to FILL_TO in large requests, then ROUNDS more, each in a request of its
-own, and times those from the request to the answer.
+``python -m bench.claiming CREDENTIAL fill FIRST LAST`` claims the addresses of these numbers,
+many in a request. ``… cycle NUMBER ROUNDS`` times ROUNDS times a request that changes nothing,
+one that claims the address of that number, and one that gives it back, from request to answer;
+prints the seconds as JSON.
 """
 
 import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +23,7 @@ from zthook.wire.messages import ClaimMessage, ClaimsReply
 FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
 BATCH = 100
+WARM_UP = 5
 
 
 def claim(number: int) -> ClaimMessage:
@@ -38,22 +41,40 @@ def expect_active(reply: ClaimsReply) -> None:
         raise RuntimeError(f"{len(wrong)} claims are not active, the first: {wrong[0]}")
 
 
-async def measure(credential: Path, first: int, last: int, rounds: int) -> list[float]:
-    client = EdgeClient(load_credential(credential), SystemClock())
+async def fill(client: EdgeClient, first: int, last: int) -> None:
+    for start in range(first, last, BATCH):
+        numbers = range(start, min(start + BATCH, last))
+        expect_active(await client.reserve([claim(number) for number in numbers]))
+
+
+async def cycle(client: EdgeClient, number: int, rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {"nothing": [], "claim": [], "withdraw": []}
+
+    async def timed(what: str, request: Callable[[], Awaitable[object]]) -> object:
+        begun = time.perf_counter()
+        answer = await request()
+        seconds[what].append(time.perf_counter() - begun)
+        return answer
+
+    for _ in range(rounds + WARM_UP):
+        await timed("nothing", client.heartbeat)
+        reply = await timed("claim", lambda: client.reserve([claim(number)]))
+        assert isinstance(reply, ClaimsReply)
+        expect_active(reply)
+        await timed("withdraw", lambda: client.list_claims(list))
+    return {what: some[WARM_UP:] for what, some in seconds.items()}
+
+
+async def main(credential: str, what: str, *numbers: int) -> None:
+    client = EdgeClient(load_credential(Path(credential)), SystemClock())
     try:
-        for start in range(first, last, BATCH):
-            numbers = range(start, min(start + BATCH, last))
-            expect_active(await client.reserve([claim(number) for number in numbers]))
-        seconds = []
-        for number in range(last, last + rounds):
-            begun = time.perf_counter()
-            reply = await client.reserve([claim(number)])
-            seconds.append(time.perf_counter() - begun)
-            expect_active(reply)
-        return seconds
+        if what == "fill":
+            await fill(client, *numbers)
+        else:
+            print(json.dumps(await cycle(client, *numbers)))
     finally:
         await client.close()
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(Path(sys.argv[1]), *map(int, sys.argv[2:5])))))
+    asyncio.run(main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])))

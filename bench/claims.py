@@ -4,14 +4,15 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 from bench.claiming import FIRST_PRIVATE, FIRST_PUBLIC
 from bench.measure import Timing, table
 from bench.namespace import network_namespace
+from tests.lab.host import Host
 from tests.lab.lab import Lab
 
 SIZES = (50, 1_000, 10_000)
-WARM_UP = 5
 
 
 def fill_iptables(namespace: str, size: int) -> None:
@@ -37,36 +38,50 @@ def add_pair(namespace: str, number: int, action: str) -> None:
         subprocess.run(command, check=True)
 
 
-def time_iptables(namespace: str, size: int, rounds: int) -> Timing:
-    """Adding the pair with ``size`` others present; it is taken away untimed."""
+def time_iptables(namespace: str, size: int, rounds: int) -> tuple[Timing, Timing]:
+    """Adding the pair with ``size`` others present, and deleting it."""
     fill_iptables(namespace, size)
-    seconds = []
+    added, deleted = [], []
     for _ in range(rounds):
         begun = time.perf_counter()
         add_pair(namespace, size, "-A")
-        seconds.append(time.perf_counter() - begun)
+        between = time.perf_counter()
         add_pair(namespace, size, "-D")
-    return Timing(tuple(seconds))
+        added.append(between - begun)
+        deleted.append(time.perf_counter() - between)
+    return Timing(tuple(added)), Timing(tuple(deleted))
 
 
-def claim_on_edge(lab: Lab, first: int, size: int, rounds: int) -> Timing:
-    """Fill the edge up to ``size`` mappings, then time single claims."""
-    host = lab["home1"]
-    command = [sys.executable, "-m", "bench.claiming", host.agent.state / "credential.json"]
-    done = host.run(*command, first, size, rounds + WARM_UP, timeout=300)
-    return Timing(tuple(json.loads(done.stdout)[WARM_UP:]))
+def claim(host: Host, *arguments: object) -> str:
+    """Run ``bench.claiming`` on a host; what it prints."""
+    credential = host.agent.state / "credential.json"
+    command = [sys.executable, "-m", "bench.claiming", credential, *arguments]
+    return host.run(*command, timeout=600).stdout
+
+
+def measure(lab: Lab, namespace: str, first: int, size: int, rounds: int) -> dict[str, Timing]:
+    """Both ways, with the mappings up to ``size`` held by the one host, and one of the other's."""
+    claim(lab["home1"], "fill", first, size)
+    seconds = json.loads(claim(lab["home2"], "cycle", SIZES[-1] + 1, rounds))
+    added, deleted = time_iptables(namespace, size, rounds)
+    return {
+        f"N={size}: request that changes nothing": Timing(tuple(seconds["nothing"])),
+        f"N={size}: zthook, claim": Timing(tuple(seconds["claim"])),
+        f"N={size}: zthook, withdraw": Timing(tuple(seconds["withdraw"])),
+        f"N={size}: two iptables -A": added,
+        f"N={size}: two iptables -D": deleted,
+    }
 
 
 def run(rounds: int) -> str:
     """Measure, and return the table."""
     timings: dict[str, Timing] = {}
-    with Lab(hosts=("home1",)) as lab, network_namespace("claims") as namespace:
+    with Lab() as lab, network_namespace("claims") as namespace:
         lab.edge.daemon.init({"bench": "198.18.0.0/16"})
         lab.edge.daemon.start()
-        lab["home1"].agent.join(lab.edge.daemon.add_host("home1", "--private", "10.0.0.0/8"))
-        first = 0
-        for size in SIZES:
-            timings[f"zthook, {size} mappings"] = claim_on_edge(lab, first, size, rounds)
-            first = size + rounds + WARM_UP
-            timings[f"two iptables commands, {size} pairs"] = time_iptables(namespace, size, rounds)
-    return table("Claim, durable, in the kernel, answered", timings, f"zthook, {SIZES[0]} mappings")
+        for host in lab.hosts.values():
+            host.agent.join(lab.edge.daemon.add_host(host.name, "--private", "10.0.0.0/8"))
+        for first, size in pairwise((0, *SIZES)):
+            timings |= measure(lab, namespace, first, size, rounds)
+    title = "Claim and withdrawal: durable, in the kernel, answered over HTTPS"
+    return table(title, timings, f"N={SIZES[0]}: zthook, claim")
