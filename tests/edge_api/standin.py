@@ -84,7 +84,13 @@ class Standin:
 
     def _granted(self, host: str, claims: list[ClaimMessage]) -> ClaimsReply:
         answers = [
-            MappingReply(guest=one.guest, public=one.public, private=one.private, state="active")
+            MappingReply(
+                guest=one.guest,
+                asked=one.public,
+                public=one.public,
+                private=one.private,
+                state="active",
+            )
             for one in claims
         ]
         return ClaimsReply(generation=self.generations[host], mappings=answers)

@@ -173,6 +173,7 @@ class FakeEdge:
             state = "pending"
         return MappingReply(
             guest=claim.guest,
+            asked=claim.public,
             public=claim.public,
             private=claim.private if ours else None,
             state=state,  # type: ignore[arg-type]

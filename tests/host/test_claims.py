@@ -259,7 +259,7 @@ def test_one_guest_may_have_several_public_addresses() -> None:
 
 def test_what_the_edge_denies_has_no_rule() -> None:
     wanted = desire(view(guest(1, ASKED), sightings=LEASE))
-    assert rules(wanted, {(uuid(1), PUBLIC)}) == frozenset()
+    assert rules(wanted, {(uuid(1), str(PUBLIC))}) == frozenset()
 
 
 def test_a_plane_keeps_old_rules_only_for_addresses_that_have_no_new_one() -> None:

@@ -84,6 +84,7 @@ class Outlook:
         found = self.sight(row)
         return MappingReply(
             guest=row.guest,
+            asked=row.public,
             public=row.public,
             private=row.private,
             state=found.state.value,  # type: ignore[arg-type]  # asked for, so not withdrawn

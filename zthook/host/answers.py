@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
 from uuid import UUID
 
 from zthook.host.planes import ClaimKey
@@ -26,7 +25,7 @@ def to_message(claim: Claim, answers: Answers) -> ClaimMessage:
     return ClaimMessage(
         guest=str(claim.guest),
         name=claim.name,
-        public=str(claim.public),
+        public=claim.asked,
         private=None if claim.private is None else str(claim.private),
         mode=claim.mode.value,
         client=claim.client.value,
@@ -37,7 +36,7 @@ def to_message(claim: Claim, answers: Answers) -> ClaimMessage:
 
 def key_of(answer: MappingReply) -> ClaimKey:
     """Which claim it answers."""
-    return UUID(answer.guest), ip_address(answer.public)
+    return UUID(answer.guest), answer.asked
 
 
 def by_claim(answers: Iterable[MappingReply]) -> dict[ClaimKey, MappingReply]:
@@ -58,6 +57,6 @@ def tell_changes(before: Answers, after: Answers, names: Names) -> None:
             name = names.get(key[0], answer.guest)
             to = f" at {answer.private}" if answer.state == "active" else ""
             why = f": {answer.reason}" if answer.reason else ""
-            log.info("%s: %s is %s%s%s", name, answer.public, answer.state, to, why)
+            log.info("%s: %s is %s%s%s", name, answer.public or answer.asked, answer.state, to, why)
     for key in before.keys() - after.keys():
         log.info("%s: %s is withdrawn", names.get(key[0], key[0]), key[1])

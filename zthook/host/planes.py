@@ -6,11 +6,11 @@ from ipaddress import IPv4Address
 from uuid import UUID
 
 from zthook.host.claims import Desired
-from zthook.model.addresses import IPAddress
 from zthook.model.mappings import GuestRule, HostPlane, Rewriter
 from zthook.model.publication import Client
 
-ClaimKey = tuple[UUID, IPAddress]
+ClaimKey = tuple[UUID, str]
+"""Guest, and what is asked for: ``Claim.key``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,17 @@
 """Changes to what a guest publishes: pure, for ``zthook assign`` and ``unassign``."""
 
-import re
-
 from zthook.errors import NotFound, UsageError
 from zthook.model.addresses import IPAddress
-from zthook.model.publication import AddressRequest, PortRange, Protocol, Publication
-
-_PORT = re.compile(r"(tcp|udp)/(\d{1,5})(?:-(\d{1,5}))?(?::(\d{1,5}))?", re.ASCII)
-HIGHEST_PORT = 65535
+from zthook.model.publication import AddressRequest, PortRange, Publication
 
 
 def read_port(text: str) -> PortRange:
-    """``tcp/80``, ``tcp/80:8080`` or ``udp/27000-27100``; target ports count up from ``:T``.
-
-    Raises UsageError that says what is right.
-    """
-    found = _PORT.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"{text!r} is no port", hint="tcp/80, tcp/80:8080 (public:guest), udp/27000-27100"
-        )
-    first = int(found[2])
-    last = int(found[3] or first)
-    target = int(found[4] or first)
-    if not 0 < first <= last <= HIGHEST_PORT or not 0 < target <= HIGHEST_PORT - (last - first):
-        raise UsageError(f"{text!r} is no port range: ports go from 1 to {HIGHEST_PORT}, upward")
-    return PortRange(Protocol(found[1]), first, last, target)
+    """See ``PortRange.parse``. Raises UsageError that says what is right."""
+    try:
+        return PortRange.parse(text)
+    except ValueError as error:
+        hint = "tcp/80, tcp/80:8080 (public:guest), udp/27000-27100"
+        raise UsageError(str(error), hint=hint) from error
 
 
 def with_request(before: Publication | None, request: AddressRequest) -> Publication:

@@ -1,7 +1,10 @@
 """What a guest's annotation asks for."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from zthook.model.addresses import IPAddress, IPNetwork
 
@@ -34,7 +37,11 @@ class Protocol(StrEnum):
     UDP = "udp"
 
 
-@dataclass(frozen=True, slots=True)
+HIGHEST_PORT = 65535
+_PORTS = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?(?::([0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class PortRange:
     """Public ports ``first`` to ``last`` reach the guest's ports from ``target`` on."""
 
@@ -42,6 +49,57 @@ class PortRange:
     first: int
     last: int
     target: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``tcp/80``, ``tcp/80:8080`` or ``udp/27000-27100``; target ports count up from ``:T``.
+
+        Raises ValueError, saying what was found, on anything else.
+        """
+        found = _PORTS.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no port")
+        first = int(found[2])
+        last = int(found[3] or first)
+        target = int(found[4] or first)
+        fits = 0 < first <= last <= HIGHEST_PORT and 0 < target <= HIGHEST_PORT - (last - first)
+        if not fits:
+            raise ValueError(
+                f"{text!r} is no port range: ports go from 1 to {HIGHEST_PORT}, upward"
+            )
+        return cls(Protocol(found[1]), first, last, target)
+
+    def __str__(self) -> str:
+        span = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        to = "" if self.target == self.first else f":{self.target}"
+        return f"{self.protocol}/{span}{to}"
+
+    @property
+    def last_target(self) -> int:
+        """The guest's port that public port ``last`` reaches."""
+        return self.target + self.last - self.first
+
+    def overlaps(self, other: Self) -> bool:
+        """Whether any public port is in both."""
+        return (
+            self.protocol == other.protocol
+            and self.first <= other.last
+            and other.first <= self.last
+        )
+
+
+Ports = tuple[PortRange, ...]
+"""The ports of a mapping; none of them: the whole address, every protocol."""
+
+
+def in_each_others_way(some: Iterable[PortRange], others: Iterable[PortRange]) -> bool:
+    """Whether two mappings of one address can not be there together: a whole address overlaps
+    every port of it.
+    """
+    mine, theirs = tuple(some), tuple(others)
+    if not mine or not theirs:
+        return True
+    return any(one.overlaps(other) for one in mine for other in theirs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ import msgspec
 
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 Address = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
+Asked = Annotated[str, msgspec.Meta(min_length=2, max_length=96)]
+"""An address, or ``auto/POOL/NUMBER`` (POOL may be empty): see ``zthook.model.mappings.Auto``."""
+PortText = Annotated[str, msgspec.Meta(min_length=5, max_length=24)]
+"""``tcp/80``, ``tcp/80:8080``, ``udp/27000-27100``: see ``zthook.model.publication.PortRange``."""
+Prefix = Annotated[str, msgspec.Meta(min_length=2, max_length=49)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Uuid = Annotated[
     str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -22,6 +27,9 @@ MAX_BODY = 4 * 1024 * 1024
 MAX_STRANGERS_BODY = 4096
 """The same of a request without a credential."""
 MAX_CLAIMS = 10_000
+MAX_PORTS = 256
+MAX_ALLOW = 256
+"""Port ranges, and prefixes, of one claim."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,16 +86,20 @@ class SessionReply(Reply, frozen=True):
     overlay_mac: str = ""
 
 
-class ClaimMessage(Message, frozen=True):
-    """One claim; see ``zthook.model.mappings.Claim``."""
+class ClaimMessage(Message, frozen=True, omit_defaults=True):
+    """One claim; see ``zthook.model.mappings.Claim``. ``public`` is what is asked for."""
 
     guest: Uuid
     name: Text
-    public: Address
+    public: Asked
     private: Address | None = None
     mode: Literal["nat", "routed"] = "nat"
     client: Literal["keep", "hide"] = "keep"
     rewriter: Literal["edge", "host"] = "edge"
+    egress: Literal["home", "public"] = "home"
+    ports: Annotated[list[PortText], msgspec.Meta(max_length=MAX_PORTS)] = []
+    allow: Annotated[list[Prefix], msgspec.Meta(max_length=MAX_ALLOW)] = []
+    leaving: bool = False
     epoch: Number = 0
 
 
@@ -115,24 +127,35 @@ class Holder(Reply, frozen=True):
     host: str
 
 
-class MappingReply(Reply, frozen=True):
-    """What the edge says of one claim. ``since`` is Unix time of the state's last change."""
+class MappingReply(Reply, frozen=True, omit_defaults=True):
+    """What the edge says of one claim. ``since`` is Unix time of the state's last change.
+
+    ``asked`` is the claim's ``public``; here ``public`` is the address, None while none was
+    chosen for an ``auto``. ``arrives_as`` is the destination of its packets where a provider
+    translates it, else None.
+    """
 
     guest: str
-    public: str
+    asked: str
+    public: str | None
     private: str | None
     state: Literal["active", "pending", "conflict", "refused"]
     reason: str = ""
     holder: Holder | None = None
+    arrives_as: str | None = None
     epoch: int = 0
     since: float = 0.0
 
 
 class ClaimsReply(Reply, frozen=True):
-    """Answers to a list or a reservation, in the order of its claims."""
+    """Answers to a list or a reservation, in the order of its claims.
+
+    ``pools`` are those that hosts reach through this edge now, whoever may use them.
+    """
 
     generation: int
     mappings: list[MappingReply]
+    pools: list[PoolView] = []
 
 
 class HeartbeatRequest(Message, frozen=True):
