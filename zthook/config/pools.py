@@ -93,8 +93,8 @@ def pool_problems(pools: Sequence[Pool]) -> list[PoolProblem]:
 
 
 def _same_shape(ranges: Sequence[AddressRange], others: Sequence[AddressRange]) -> bool:
-    return [(one.first.version, len(one)) for one in ranges] == [
-        (other.first.version, len(other)) for other in others
+    return [(one.first.version, one.size) for one in ranges] == [
+        (other.first.version, other.size) for other in others
     ]
 
 

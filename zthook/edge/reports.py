@@ -39,7 +39,7 @@ def pool_uses(ledger: Ledger, pools: tuple[Pool, ...]) -> list[PoolUse]:
     held = [ip_address(row.public) for row in ledger.claims(Standing.HOLDING)]
     uses = []
     for pool in pools:
-        size = sum(len(part) for part in pool.ranges)
+        size = sum(part.size for part in pool.ranges)
         used = sum(public in pool for public in held)
         uses.append(
             PoolUse(

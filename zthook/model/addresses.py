@@ -53,16 +53,18 @@ class AddressRange:
             int(self.first) <= int(address) <= int(self.last)
         )
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many addresses; not by ``len``, which can not tell those of an IPv6 prefix."""
         return int(self.last) - int(self.first) + 1
 
     def __getitem__(self, offset: int) -> IPAddress:
-        if not 0 <= offset < len(self):
+        if not 0 <= offset < self.size:
             raise IndexError(offset)
         return self.first + offset
 
     def __iter__(self) -> Iterator[IPAddress]:
-        return (self[offset] for offset in range(len(self)))
+        return (self.first + offset for offset in range(self.size))
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
