@@ -65,7 +65,7 @@ class LinuxEdgeKernel:
             labels=table.labels if table else None,
             elements=table.elements if table else {},
             counters=table.counters() if table else {},
-            routes=routes.own_routes(self._ip),
+            routes=routes.own_routes(),
             proxies=neighbours.proxy_entries(),
             settings=self.settings(settings_of(plane, around)),
         )

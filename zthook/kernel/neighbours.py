@@ -1,11 +1,14 @@
-"""Neighbours' MAC addresses, and entries that make the kernel answer ARP for an address."""
+"""Neighbours' MAC addresses, entries that make the kernel answer for an address, and pinned ones.
+
+Those of ours carry protocol 123, as our routes do.
+"""
 
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 from zthook.kernel.netlink import ROUTE, Netlink, attributes
@@ -19,21 +22,37 @@ PROBING, ASKED = 0x10, 0x10 | PERMANENT
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
 # pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
 GET_NEIGHBOUR = 30
-DESTINATION, PROTOCOL_OF = 1, 12
+DESTINATION, MAC, PROTOCOL_OF = 1, 2, 12
 ENTRY = struct.Struct("=BxxxiHBB")
-ONLY_PROXIES = ENTRY.pack(socket.AF_INET, 0, 0, PROXY, 0)
+FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
 GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO}
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyEntry:
-    """The kernel answers ARP for ``address`` on the device with that index.
+    """The kernel answers ARP, or neighbour solicitations, for ``address`` on that device.
 
-    It does so only where the route to the address leaves by another device.
+    It does so only where the route to the address leaves by another device, for IPv6 also
+    only with the setting ``proxy_ndp`` of the device.
     """
 
-    address: IPv4Address
+    address: IPAddress
     device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """On the device with that index ``address`` is at ``mac`` (lower case), whoever says what.
+
+    It goes when the device goes down.
+    """
+
+    address: IPAddress
+    device: int
+    mac: str
+
+    def __str__(self) -> str:
+        return f"{self.address} at {self.mac}"
 
 
 def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
@@ -78,39 +97,76 @@ def _entry(ip: IPRoute, request: Mapping[str, object]) -> Iterable[Any]:
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:
-    """Every IPv4 proxy entry of ours: like routes, they carry protocol 123."""
-    with Netlink(ROUTE) as kernel:
-        listed = kernel.dump(GET_NEIGHBOUR, ONLY_PROXIES, about="listing proxy entries")
-    entries = ((attributes(one, ENTRY.size), ENTRY.unpack_from(one)[1]) for one in listed)
+    """Every proxy entry of ours, of both families: like routes, they carry protocol 123."""
     return frozenset(
-        ProxyEntry(IPv4Address(found[DESTINATION]), device)
-        for found, device in entries
-        if found.get(PROTOCOL_OF) == bytes([PROTOCOL])
+        ProxyEntry(ip_address(found[DESTINATION]), device) for found, device, _ in _own(PROXY)
     )
+
+
+def pinned_entries() -> frozenset[Pinned]:
+    """Every permanent entry of ours, of both families and on all devices."""
+    return frozenset(
+        Pinned(ip_address(found[DESTINATION]), device, found[MAC].hex(":"))
+        for found, device, state in _own(0)
+        if state & PERMANENT and MAC in found
+    )
+
+
+def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int, int]]:
+    """Attributes, device and state of each entry of ours, proxy entries or all others."""
+    with Netlink(ROUTE) as kernel:
+        listed = kernel.dump(GET_NEIGHBOUR, ENTRY.pack(0, 0, 0, flags, 0), about="listing entries")
+    for one in listed:
+        family, device, state, _, _ = ENTRY.unpack_from(one)
+        found = attributes(one, ENTRY.size)
+        if found.get(PROTOCOL_OF) == bytes([PROTOCOL]) and family in FAMILIES.values():
+            yield found, device, state
 
 
 def set_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
     """Make the kernel answer for the address on that device."""
     with asking(f"answering for {entry.address}"):
-        ip.neigh("replace", **_request(entry))
+        ip.neigh("replace", **_proxy(entry))
 
 
 def remove_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
     """Stop answering; the entry may be gone already."""
+    _remove(ip, _proxy(entry), f"no longer answering for {entry.address}")
+
+
+def set_pinned(ip: IPRoute, entry: Pinned) -> None:
+    """Make the entry be there, in the place of whatever was known of its address."""
+    with asking(f"pinning {entry}"):
+        ip.neigh("replace", lladdr=entry.mac, **_pinned(entry))
+
+
+def remove_pinned(ip: IPRoute, entry: Pinned) -> None:
+    """Make the entry not be there; it, or its device, may be gone already."""
+    _remove(ip, _pinned(entry), f"no longer pinning {entry}")
+
+
+def _remove(ip: IPRoute, request: Mapping[str, object], what: str) -> None:
     try:
-        ip.neigh("del", **_request(entry))
+        ip.neigh("del", **request)
     except NetlinkError as error:
         if error.code not in GONE:
-            with asking(f"no longer answering for {entry.address}"):
+            with asking(what):
                 raise
 
 
-def _request(entry: ProxyEntry) -> dict[str, object]:
+def _proxy(entry: ProxyEntry) -> dict[str, object]:
+    return _request(entry.address, entry.device) | {"flags": PROXY}
+
+
+def _pinned(entry: Pinned) -> dict[str, object]:
+    return _request(entry.address, entry.device)
+
+
+def _request(address: IPAddress, device: int) -> dict[str, object]:
     return {
-        "family": socket.AF_INET,
-        "dst": str(entry.address),
-        "ifindex": entry.device,
-        "flags": PROXY,
+        "family": FAMILIES[address.version],
+        "dst": str(address),
+        "ifindex": device,
         "state": PERMANENT,
         "protocol": PROTOCOL,
     }

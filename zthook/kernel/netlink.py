@@ -15,6 +15,7 @@ NETFILTER = 12
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 NOOP, ERROR, DONE = 1, 2, 3
 DUMP_INTERRUPTED = 0x10
+SOL_NETLINK, STRICT_CHECK = 270, 12
 
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
@@ -61,6 +62,9 @@ class Netlink:
         self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.settimeout(LONGEST_ANSWER)
+        if protocol == ROUTE:
+            # Without it the kernel ignores what a listing is to be narrowed down to.
+            self._socket.setsockopt(SOL_NETLINK, STRICT_CHECK, 1)
         self._socket.bind((0, 0))
 
     def __enter__(self) -> Self:

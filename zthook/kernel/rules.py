@@ -5,13 +5,12 @@ import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from zthook.kernel.routes import Route, own_routes, remove_route, set_route
+from zthook.kernel.netlink import ROUTE, Netlink
+from zthook.kernel.route_batch import remove_routes, set_routes
+from zthook.kernel.routes import Route, own_routes
 from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 
 ALL = IPv4Network("0.0.0.0/0")
-BLACKHOLE = 6
-LAST_RESORT = 0xFFFFFFFF
-"""The metric of the black hole: any other route of the table comes before it."""
 GONE = {errno.ENOENT, errno.ESRCH}
 
 
@@ -68,53 +67,13 @@ def _request(rule: MarkRule) -> dict[str, object]:
     }
 
 
-def has_black_hole(ip: IPRoute, table: int) -> bool:
-    """Whether what no other route of ``table`` takes is dropped by a route of ours."""
-    with asking(f"listing our routes in table {table}"):
-        return any(
-            one["type"] == BLACKHOLE and one.get("priority") == LAST_RESORT
-            for one in ip.route("dump", family=socket.AF_INET, table=table, proto=PROTOCOL)
-        )
-
-
-def add_black_hole(ip: IPRoute, table: int) -> None:
-    """Drop what no other route of ``table`` takes: it would go on to the next table."""
-    with asking(f"setting the black hole in table {table}"):
-        ip.route("replace", **_black_hole(table))
-
-
-def remove_black_hole(ip: IPRoute, table: int) -> None:
-    """Take it away; it may be gone already."""
-    try:
-        ip.route("del", **_black_hole(table))
-    except NetlinkError as error:
-        if error.code not in GONE:
-            with asking(f"removing the black hole in table {table}"):
-                raise
-
-
-def _black_hole(table: int) -> dict[str, object]:
-    return {
-        "family": socket.AF_INET,
-        "dst": str(ALL),
-        "type": BLACKHOLE,
-        "table": table,
-        "priority": LAST_RESORT,
-        "proto": PROTOCOL,
-    }
-
-
 def keep_way(ip: IPRoute, rule: MarkRule, edge: IPv4Address, device: int | None) -> list[str]:
     """Make marked packets go to ``edge`` by the device with that index, or nowhere (None).
 
     The black hole comes first and the rule last, so that at no moment a marked packet
     leaves by another line. A line for each thing that was put right.
     """
-    lines = []
-    if not has_black_hole(ip, rule.table):
-        add_black_hole(ip, rule.table)
-        lines.append(f"black hole in table {rule.table} was missing: added")
-    lines += _keep_route(ip, rule.table, edge, device)
+    lines = _keep_routes(rule.table, edge, device)
     found = mark_rules(ip)
     if rule not in found:
         add_mark_rule(ip, rule)
@@ -122,22 +81,27 @@ def keep_way(ip: IPRoute, rule: MarkRule, edge: IPv4Address, device: int | None)
     return lines + _remove_rules(ip, found - {rule}, kept=rule.table)
 
 
-def _keep_route(ip: IPRoute, table: int, edge: IPv4Address, device: int | None) -> list[str]:
-    wanted = {Route(ALL, device, edge, table)} if device is not None else set()
-    found = own_routes(ip, table)
-    lines = []
-    for route in found - wanted:
-        remove_route(ip, route)
-        lines.append(f"route {route} in table {table} removed")
-    for route in wanted - found:
-        set_route(ip, route)
-        lines.append(f"route {route} in table {table} was missing: added")
-    return lines
+def _keep_routes(table: int, edge: IPv4Address, device: int | None) -> list[str]:
+    wanted = [Route(ALL, None, table=table)]
+    wanted += [Route(ALL, device, edge, table)] if device is not None else []
+    found = own_routes(table)
+    missing, extra = [one for one in wanted if one not in found], found - set(wanted)
+    with Netlink(ROUTE) as kernel:
+        remove_routes(kernel, extra)
+        set_routes(kernel, missing)
+    return [f"{_named(one)} removed" for one in extra] + [
+        f"{_named(one)} was missing: added" for one in missing
+    ]
+
+
+def _named(route: Route) -> str:
+    kind = "" if route.device is None else "route "
+    return f"{kind}{route} in table {route.table}"
 
 
 def remove_way(ip: IPRoute, table: int) -> list[str]:
     """Take every mark rule of ours away, and our routes in its table and in ``table``."""
-    return _remove_rules(ip, mark_rules(ip), kept=None) + _remove_routes(ip, table)
+    return _remove_rules(ip, mark_rules(ip), kept=None) + _remove_routes(table)
 
 
 def _remove_rules(ip: IPRoute, some: frozenset[MarkRule], *, kept: int | None) -> list[str]:
@@ -146,16 +110,12 @@ def _remove_rules(ip: IPRoute, some: frozenset[MarkRule], *, kept: int | None) -
         remove_mark_rule(ip, rule)
         lines.append(f"{rule} removed")
         if rule.table != kept:
-            lines += _remove_routes(ip, rule.table)
+            lines += _remove_routes(rule.table)
     return lines
 
 
-def _remove_routes(ip: IPRoute, table: int) -> list[str]:
-    lines = []
-    for route in own_routes(ip, table):
-        remove_route(ip, route)
-        lines.append(f"route {route} in table {table} removed")
-    if has_black_hole(ip, table):
-        remove_black_hole(ip, table)
-        lines.append(f"black hole in table {table} removed")
-    return lines
+def _remove_routes(table: int) -> list[str]:
+    found = own_routes(table)
+    with Netlink(ROUTE) as kernel:
+        remove_routes(kernel, found)
+    return [f"{_named(one)} removed" for one in found]

@@ -1,0 +1,137 @@
+"""Entries that the kernel answers for, and pinned ones, of both families."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import pytest
+
+from tests.kernel.topology import Namespace, eventually, mac
+from zthook.kernel.announce import announce
+from zthook.kernel.neighbours import (
+    Pinned,
+    ProxyEntry,
+    neighbour_mac,
+    pinned_entries,
+    proxy_entries,
+    remove_pinned,
+    remove_proxy,
+    set_pinned,
+    set_proxy,
+)
+from zthook.kernel.rtnetlink import IPRoute
+
+pytestmark = pytest.mark.netns
+MACS = ["02:00:00:00:00:01", "0a:bc:00:00:00:02"]
+ADDRESSES = {4: ip_address("192.0.2.1"), 6: ip_address("fe80::ff:fe00:1")}
+BOTH = pytest.mark.parametrize("version", [4, 6])
+
+
+@pytest.fixture
+def where() -> Iterator[Namespace]:
+    made = Namespace("neighbours")
+    made.run("ip link add zt0 type veth peer name far", "ip link set zt0 up", "ip link set far up")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ip(where: Namespace) -> Iterator[IPRoute]:
+    made = where.call(IPRoute)
+    yield made
+    where.call(made.close)
+
+
+def index(where: Namespace, device: str = "zt0") -> int:
+    return int(where.run(f"cat /sys/class/net/{device}/ifindex"))
+
+
+def test_ours_are_told_from_others(where: Namespace, ip: IPRoute) -> None:
+    device = index(where)
+    where.run(
+        "ip neigh add proxy 192.0.2.9 dev zt0",
+        "ip neigh add proxy 2001:db8::9 dev zt0",
+        "ip neigh add 192.0.2.8 lladdr 02:00:00:00:00:08 dev zt0 nud permanent",
+        "ip -6 neigh add fe80::8 lladdr 02:00:00:00:00:08 dev zt0 nud permanent",
+        "ip neigh add 192.0.2.7 lladdr 02:00:00:00:00:07 dev zt0 nud stale protocol 123",
+    )
+    proxies = {ProxyEntry(ip_address(one), device) for one in ("192.0.2.1", "2001:db8::1")}
+    pinned = {Pinned(one, device, MACS[0]) for one in ADDRESSES.values()}
+    for proxy in proxies:
+        where.call(lambda one=proxy: set_proxy(ip, one))
+    for entry in pinned:
+        where.call(lambda one=entry: set_pinned(ip, one))
+    assert where.call(proxy_entries) == proxies
+    assert where.call(pinned_entries) == pinned
+    for proxy in proxies:
+        where.call(lambda one=proxy: remove_proxy(ip, one))
+    for entry in pinned:
+        where.call(lambda one=entry: remove_pinned(ip, one))
+    assert where.call(proxy_entries) == frozenset()
+    assert where.call(pinned_entries) == frozenset()
+    assert "192.0.2.9" in where.run("ip neigh show proxy")
+    assert where.run("ip neigh show nud permanent").count("02:00:00:00:00:08") == 2
+
+
+@BOTH
+def test_a_pinned_entry_is_changed_and_gone(where: Namespace, ip: IPRoute, version: int) -> None:
+    address, device = ADDRESSES[version], index(where)
+    before, after = (Pinned(address, device, mac) for mac in MACS)
+    where.run(f"ip -{version} neigh add {address} lladdr {MACS[1]} dev zt0 nud reachable")
+    for entry in (before, before, after):
+        where.call(lambda one=entry: set_pinned(ip, one))
+        assert where.call(pinned_entries) == {entry}
+        assert where.call(lambda: neighbour_mac(ip, address, device)) == entry.mac
+    for _ in range(2):
+        where.call(lambda: remove_pinned(ip, after))
+        assert where.call(pinned_entries) == frozenset()
+
+
+@BOTH
+def test_nobody_on_the_link_moves_a_pinned_address(
+    where: Namespace, ip: IPRoute, version: int
+) -> None:
+    """A neighbour says that it has both addresses; of the one that is not pinned it is believed."""
+    far = Namespace("neighbour")
+    try:
+        where.run(f"ip link set far netns {far.name}")
+        far.run("ip link set far up")
+        pinned, other = ADDRESSES[version], ADDRESSES[version] + 1
+        entry, device = Pinned(pinned, index(where), MACS[0]), index(far, "far")
+        where.call(lambda: set_pinned(ip, entry))
+        where.run(f"ip -{version} neigh add {other} lladdr {MACS[1]} dev zt0 nud stale")
+
+        def believed() -> bool:
+            for address in (pinned, other):
+                far.call(lambda one=address: announce(one, device))
+            seen = where.call(lambda: neighbour_mac(ip, other, entry.device))
+            return seen == mac(far, "far")
+
+        assert eventually(believed)
+        assert where.call(pinned_entries) == {entry}
+    finally:
+        far.close()
+
+
+def test_entries_go_with_their_device(where: Namespace, ip: IPRoute) -> None:
+    device = index(where)
+    pinned = [Pinned(one, device, MACS[0]) for one in ADDRESSES.values()]
+    for entry in pinned:
+        where.call(lambda one=entry: set_pinned(ip, one))
+    where.run("ip link set far down")
+    assert where.call(pinned_entries) == set(pinned), "no carrier is no reason"
+    where.run("ip link set zt0 down")
+    assert where.call(pinned_entries) == frozenset()
+    where.run("ip link del zt0")
+    for entry in pinned:
+        where.call(lambda one=entry: remove_pinned(ip, one))
+        where.call(lambda one=entry: remove_proxy(ip, ProxyEntry(one.address, device)))
+
+
+def test_a_machine_without_ipv6_is_asked_and_told_nothing(where: Namespace, ip: IPRoute) -> None:
+    where.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+    device = index(where)
+    entry = ProxyEntry(ip_address("192.0.2.1"), device)
+    where.call(lambda: set_proxy(ip, entry))
+    assert where.call(proxy_entries) == {entry}
+    assert where.call(pinned_entries) == frozenset()
+    where.call(lambda: remove_pinned(ip, Pinned(ADDRESSES[6], device, MACS[0])))
