@@ -14,7 +14,7 @@ from zthook.kernel.neighbours import neighbours, probe
 from zthook.kernel.netlink import attributes
 from zthook.kernel.nft import Nft
 from zthook.kernel.rtnetlink import IPRoute
-from zthook.kernel.rules import MarkRule, keep_way, remove_way
+from zthook.kernel.rules import PolicyRule, keep_way, remove_way
 from zthook.kernel.traffic import Traffic
 from zthook.kernel.watch import Notification, Subscription
 from zthook.model.addresses import IPAddress
@@ -98,7 +98,7 @@ class KernelHostDataplane:
         preference: int = 12300,
         clock: Clock | None = None,
     ) -> None:
-        self._rule = MarkRule(mark, table, preference)
+        self._rule = PolicyRule(4, preference, table, mark, mark)
         self._chains = host_rules.chains(mark)
         self._clock = clock or SystemClock()
         self._nft = Nft()
@@ -137,7 +137,7 @@ class KernelHostDataplane:
         wanted = host_rules.elements(plane, closed=self._closed)
         device = find_device(self._ip, plane.overlay)
         self._away = device is None
-        lines = keep_way(self._ip, self._rule, plane.edge, device.index if device else None)
+        lines = keep_way(self._rule, plane.edge, device.index if device else None)
         lines += _set(_filter_path(plane.overlay), LOOSE)
         own = libvirt_firewall.own_rules(plane.overlay, self._rule.mark)
         lines += libvirt_firewall.keep_open(own)
@@ -161,7 +161,7 @@ class KernelHostDataplane:
         if found is not None:
             host_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
-        return lines + remove_way(self._ip, self._rule.table)
+        return lines + remove_way(self._rule.table)
 
     def _end_others(self, guests: frozenset[IPv4Address]) -> list[str]:
         """End the edge's connections to guests that are not mapped, where that is not known.

@@ -82,6 +82,13 @@ def encoded(route: Route) -> bytes:
     return head + found + (attribute(GATEWAY, route.via.packed) if route.via else b"")
 
 
+def network_of(family: int, packed: bytes | None, length: int) -> IPNetwork:
+    """The prefix as the kernel has it; without an address it is everything."""
+    if family == IPV4:
+        return IPv4Network((packed or bytes(4), length))
+    return IPv6Network((packed or bytes(16), length))
+
+
 def _read(payload: bytes) -> Route | None:
     """What was listed, None where we make no such route."""
     family, length, _, _, _, protocol, _, kind, _ = HEADER.unpack_from(payload)
@@ -89,7 +96,7 @@ def _read(payload: bytes) -> Route | None:
         return None
     found = attributes(payload, HEADER.size)
     (table,) = NUMBER.unpack(found[TABLE])
-    destination = _network(family, found.get(DESTINATION), length)
+    destination = network_of(family, found.get(DESTINATION), length)
     if kind == BLACKHOLE and found.get(METRIC) == NUMBER.pack(LAST_RESORT):
         return Route(destination, None, None, table)
     if kind != UNICAST or DEVICE not in found:
@@ -97,12 +104,6 @@ def _read(payload: bytes) -> Route | None:
     (device,) = NUMBER.unpack(found[DEVICE])
     gateway = found.get(GATEWAY)
     return Route(destination, device, _address(family, gateway) if gateway else None, table)
-
-
-def _network(family: int, packed: bytes | None, length: int) -> IPNetwork:
-    if family == IPV4:
-        return IPv4Network((packed or bytes(4), length))
-    return IPv6Network((packed or bytes(16), length))
 
 
 def _address(family: int, packed: bytes) -> IPAddress:
