@@ -31,6 +31,7 @@ ACTIVE = MappingView(
     guest="test",
     uuid=UUID,
     guest_state="running",
+    asked=PUBLIC,
     public=PUBLIC,
     private="192.168.122.50",
     source="DHCP lease",

@@ -35,7 +35,7 @@ def test_the_other_addresses_are_kept_and_the_same_one_is_replaced(
     zthook: Zthook, guest: Guest, agent: Agent
 ) -> None:
     zthook("assign", "test", PUBLIC)
-    agent.show(ACTIVE, msgspec.structs.replace(ACTIVE, public=ANOTHER))
+    agent.show(ACTIVE, msgspec.structs.replace(ACTIVE, asked=ANOTHER, public=ANOTHER))
     zthook("assign", "test", ANOTHER)
     zthook("assign", "test", PUBLIC, "--client", "hide", "--private", "192.168.122.9", "--required")
     assert guest.live.count("<zthook:address") == 2
@@ -142,7 +142,7 @@ def test_one_address_is_taken_back_and_the_other_stays(
     zthook: Zthook, guest: Guest, agent: Agent
 ) -> None:
     for address in (PUBLIC, ANOTHER):
-        agent.show(msgspec.structs.replace(ACTIVE, public=address))
+        agent.show(msgspec.structs.replace(ACTIVE, asked=address, public=address))
         zthook("assign", "test", address)
     agent.on_hint = agent.show
     assert zthook("unassign", "test", PUBLIC) == (0, f"test gives back {PUBLIC}\n", "")

@@ -13,6 +13,7 @@ import msgspec
 
 from zthook.errors import NotAuthenticated, StaleMessage, StaleSession, TwoAgents, ZthookError
 from zthook.host.credential import Credential
+from zthook.model.publication import PortRange, in_each_others_way
 from zthook.wire.faults import to_reply
 from zthook.wire.messages import (
     ChangesReply,
@@ -23,6 +24,7 @@ from zthook.wire.messages import (
     Holder,
     ListRequest,
     MappingReply,
+    PoolView,
     ReserveRequest,
     SessionReply,
     SessionRequest,
@@ -44,15 +46,27 @@ class HostSide:
     instances: list[str] = field(default_factory=list)
 
 
+Key = tuple[str, str, str]
+"""Host, guest, what is asked for."""
+
+
 class FakeEdge:
-    """``events`` tells in order what was asked; ``two_agents`` makes it see two of them."""
+    """``events`` tells in order what was asked; ``two_agents`` makes it see two of them.
+
+    ``pools`` are what ``auto`` is taken from, ``chosen`` what a guest was given of it, for
+    ever. ``translated`` is public address → what its packets arrive as. ``holders`` is who
+    holds what: each claim's public address.
+    """
 
     def __init__(self) -> None:
         self.hosts = {"credential-home1": "home1", "credential-home2": OTHER_HOST}
         self.sides = {name: HostSide() for name in self.hosts.values()}
-        self.claims: dict[tuple[str, str, str], tuple[int, ClaimMessage]] = {}
+        self.pools = {"hk": ["203.0.113.200", "203.0.113.201"]}
+        self.chosen: dict[tuple[str, str], str] = {}
+        self.translated: dict[str, str] = {}
+        self.claims: dict[Key, tuple[int, ClaimMessage]] = {}
+        self.holders: dict[Key, str] = {}
         self.epochs: Counter[str] = Counter()
-        self.holders: dict[str, tuple[str, str]] = {}
         self.events: list[str] = []
         self.two_agents = False
         self.news = asyncio.Event()
@@ -130,58 +144,111 @@ class FakeEdge:
             self._drop(key)
 
     def state(self, public: str) -> tuple[str, str | None] | None:
-        """Who holds ``public``: host and private address."""
-        holder = self.holders.get(public)
-        return None if holder is None else (holder[0], self.claims[*holder, public][1].private)
+        """Who holds ``public``, the first who does: host and private address."""
+        return next(
+            (
+                (key[0], self.claims[key][1].private)
+                for key, held in self.holders.items()
+                if held == public
+            ),
+            None,
+        )
+
+    def claim(self, public: str, host: str = "home1") -> ClaimMessage | None:
+        """What the host asks for under this name."""
+        found = (claim for key, (_, claim) in self.claims.items() if key[::2] == (host, public))
+        return next(found, None)
 
     def _ask(self, host: str, claim: ClaimMessage) -> None:
         key = (host, claim.guest, claim.public)
         if key not in self.claims:
             self._place += 1
         self.claims[key] = (self.claims.get(key, (self._place, claim))[0], claim)
-        self._promote(claim.public)
+        self._promote()
 
-    def _drop(self, key: tuple[str, str, str]) -> None:
+    def _drop(self, key: Key) -> None:
         del self.claims[key]
-        if self.holders.get(key[2]) == key[:2]:
-            del self.holders[key[2]]
-            self._promote(key[2])
+        self.holders.pop(key, None)
+        self._promote()
 
-    def _promote(self, public: str) -> None:
-        waiting = sorted(
-            (place, key) for key, (place, _) in self.claims.items() if key[2] == public
+    def _promote(self) -> None:
+        """Give to those who wait, in the order of their coming, what nobody is in the way of."""
+        for key, (_, claim) in sorted(self.claims.items(), key=lambda one: one[1][0]):
+            public = self._public(key)
+            if key in self.holders or public is None or self._may_only_leave(key, claim):
+                continue
+            obstacles = [
+                other for other in self.holders if self._is_in_the_way(other, claim, public)
+            ]
+            if all(other[1] == key[1] and self.claims[other][1].leaving for other in obstacles):
+                for other in obstacles:
+                    del self.holders[other]
+                self.holders[key] = public
+                self.epochs[public] += 1
+                for host in {key[0], *(other[0] for other in obstacles)}:
+                    self.sides[host].generation += 1
+                self.news.set()
+
+    def _may_only_leave(self, key: Key, claim: ClaimMessage) -> bool:
+        return claim.leaving and any(other[1:] == key[1:] for other in self.holders)
+
+    def _is_in_the_way(self, other: Key, claim: ClaimMessage, public: str) -> bool:
+        one = self.claims[other][1]
+        apart = claim.mode == one.mode == "nat" and not in_each_others_way(
+            map(PortRange.parse, claim.ports), map(PortRange.parse, one.ports)
         )
-        if public not in self.holders and waiting:
-            host, guest, _ = waiting[0][1]
-            self.holders[public] = host, guest
-            self.epochs[public] += 1
-            self.sides[host].generation += 1
-            self.news.set()
+        return self.holders[other] == public and not apart
+
+    def _public(self, key: Key) -> str | None:
+        """The address of a claim; of ``auto`` the first of the pool that nobody was given."""
+        _, guest, asked = key
+        if not asked.startswith("auto/"):
+            return asked
+        if (guest, asked) not in self.chosen:
+            pool = self.pools.get(asked.split("/")[1] or "hk", [])
+            free = [one for one in pool if one not in self.chosen.values()]
+            if not free:
+                return None
+            self.chosen[guest, asked] = free[0]
+        return self.chosen[guest, asked]
 
     def _answers(self, host: str, claims: list[ClaimMessage]) -> ClaimsReply:
         return ClaimsReply(
             generation=self.sides[host].generation,
-            mappings=[self._answer(host, claim) for claim in claims],
+            mappings=[self._answer((host, claim.guest, claim.public)) for claim in claims],
+            pools=[PoolView(name=name, addresses=some) for name, some in self.pools.items()],
         )
 
-    def _answer(self, host: str, claim: ClaimMessage) -> MappingReply:
-        holder_host, holder_guest = self.holders[claim.public]
-        name = self.claims[holder_host, holder_guest, claim.public][1].name
-        ours = (holder_host, holder_guest) == (host, claim.guest)
-        state = ("active" if claim.private else "pending") if ours else "conflict"
-        if not ours and holder_guest == claim.guest:
-            state = "pending"
+    def _answer(self, key: Key) -> MappingReply:
+        claim, public = self.claims[key][1], self._public(key)
+        ours = key in self.holders
+        others = [one for one in self.holders if public and self._is_in_the_way(one, claim, public)]
+        holder = key if ours else next(iter(others), None)
+        name = self.claims[holder][1].name if holder else ""
+        state, reason = self._sight(key, claim, holder, name)
         return MappingReply(
             guest=claim.guest,
             asked=claim.public,
-            public=claim.public,
+            public=public,
             private=claim.private if ours else None,
             state=state,  # type: ignore[arg-type]
-            reason="" if ours else f"held by {name} on {holder_host}",
-            holder=Holder(guest=name, uuid=holder_guest, host=holder_host),
-            epoch=self.epochs[claim.public] if ours else 0,
+            reason=reason,
+            holder=Holder(guest=name, uuid=holder[1], host=holder[0]) if holder else None,
+            arrives_as=self.translated.get(public or ""),
+            epoch=self.epochs[public or ""] if ours else 0,
             since=1.0,
         )
+
+    def _sight(
+        self, key: Key, claim: ClaimMessage, holder: Key | None, name: str
+    ) -> tuple[str, str]:
+        if holder is None:
+            return "refused", f"pool {claim.public.split('/')[1]} has no address left"
+        if holder == key:
+            return ("active", "") if claim.private else ("pending", "waits for the guest's address")
+        if holder[1] == key[1]:
+            return "pending", f"waits for {holder[0]} to let go"
+        return "conflict", f"held by {name} on {holder[0]}"
 
 
 MESSAGES = {

@@ -1,12 +1,18 @@
 """Small makers of guests, networks and requests for the host's tests."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, ip_address
+from unittest.mock import patch
 from uuid import UUID
 
 from zthook.host.addresses import Sightings
-from zthook.host.claims import View
+from zthook.host.desired import View
+from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain, Guest, GuestState, Interface, Network, NetworkKind
+from zthook.model.mappings import GuestRule
 from zthook.model.publication import AddressRequest, Problem, Publication
+from zthook.wire.messages import MappingReply
 
 PUBLIC = IPv4Address("203.0.113.10")
 OTHER_PUBLIC = IPv4Address("203.0.113.11")
@@ -75,6 +81,27 @@ def guest(
     state: GuestState = GuestState.RUNNING,
 ) -> Guest:
     return Guest(domain(number, *requests, interfaces=interfaces), state)
+
+
+def rule_of(
+    private: IPAddress, device: str = "virbr0", public: IPAddress = PUBLIC, **rest: object
+) -> GuestRule:
+    """The rule of a mapping whose packets arrive as its public address."""
+    given = {"public": public, "arrives_as": public} | rest
+    return GuestRule(private, device, **given)  # type: ignore[arg-type]
+
+
+def answer(number: int, asked: str, **rest: object) -> MappingReply:
+    """The edge's answer to a claim of guest ``number``, active where nothing else is said."""
+    given = {"public": asked, "private": str(PRIVATE), "state": "active"} | rest
+    return MappingReply(guest=str(uuid(number)), asked=asked, **given)  # type: ignore[arg-type]
+
+
+@contextmanager
+def everything_carried_out() -> Iterator[None]:
+    """As if nothing were refused as not supported yet."""
+    with patch("zthook.host.claims.not_supported_yet", return_value=None):
+        yield
 
 
 def leased(*pairs: tuple[int, str], bridge: str = "virbr0") -> Sightings:

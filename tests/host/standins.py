@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import httpx
@@ -21,6 +22,9 @@ from zthook.model.addresses import IPAddress
 from zthook.model.clock import SystemClock
 from zthook.model.guests import Guest, Network
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
+
+if TYPE_CHECKING:
+    from zthook.config.places import Places
 
 EDGE_MAC = "0e:00:00:00:00:01"
 DEADLINE = 10.0
@@ -135,7 +139,7 @@ class Home:
         self.settings = HostSettings(
             OverlaySettings("interface", interface="zt0"), required_seconds=1.0
         )
-        self.memory: Path | None = None
+        self.places: Places | None = None
         self.started: list[UUID] = []
         self.hint: Callable[[], None] = lambda: None
 
@@ -175,7 +179,7 @@ class Home:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Agent]:
-        async with open_agent(self.settings, self.credential, self.parts, self.memory) as agent:
+        async with open_agent(self.settings, self.credential, self.parts, self.places) as agent:
             task = asyncio.create_task(agent.run())
             try:
                 yield agent

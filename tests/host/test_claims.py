@@ -1,7 +1,7 @@
 """From guests to claims: what is asked of the edge, and what is refused here."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
@@ -12,29 +12,36 @@ from tests.host.making import (
     OTHER_PUBLIC,
     PRIVATE,
     PUBLIC,
+    answer,
     domain,
+    everything_carried_out,
     guest,
     leased,
     mac,
     macvtap,
     on_bridge,
     on_network,
+    rule_of,
     uuid,
     view,
 )
 from zthook.host.addresses import Sightings, Source
-from zthook.host.claims import View, claims, desire
-from zthook.host.planes import EdgeSide, plane, rules
+from zthook.host.answers import Answers, by_claim
+from zthook.host.claims import claims, desire
+from zthook.host.desired import Desired, View
+from zthook.host.planes import rules
 from zthook.model.guests import Domain, Guest, GuestState, Interface, NetworkKind
-from zthook.model.mappings import Claim, GuestRule, Rewriter
+from zthook.model.mappings import Auto, Claim, Rewriter
 from zthook.model.publication import (
     AddressRequest,
     Client,
     Egress,
     Mode,
+    PortRange,
     Problem,
     Publication,
 )
+from zthook.wire.messages import MappingReply
 
 ASKED = AddressRequest(PUBLIC)
 LEASE = leased((1, "192.168.122.50"))
@@ -44,14 +51,14 @@ def test_a_guest_with_a_lease_claims_its_address_and_keeps_the_client() -> None:
     [one] = desire(view(guest(1, ASKED), sightings=LEASE))
     assert one.claim == Claim(uuid(1), "web1", PUBLIC, PRIVATE)
     assert one.source is Source.LEASE
-    assert rules([one], ()) == {GuestRule(PRIVATE, "virbr0")}
+    assert rules([one], {}) == {rule_of(PRIVATE, "virbr0")}
 
 
 def test_without_an_address_the_public_one_is_claimed_all_the_same() -> None:
     [one] = desire(view(guest(1, ASKED)))
     assert one.claim == Claim(uuid(1), "web1", PUBLIC, None)
     assert one.waits.startswith("for the guest's address: no DHCP lease yet")
-    assert rules([one], ()) == frozenset()
+    assert rules([one], {}) == frozenset()
 
 
 def test_a_guest_without_annotation_claims_nothing() -> None:
@@ -74,7 +81,7 @@ def test_a_guest_about_to_start_reserves_without_its_private_address() -> None:
     about = domain(1, replace(ASKED, private=PRIVATE))
     [one] = desire(view(sightings=LEASE, reserved=[about]))
     assert one.claim == Claim(uuid(1), "web1", PUBLIC, None)
-    assert rules([one], ()) == frozenset()
+    assert rules([one], {}) == frozenset()
 
 
 def test_a_reservation_of_a_guest_that_runs_changes_nothing() -> None:
@@ -112,6 +119,63 @@ def test_what_is_not_carried_out_yet_is_refused_and_said(request_: AddressReques
     [one] = desire(view(guest(1, request_), sightings=LEASE))
     assert one.claim is None
     assert one.refusal.startswith("not supported yet: ")
+
+
+def wanted_by(*requests: AddressRequest, answers: Answers | None = None) -> list[Desired]:
+    with everything_carried_out():
+        return desire(view(guest(1, *requests), sightings=LEASE, answers=answers or {}))
+
+
+def test_the_claim_has_all_that_the_annotation_asks_for() -> None:
+    ports, allow = (PortRange.parse("tcp/80:8080"),), (IPv4Network("198.51.100.0/24"),)
+    full = replace(ASKED, egress=Egress.PUBLIC, ports=ports, allow=allow)
+    [one] = wanted_by(full)
+    assert one.claim == Claim(
+        *(uuid(1), "web1", PUBLIC, PRIVATE), egress=Egress.PUBLIC, ports=ports, allow=allow
+    )
+
+
+def test_the_autos_of_a_pool_are_counted() -> None:
+    hk = AddressRequest(None, pool="hk")
+    wanted = wanted_by(hk, ASKED, AddressRequest(None), hk)
+    assert [one.public for one in wanted] == [Auto("hk", 0), PUBLIC, Auto("", 0), Auto("hk", 1)]
+
+
+AUTO, ROUTED = AddressRequest(None, pool="hk"), replace(ASKED, mode=Mode.ROUTED)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (AUTO, answer(1, "auto/hk/0", public=str(PUBLIC), private=None, state="pending")),
+        (ROUTED, answer(1, str(PUBLIC), private=None, state="pending")),
+    ],
+)
+def test_nothing_is_forwarded_before_the_edge_said_what_the_rules_need(
+    request_: AddressRequest, said: MappingReply
+) -> None:
+    [first] = wanted_by(request_)
+    assert first.claim is not None
+    assert first.claim.private is None
+    [then] = wanted_by(request_, answers=by_claim([said]))
+    assert then.claim is not None
+    assert then.claim.private == PRIVATE
+
+
+def test_an_auto_that_the_edge_has_no_address_for_stays_a_reservation() -> None:
+    said = answer(1, "auto/hk/0", public=None, private=None, state="refused")
+    [one] = wanted_by(AUTO, answers=by_claim([said]))
+    assert one.claim == Claim(uuid(1), "web1", Auto("hk", 0), None)
+
+
+def test_the_guests_own_connections_leave_from_one_of_its_addresses() -> None:
+    out = replace(ASKED, egress=Egress.PUBLIC)
+    first, second = wanted_by(out, replace(out, public=OTHER_PUBLIC))
+    assert first.claim is not None
+    assert second.refusal == (
+        f"{PRIVATE}'s own connections leave from {PUBLIC} already: leave "
+        'egress="public" out of one of the two'
+    )
 
 
 KEEP, HIDE = Client.KEEP, Client.HIDE
@@ -165,13 +229,7 @@ def test_behind_a_lan_gateway_the_edge_rewrites_and_this_host_does_nothing(
     [one] = desire(view(guest(1, asked, interfaces=(interface,)), via=True))
     assert one.claim is not None
     assert (one.claim.client, one.claim.rewriter) == (HIDE, Rewriter.EDGE)
-    assert rules([one], ()) == frozenset()
-
-
-def test_the_host_rewrites_on_the_guests_bridge() -> None:
-    asked = replace(ASKED, private=IPv4Address("192.168.1.50"))
-    wanted = desire(view(guest(1, asked, interfaces=(on_bridge(),))))
-    assert rules(wanted, ()) == {GuestRule(IPv4Address("192.168.1.50"), "br0", hide=True)}
+    assert rules([one], {}) == frozenset()
 
 
 def test_of_several_interfaces_the_first_that_fits_is_taken() -> None:
@@ -238,11 +296,16 @@ def two_guests_with_one_address() -> tuple[Guest, Guest]:
     return first, second
 
 
+def held_by(number: int) -> Answers:
+    public = PUBLIC if number == 1 else OTHER_PUBLIC
+    return by_claim([answer(number, str(public), private=str(PRIVATE))])
+
+
 @pytest.mark.parametrize(("holder", "other"), [(1, 2), (2, 1)])
 def test_of_two_guests_with_one_address_the_one_that_has_it_keeps_it(
     holder: int, other: int
 ) -> None:
-    wanted = desire(view(*two_guests_with_one_address(), held={uuid(holder): PRIVATE}))
+    wanted = desire(view(*two_guests_with_one_address(), answers=held_by(holder)))
     assert [one.claim is not None for one in wanted] == [holder == 1, holder == 2]
     refused = wanted[other - 1]
     assert refused.refusal == (
@@ -254,29 +317,26 @@ def test_one_guest_may_have_several_public_addresses() -> None:
     both = guest(1, ASKED, AddressRequest(OTHER_PUBLIC))
     wanted = desire(view(both, sightings=LEASE))
     assert [claim.public for claim in claims(wanted)] == [PUBLIC, OTHER_PUBLIC]
-    assert rules(wanted, ()) == {GuestRule(PRIVATE, "virbr0")}
-
-
-def test_what_the_edge_denies_has_no_rule() -> None:
-    wanted = desire(view(guest(1, ASKED), sightings=LEASE))
-    assert rules(wanted, {(uuid(1), str(PUBLIC))}) == frozenset()
-
-
-def test_a_plane_keeps_old_rules_only_for_addresses_that_have_no_new_one() -> None:
-    side = EdgeSide("zt0", IPv4Address("192.168.193.222"), "aa:aa:aa:aa:aa:aa")
-    old = frozenset(
-        {GuestRule(PRIVATE, "br0", hide=True), GuestRule(IPv4Address("10.0.0.1"), "br0")}
-    )
-    new = frozenset({GuestRule(PRIVATE, "virbr0")})
-    assert plane(side, new, old).rules == new | {GuestRule(IPv4Address("10.0.0.1"), "br0")}
 
 
 PRIVATES = st.integers(1, 6).map(lambda last: IPv4Address(f"192.168.122.{last}"))
+PUBLICS = st.integers(10, 14).map(lambda last: IPv4Address(f"203.0.113.{last}"))
 REQUESTS = st.builds(
     AddressRequest,
-    public=st.integers(10, 14).map(lambda last: IPv4Address(f"203.0.113.{last}")),
+    public=st.none() | PUBLICS,
+    pool=st.none(),
     private=st.none() | PRIVATES,
+    mode=st.sampled_from(Mode),
     client=st.none() | st.sampled_from(Client),
+    egress=st.sampled_from(Egress),
+)
+ANSWERS = st.builds(
+    answer,
+    st.integers(1, 5),
+    PUBLICS.map(str) | st.sampled_from(["auto//0", "auto//1"]),
+    public=PUBLICS.map(str),
+    private=st.none() | PRIVATES.map(str),
+    state=st.sampled_from(["active", "pending", "conflict"]),
 )
 INTERFACES = st.sampled_from([on_network, on_bridge, macvtap])
 
@@ -285,7 +345,7 @@ INTERFACES = st.sampled_from([on_network, on_bridge, macvtap])
 def views(draw: st.DrawFn) -> View:
     guests = []
     for number in draw(st.sets(st.integers(1, 5))):
-        wanted = draw(st.lists(REQUESTS, max_size=3, unique_by=lambda request: request.public))
+        wanted = draw(st.lists(REQUESTS, max_size=4, unique_by=lambda one: one.public or object()))
         running = Domain(
             uuid(number),
             f"web{number}",
@@ -295,13 +355,14 @@ def views(draw: st.DrawFn) -> View:
         guests.append(Guest(running, draw(st.sampled_from(GuestState))))
     lease = draw(st.dictionaries(st.integers(1, 5).map(mac), PRIVATES))
     own = draw(st.frozensets(PRIVATES, max_size=1))
-    held = draw(st.dictionaries(st.integers(1, 5).map(uuid), PRIVATES))
-    return View(guests, NETWORKS, Sightings(leases={"virbr0": lease}, own=own), held=held)
+    answers = by_claim(draw(st.lists(ANSWERS, max_size=6)))
+    return View(guests, NETWORKS, Sightings(leases={"virbr0": lease}, own=own), answers=answers)
 
 
 @given(seen=views())
 def test_whatever_runs_the_claims_are_sound(seen: View) -> None:
-    wanted = desire(seen)
+    with everything_carried_out():
+        wanted = desire(seen)
     made = claims(wanted)
     assert len({claim.key for claim in made}) == len(made)
     owners: dict[object, object] = {}
@@ -312,13 +373,16 @@ def test_whatever_runs_the_claims_are_sound(seen: View) -> None:
         }
         if claim.private is not None:
             assert owners.setdefault(claim.private, claim.guest) == claim.guest
+    out = [claim.private for claim in made if claim.private and claim.egress is Egress.PUBLIC]
+    assert len(out) == len(set(out))
     for one in wanted:
         assert bool(one.claim) != bool(one.refusal) or one.waits
-    assert {rule.private for rule in rules(wanted, ())} <= set(owners)
+    assert {rule.private for rule in rules(wanted, {})} <= set(owners)
 
 
 @given(seen=views(), order=st.randoms(use_true_random=False))
 def test_the_order_in_which_guests_are_listed_changes_nothing(seen: View, order: object) -> None:
     shuffled = list(seen.guests)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert desire(replace(seen, guests=shuffled)) == desire(seen)
+    with everything_carried_out():
+        assert desire(replace(seen, guests=shuffled)) == desire(seen)

@@ -10,6 +10,7 @@ from tests.host.making import MAC, PRIVATE, PUBLIC, guest
 from tests.host.real_edge import RealEdge, Way
 from tests.host.standins import Home, another_pass, until
 from tests.host.test_hooks import ALLOWED, call
+from zthook.config.places import Places
 from zthook.kernel.fake_edge import OVERLAY
 from zthook.model.addresses import IPAddress
 from zthook.model.mappings import MappingState
@@ -120,7 +121,7 @@ async def test_a_member_that_answers_arp_for_the_edge_is_not_taken_for_it(
 async def test_a_restart_of_the_agent_costs_a_guest_without_a_lease_nothing(
     edge: RealEdge, home1: Home, tmp_path: Path, seen: dict[IPAddress, str]
 ) -> None:
-    home1.memory = tmp_path / "addresses.json"
+    home1.places = Places(tmp_path, tmp_path, tmp_path)
     home1.start(guest(1, ASKED))
     async with home1.running() as agent:
         await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE)})

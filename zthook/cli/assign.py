@@ -1,5 +1,6 @@
 """``zthook assign``, ``unassign`` and ``apply``: a guest's annotation, persistent and live."""
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from zthook.cli.agent_ask import START_HINT, hint_agent, rows_of, wait_for
 from zthook.cli.commands import command
 from zthook.cli.guests import Definitions
 from zthook.errors import NotFound, Refused, UsageError
-from zthook.host.publishing import with_request, without
+from zthook.host.publishing import asked_for, with_request, without
 from zthook.host.status import AgentStatus, MappingView
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import AddressRequest, Publication, not_supported_yet
@@ -49,35 +50,39 @@ def _tell_assigned(definitions: Definitions, request: AddressRequest) -> int:
     if definitions.live is None:
         click.echo(f"{name} has {what} from its next start on")
         return 0
-    return _tell_state(definitions, str(request.public) if request.public else None)
+    written = asked_for(with_request(definitions.live.publication, request))
+    return _tell_state(definitions, {str(asked) for one, asked in written if one == request})
 
 
-def _tell_state(definitions: Definitions, public: str | None) -> int:
-    """Wait a moment for what becomes of the address, and say it."""
+def _tell_state(definitions: Definitions, asked: AbstractSet[str]) -> int:
+    """Wait a moment for what becomes of what is asked for, and say it."""
     name, uuid = definitions.persistent.name, str(definitions.persistent.uuid)
     hint_agent(definitions.places, seconds=LOOK_SECONDS)
+
+    def rows(found: AgentStatus) -> list[MappingView]:
+        return [row for row in rows_of(found, uuid) if row.asked in asked]
+
     status = wait_for(
         definitions.places,
-        lambda found: any(
-            row.public == public and row.state != "pending" for row in rows_of(found, uuid)
-        ),
+        lambda found: {row.asked for row in rows(found) if row.state != "pending"} == asked,
         seconds=WAIT_SECONDS,
     )
+    what = " and ".join("auto" if "/" in one else one for one in sorted(asked))
     if status is None:
-        click.echo(f"{name} asks for {public}; no agent runs here to see to it. {START_HINT}")
+        click.echo(f"{name} asks for {what}; no agent runs here to see to it. {START_HINT}")
         return 0
-    rows = [row for row in rows_of(status, uuid) if row.public == public]
-    for row in rows:
+    found = rows(status)
+    for row in found:
         _tell_row(row)
-    if not rows:
-        click.echo(f"{name} asks for {public}; the agent has not seen it yet: zthook status {name}")
-    return 1 if any(row.state in {"refused", "conflict"} for row in rows) else 0
+    if not found:
+        click.echo(f"{name} asks for {what}; the agent has not seen it yet: zthook status {name}")
+    return 1 if any(row.state in {"refused", "conflict"} for row in found) else 0
 
 
 def _tell_row(row: MappingView) -> None:
     to = f" → {row.private}" if row.private else ""
     why = f": {row.reason}" if row.reason else ""
-    click.echo(f"{row.guest}: {row.public}{to} is {row.state.value}{why}")
+    click.echo(f"{row.guest}: {row.public or 'auto'}{to} is {row.state.value}{why}")
 
 
 @command("unassign", example="zthook unassign web1 203.0.113.10")
@@ -119,17 +124,21 @@ def _asks(publication: Publication | None, public: IPAddress | None) -> bool:
 def _tell_left(definitions: Definitions, public: tuple[IPAddress | None] | None) -> int:
     """Wait a moment until the edge let go, and say where it did not."""
     uuid = str(definitions.persistent.uuid)
-    gone = None if public is None else (str(public[0]) if public[0] else None,)
 
     def left(found: AgentStatus) -> list[MappingView]:
-        rows = rows_of(found, uuid)
-        return [row for row in rows if gone is None or row.public == gone[0]]
+        return [row for row in rows_of(found, uuid) if public is None or _is_for(row, public[0])]
 
     status = wait_for(definitions.places, lambda found: not left(found), seconds=WAIT_SECONDS)
     rows = left(status) if status is not None else []
     for row in rows:
         _tell_row(row)
     return 1 if rows else 0
+
+
+def _is_for(row: MappingView, public: IPAddress | None) -> bool:
+    """Whether it is of a request for this address, or of one for ``auto`` (None)."""
+    asked = row.asked or ""
+    return asked.startswith("auto/") if public is None else asked == str(public)
 
 
 @command("apply", example="zthook apply web1")
@@ -150,13 +159,9 @@ def apply(guest: str) -> int:
         )
     if definitions.live.annotated or persistent.annotated:
         definitions.write(persistent.publication, live=True, persistent=False)
-    requests = persistent.publication.requests if persistent.publication else ()
-    if not requests:
+    asked = {str(asked) for _, asked in asked_for(persistent.publication)}
+    if not asked:
         click.echo(f"{persistent.name} asks for no address now")
         hint_agent(definitions.places)
         return 0
-    states = [
-        _tell_state(definitions, str(request.public) if request.public else None)
-        for request in requests
-    ]
-    return max(states)
+    return _tell_state(definitions, asked)

@@ -29,15 +29,32 @@ COLUMNS = (
 NOBODY = "no guest here asks for an address; give one: zthook assign GUEST PUBLIC"
 
 
+SHOWN_PORTS = 2
+"""Of a mapping's ports; ``--json`` has them all."""
+
+
+def way(view: MappingView) -> str:
+    """How it is mapped: ``nat keep``, ``routed keep egress=public tcp/80:8080 +3``."""
+    more = len(view.ports) - SHOWN_PORTS
+    words = [
+        view.mode,
+        view.client,
+        "egress=public" if view.egress == "public" else None,
+        *view.ports[:SHOWN_PORTS],
+        f"+{more}" if more > 0 else None,
+    ]
+    return " ".join(word for word in words if word)
+
+
 def row(view: MappingView, now: float) -> list[Cell]:
     """A mapping as a line; ``now`` is Unix time."""
     traffic = view.traffic
     return [
         view.guest,
         view.guest_state,
-        view.public or ("auto" if view.mode else ""),
+        view.public or (view.asked and "auto"),
         view.private,
-        " ".join(word for word in (view.mode, view.client) if word),
+        way(view),
         view.state.value,
         duration(now - view.since) if view.since is not None else "",
         amount(traffic.bytes_in) if traffic else "",

@@ -55,6 +55,11 @@ class Places:
         return self.runtime / "addresses.json"
 
     @property
+    def told(self) -> Path:
+        """What the edge told the agent last."""
+        return self.runtime / "told.json"
+
+    @property
     def agent_socket(self) -> Path:
         return self.runtime / "agent.sock"
 

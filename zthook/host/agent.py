@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 
 from zthook import __version__
+from zthook.config.places import Places
 from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.host.credential import Credential
 from zthook.host.edge_client import EdgeClient
@@ -21,9 +22,10 @@ from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
 from zthook.host.memory import Memory
 from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
 from zthook.host.passes import Passes
+from zthook.host.report import EdgeNow, faults, mapping_views
 from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
-from zthook.host.status import AgentStatus, faults, mapping_views
+from zthook.host.status import AgentStatus
 from zthook.host.worker import KernelThread
 from zthook.model.clock import Clock
 
@@ -143,22 +145,20 @@ class Agent:
             faults=found,
             mappings=mapping_views(
                 self.passes.desired,
-                self.passes.answers,
+                EdgeNow(self.passes.answers, healths["edge"], client.fault or self.passes.fault),
                 await self.kernel.traffic(),
                 self.passes.names,
-                edge=healths["edge"],
-                fault=client.fault or self.passes.fault,
             ),
         )
 
 
 @asynccontextmanager
 async def open_agent(
-    settings: HostSettings, credential: Credential, parts: Parts, memory: Path | None = None
+    settings: HostSettings, credential: Credential, parts: Parts, places: Places | None = None
 ) -> AsyncIterator[Agent]:
     """An agent with everything open, not running yet. Leaving it withdraws nothing.
 
-    ``memory`` is the file in which an agent finds what the one before it knew.
+    ``places`` is where an agent finds what the one before it knew; None: nowhere.
     """
     hinted = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -211,7 +211,7 @@ async def open_agent(
             kernel=kernel,
             hinted=hinted,
             missed=missed,
-            memory=Memory(memory),
+            memory=Memory(places),
             clock=parts.clock,
         )
 

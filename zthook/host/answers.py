@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from uuid import UUID
 
-from zthook.host.planes import ClaimKey
-from zthook.model.mappings import Claim
+from zthook.model.addresses import IPAddress
+from zthook.model.mappings import Auto, Claim
 from zthook.wire.messages import ClaimMessage, MappingReply
 
 log = logging.getLogger("zthook.agent")
+
+ClaimKey = tuple[UUID, str]
+"""Guest, and what is asked for: ``Claim.key``."""
 
 Answers = Mapping[ClaimKey, MappingReply]
 
@@ -30,6 +34,10 @@ def to_message(claim: Claim, answers: Answers) -> ClaimMessage:
         mode=claim.mode.value,
         client=claim.client.value,
         rewriter=claim.rewriter.value,
+        egress=claim.egress.value,
+        ports=[str(ports) for ports in claim.ports],
+        allow=[str(prefix) for prefix in claim.allow],
+        leaving=claim.leaving,
         epoch=max(claim.epoch, answer.epoch if answer else 0),
     )
 
@@ -44,9 +52,18 @@ def by_claim(answers: Iterable[MappingReply]) -> dict[ClaimKey, MappingReply]:
     return {key_of(answer): answer for answer in answers}
 
 
-def denied(answers: Answers) -> set[ClaimKey]:
-    """The claims that were answered with no."""
-    return {key for key, answer in answers.items() if answer.state in DENIED}
+def granted(public: IPAddress | Auto, answer: MappingReply | None) -> IPAddress | None:
+    """The address that was asked for; of ``auto`` the one the edge chose, None before it did."""
+    if not isinstance(public, Auto):
+        return public
+    return ip_address(answer.public) if answer is not None and answer.public else None
+
+
+def name_of(public: IPAddress | Auto) -> str:
+    """What is asked for, for people."""
+    if not isinstance(public, Auto):
+        return str(public)
+    return f"auto of pool {public.pool}" if public.pool else "auto"
 
 
 def tell_changes(before: Answers, after: Answers, names: Names) -> None:
@@ -59,4 +76,5 @@ def tell_changes(before: Answers, after: Answers, names: Names) -> None:
             why = f": {answer.reason}" if answer.reason else ""
             log.info("%s: %s is %s%s%s", name, answer.public or answer.asked, answer.state, to, why)
     for key in before.keys() - after.keys():
-        log.info("%s: %s is withdrawn", names.get(key[0], key[0]), key[1])
+        public = before[key].public or key[1]
+        log.info("%s: %s is withdrawn", names.get(key[0], key[0]), public)

@@ -69,8 +69,7 @@ class Daemon:
         while True:
             settings, credential = await self._enrolled()
             log.info("this host is %s at the edge %s", credential.host, credential.where)
-            memory = self._places.addresses
-            async with open_agent(settings, credential, self._parts, memory) as agent:
+            async with open_agent(settings, credential, self._parts, self._places) as agent:
                 self.agent = agent
                 self._opened.set()
                 try:

@@ -12,12 +12,12 @@ from typing import Protocol
 
 from zthook.annotation import read_domain
 from zthook.errors import AnnotationError, EdgeUnreachable, ZthookError
-from zthook.host.answers import key_of, to_message
-from zthook.host.claims import Desired, View, claims, desire
+from zthook.host.answers import ClaimKey, key_of, name_of, to_message
+from zthook.host.claims import claims, desire
+from zthook.host.desired import Desired, View
 from zthook.host.edge_client import EdgeClient
 from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall
 from zthook.host.placement import Networks
-from zthook.host.planes import ClaimKey
 from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
 from zthook.model.guests import Domain
@@ -140,13 +140,14 @@ def against(one: Desired, answers: Mapping[ClaimKey, MappingReply]) -> str:
         return one.waits
     answer = answers.get(one.claim.key)
     if answer is None:
-        return f"the edge said nothing of {one.claim.public}"
+        return f"the edge said nothing of {name_of(one.claim.public)}"
     holder = answer.holder
     # An epoch is shown to who holds alone; what the kernel lacks the edge mends by itself.
     if answer.epoch > 0 or (holder is not None and holder.uuid == str(one.claim.guest)):
         return ""
+    what = answer.public or name_of(one.claim.public)
     if answer.state == "conflict" and holder is not None:
-        return f"{answer.public} is held by guest {holder.guest} on {holder.host}"
-    if answer.public in answer.reason:
+        return f"{what} is held by guest {holder.guest} on {holder.host}"
+    if what in answer.reason:
         return answer.reason
-    return f"{answer.public} is {answer.state}: {answer.reason}"
+    return f"{what} is {answer.state}: {answer.reason}"

@@ -11,6 +11,7 @@ from zthook.host.health import Pulse
 from zthook.host.observer import Worker
 from zthook.host.planes import EdgeSide, plane
 from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import AddressRange
 from zthook.model.clock import Clock
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 from zthook.model.waiting import within
@@ -75,22 +76,29 @@ class HostKernel:
         """The kernel told of a change: check soon."""
         self._nudged.set()
 
-    async def settle(self, wanted: frozenset[GuestRule], *, widen: bool) -> None:
-        """Make the kernel have these rules; with ``widen`` those it has stay beside them."""
+    async def settle(
+        self, wanted: frozenset[GuestRule], pools: tuple[AddressRange, ...], *, widen: bool
+    ) -> None:
+        """Make the kernel have these rules; with ``widen`` those it has stay beside them.
+
+        ``pools`` are the public addresses that are reached through the edge.
+        """
         if self.side is None and wanted:
             await self._follow_edge()
         if wanted and self.side is None:
             return  # no way to the edge was ever seen: nothing of it can arrive either
-        desired = self._plane(wanted, widen=widen)
+        desired = self._plane(wanted, pools, widen=widen)
         if self._right and desired == self._applied:
             return
         await self._apply(desired)
 
-    def _plane(self, wanted: frozenset[GuestRule], *, widen: bool) -> HostPlane | None:
+    def _plane(
+        self, wanted: frozenset[GuestRule], pools: tuple[AddressRange, ...], *, widen: bool
+    ) -> HostPlane | None:
         kept = self._applied.rules if widen and self._applied else frozenset()
         if self.side is None or not wanted | kept:
             return None
-        return plane(self.side, wanted, kept)
+        return plane(self.side, wanted, kept, pools)
 
     async def _apply(self, desired: HostPlane | None) -> None:
         self._right = False

@@ -10,23 +10,24 @@ import logging
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import ip_address
+from uuid import UUID
 
 from zthook.errors import NotAuthenticated, Permanent, Stale, Temporary, ZthookError
 from zthook.host.addresses import Source, doubtful
-from zthook.host.answers import Names, by_claim, denied, tell_changes, to_message
+from zthook.host.answers import Answers, Names, by_claim, tell_changes, to_message
 from zthook.host.backoff import Backoff
-from zthook.host.claims import Desired, View, claims, desire, spots
+from zthook.host.claims import claims, desire, spots
+from zthook.host.desired import Desired, View
 from zthook.host.edge_client import EdgeClient
 from zthook.host.host_kernel import HostKernel
-from zthook.host.memory import Memory
+from zthook.host.memory import Memory, Told
 from zthook.host.observer import Observer
-from zthook.host.planes import ClaimKey, rules
+from zthook.host.planes import rules
 from zthook.host.reservations import Reservations
-from zthook.model.addresses import IPAddress
+from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.guests import Domain
 from zthook.model.waiting import within
-from zthook.wire.messages import ClaimMessage, MappingReply
+from zthook.wire.messages import ClaimMessage, ClaimsReply, MappingReply
 
 log = logging.getLogger("zthook.agent")
 
@@ -37,6 +38,8 @@ WAITING_SECONDS = 2.0
 UNTOLD = {None, Source.NEIGHBOUR, Source.LAST}
 GAP_SECONDS = 0.02
 """After a pass, so that a storm of hints becomes few passes."""
+ROUNDS = 3
+"""Of telling the edge in one pass: what it answers can be part of what it is told next."""
 
 
 class Passes:
@@ -57,7 +60,6 @@ class Passes:
         via: bool = False,
     ) -> None:
         self.desired: list[Desired] = []
-        self.answers: dict[ClaimKey, MappingReply] = {}
         self.fault: ZthookError | None = None
         self.ended = 0
         self._client = client
@@ -66,10 +68,15 @@ class Passes:
         self._reservations = reservations
         self._hinted = hinted
         self._memory = memory
-        self._last = memory.recall()
+        self._last = memory.addresses.recall()
         self._via = via
         self._sent = claims(())
-        self.names: Names = {}
+        told = memory.told.recall()
+        if told.edge != client.credential.edge:
+            told = Told()
+        self.answers: Answers = by_claim(told.answers)
+        self.names: Names = {UUID(guest): name for guest, name in told.names.items()}
+        self._pools = tuple(map(AddressRange.parse, told.pools))
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
         self._acted_on = 0.0
         self._passed = asyncio.Condition()
@@ -105,10 +112,12 @@ class Passes:
             return
         looked = self._observer.looked
         self._reservations.settle(self._observer.guests, looked)
-        self._decide()
-        self._memory.keep(self._last)
-        await self._settle(widen=True)
-        await self._tell()
+        for _ in range(ROUNDS):
+            self._decide()
+            await self._settle(widen=True)
+            if not await self._tell():
+                break
+        self._memory.addresses.keep(self._last)
         await self._settle(widen=False)
         self._acted_on = looked
         await self._ask_further()
@@ -120,11 +129,7 @@ class Passes:
             networks=self._observer.networks,
             sightings=replace(sightings, last=self._last),
             reserved=self._reservations.domains,
-            held={
-                key[0]: ip_address(answer.private)
-                for key, answer in self.answers.items()
-                if answer.private is not None
-            },
+            answers=self.answers,
             via=self._via,
         )
         self.desired = desire(view)
@@ -133,16 +138,19 @@ class Passes:
 
     async def _settle(self, *, widen: bool) -> None:
         if isinstance(self._client.fault, NotAuthenticated):
-            await self._kernel.settle(frozenset(), widen=False)
+            await self._kernel.settle(frozenset(), (), widen=False)
         else:
-            await self._kernel.settle(rules(self.desired, denied(self.answers)), widen=widen)
+            wanted = rules(self.desired, self.answers)
+            await self._kernel.settle(wanted, self._pools, widen=widen)
 
-    async def _tell(self) -> None:
-        """Send the list where the edge may lack it; what fails is tried again."""
+    async def _tell(self) -> bool:
+        """Send the list where the edge may lack it; whether it answered. What fails is tried
+        again.
+        """
         if not self._client.ready:
-            return  # the link hints when it is
+            return False  # the link hints when it is
         if not self._client.list_due and claims(self.desired) == self._sent:
-            return
+            return False
         try:
             reply = await self._client.list_claims(self._compose)
         except (Stale, Temporary) as error:
@@ -154,7 +162,15 @@ class Passes:
         else:
             self.fault = None
             self._backoff.reset()
-            self._take(by_claim(reply.mappings))
+            self._hear(reply)
+            return True
+        return False
+
+    def _hear(self, reply: ClaimsReply) -> None:
+        self._pools = tuple(
+            AddressRange.parse(one) for pool in reply.pools for one in pool.addresses
+        )
+        self._take(by_claim(reply.mappings))
 
     def _compose(self) -> list[ClaimMessage]:
         """What to send now: decided anew, as a reservation may have come while we waited."""
@@ -165,13 +181,15 @@ class Passes:
     def take_some(self, domain: Domain, mappings: Iterable[MappingReply]) -> None:
         """Keep answers that a reservation for ``domain`` got, beside those we have."""
         self.names[domain.uuid] = domain.name
-        self._take(self.answers | by_claim(mappings))
+        self._take({**self.answers, **by_claim(mappings)})
 
-    def _take(self, after: dict[ClaimKey, MappingReply]) -> None:
+    def _take(self, after: Answers) -> None:
         tell_changes(self.answers, after, self.names)
         self.answers = after
         known = {key[0] for key in after} | {one.domain.uuid for one in self.desired}
         self.names = {guest: self.names[guest] for guest in self.names.keys() & known}
+        edge = self._client.credential.edge
+        self._memory.told.keep(Told.of(edge, after, self.names, self._pools))
 
     async def _ask_further(self) -> None:
         """Ask guest agents where nothing better says the address; probe what is doubtful."""

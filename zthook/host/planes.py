@@ -1,16 +1,15 @@
 """What this host's kernel should have for the guests it claims addresses for: pure."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from ipaddress import IPv4Address
-from uuid import UUID
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, ip_address
 
-from zthook.host.claims import Desired
+from zthook.host.answers import DENIED, Answers, granted
+from zthook.host.desired import Desired
+from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.mappings import GuestRule, HostPlane, Rewriter
-from zthook.model.publication import Client
-
-ClaimKey = tuple[UUID, str]
-"""Guest, and what is asked for: ``Claim.key``."""
+from zthook.model.publication import Client, Egress, Mode, in_each_others_way
+from zthook.wire.messages import MappingReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +21,76 @@ class EdgeSide:
     edge_mac: str
 
 
-def rules(wanted: Iterable[Desired], denied: Collection[ClaimKey]) -> frozenset[GuestRule]:
+def rules(wanted: Iterable[Desired], answers: Answers) -> frozenset[GuestRule]:
     """A rule for each claim that is active or may become it with the edge's next answer.
 
     They are there before the claim is sent, so that the first packet after the grant
-    passes. ``denied`` are the claims that the edge answered with no.
+    passes. A claim that the edge answered with no has none.
     """
-    return frozenset(
-        rule
-        for one in wanted
-        if one.claim is not None and one.claim.key not in denied
-        for rule in _rule(one)
-    )
+    return frozenset(rule for one in wanted for rule in _rule(one, answers.get(one.key)))
 
 
-def _rule(one: Desired) -> list[GuestRule]:
+def _rule(one: Desired, answer: MappingReply | None) -> list[GuestRule]:
     claim, placement = one.claim, one.placement
     if claim is None or placement is None or not isinstance(claim.private, IPv4Address):
+        return []
+    if answer is not None and answer.state in DENIED:
         return []
     device, kind = placement.interface.bridge, placement.interface.kind
     hide = claim.client is Client.HIDE and claim.rewriter is Rewriter.HOST
     if device is None or not (hide or kind.routed_by_host):
         return []  # its packets take another way than through this host
-    return [GuestRule(claim.private, device, hide)]
+    public = granted(claim.public, answer)
+    return [
+        GuestRule(
+            private=claim.private,
+            device=device,
+            hide=hide,
+            public=public,
+            arrives_as=_arrival(public, answer),
+            mode=claim.mode,
+            egress=claim.egress,
+            ports=claim.ports,
+            allow=claim.allow,
+            active=_is_active(claim.private, answer),
+        )
+    ]
 
 
-def plane(side: EdgeSide, wanted: frozenset[GuestRule], kept: frozenset[GuestRule]) -> HostPlane:
-    """The plane with ``wanted`` rules, and those ``kept`` whose guest address is not in them."""
-    addresses = {rule.private for rule in wanted}
-    lingering = frozenset(rule for rule in kept if rule.private not in addresses)
-    return HostPlane(side.overlay, side.edge, side.edge_mac, wanted | lingering)
+def _arrival(public: IPAddress | None, answer: MappingReply | None) -> IPAddress | None:
+    return ip_address(answer.arrives_as) if answer is not None and answer.arrives_as else public
+
+
+def _is_active(private: IPAddress, answer: MappingReply | None) -> bool:
+    """Whether the edge forwards to this very address: it may yet have the one before."""
+    return answer is not None and answer.state == "active" and answer.private == str(private)
+
+
+def plane(
+    side: EdgeSide,
+    wanted: frozenset[GuestRule],
+    kept: frozenset[GuestRule],
+    pools: tuple[AddressRange, ...],
+) -> HostPlane:
+    """The plane with ``wanted`` rules, and those ``kept`` that they do not replace."""
+    lingering = {_lingering(rule, wanted) for rule in kept if not _is_replaced(rule, wanted)}
+    return HostPlane(side.overlay, side.edge, side.edge_mac, wanted | lingering, pools)
+
+
+def _is_replaced(old: GuestRule, wanted: frozenset[GuestRule]) -> bool:
+    """Whether one of ``wanted`` is the same mapping, or takes what only one can have."""
+    return any(
+        (old.private, old.public) == (new.private, new.public)
+        or (
+            Mode.ROUTED is old.mode is new.mode
+            and old.arrives_as == new.arrives_as
+            and in_each_others_way(old.ports, new.ports)
+        )
+        for new in wanted
+    )
+
+
+def _lingering(old: GuestRule, wanted: frozenset[GuestRule]) -> GuestRule:
+    """As it is on its way out; the way out of a guest is another mapping's as soon as one is."""
+    shared = any(new.private == old.private for new in wanted)
+    return replace(old, egress=Egress.HOME) if shared else old

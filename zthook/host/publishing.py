@@ -1,7 +1,10 @@
-"""Changes to what a guest publishes: pure, for ``zthook assign`` and ``unassign``."""
+"""What a guest's publication asks for, and changes to it: pure."""
+
+from collections import Counter
 
 from zthook.errors import NotFound, UsageError
 from zthook.model.addresses import IPAddress
+from zthook.model.mappings import Auto
 from zthook.model.publication import AddressRequest, PortRange, Publication
 
 
@@ -12,6 +15,17 @@ def read_port(text: str) -> PortRange:
     except ValueError as error:
         hint = "tcp/80, tcp/80:8080 (public:guest), udp/27000-27100"
         raise UsageError(str(error), hint=hint) from error
+
+
+def asked_for(publication: Publication | None) -> list[tuple[AddressRequest, IPAddress | Auto]]:
+    """Each request, and what it asks for: the autos of a pool are counted from 0."""
+    autos: Counter[str] = Counter()
+    found: list[tuple[AddressRequest, IPAddress | Auto]] = []
+    for request in publication.requests if publication else ():
+        pool = request.pool or ""
+        found.append((request, request.public or Auto(pool, autos[pool])))
+        autos[pool] += request.public is None
+    return found
 
 
 def with_request(before: Publication | None, request: AddressRequest) -> Publication:

@@ -1,0 +1,136 @@
+"""Makes what ``zthook status`` is told of what the agent knows: pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from zthook.errors import NotAuthenticated, ZthookError
+from zthook.host.answers import Answers, Names, granted
+from zthook.host.desired import Desired
+from zthook.host.health import Health
+from zthook.host.status import MappingView, TrafficView
+from zthook.kernel.traffic import Traffic
+from zthook.model.mappings import MappingState
+from zthook.wire.messages import MappingReply
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeNow:
+    """What the edge said of each claim, and whether it says anything now."""
+
+    answers: Answers
+    health: Health
+    fault: ZthookError | None = None
+
+    @property
+    def silence(self) -> str:
+        """Why it does not do as it is told, "" where it may only need a moment."""
+        return self.health.error or (self.fault.message if self.fault else "")
+
+    @property
+    def forgot_us(self) -> bool:
+        """Whether it knows this host no more, and so let go of all it had."""
+        return isinstance(self.fault, NotAuthenticated)
+
+
+def mapping_views(
+    desired: Iterable[Desired],
+    edge: EdgeNow,
+    traffic: Mapping[IPv4Address, Traffic],
+    names: Names,
+) -> list[MappingView]:
+    """One row for each address that a guest here asks for, by guest name.
+
+    And one for each that is asked for no more, while the edge has not let go of it.
+    ``names`` are those of all guests that there are answers for.
+    """
+    wanted = list(desired)
+    rows = [_view(one, edge, traffic) for one in wanted]
+    asked = {one.key for one in wanted}
+    states = {row.uuid: row.guest_state for row in rows}
+    rows += [
+        _left(answer, names.get(key[0], answer.guest), states.get(answer.guest, "stopped"), edge)
+        for key, answer in edge.answers.items()
+        if answer.state == "active" and key not in asked and not edge.forgot_us
+    ]
+    return sorted(rows, key=lambda row: (row.guest, row.public or row.asked or ""))
+
+
+def _left(answer: MappingReply, guest: str, guest_state: str, edge: EdgeNow) -> MappingView:
+    why = edge.silence
+    return MappingView(
+        guest=guest,
+        uuid=answer.guest,
+        guest_state=guest_state,
+        asked=answer.asked,
+        public=answer.public,
+        private=answer.private,
+        source=None,
+        mode=None,
+        client=None,
+        state=MappingState.PENDING,
+        reason=f"waits for the edge to let go of it: {why}"
+        if why
+        else "waits for the edge to let go of it",
+        since=answer.since or None,
+    )
+
+
+def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPv4Address, Traffic]) -> MappingView:
+    request, claim = one.request, one.claim
+    answer = edge.answers.get(one.key) if claim else None
+    state, reason = _judged(one, answer, edge)
+    private = claim.private if claim else request.private if request else None
+    public = granted(one.public, answer) if one.public else None
+    counted = traffic.get(private) if isinstance(private, IPv4Address) else None
+    return MappingView(
+        guest=one.domain.name,
+        uuid=str(one.domain.uuid),
+        guest_state=one.state.value if one.state else "starting",
+        asked=str(one.public) if one.public else None,
+        public=str(public) if public else None,
+        private=str(private) if private else None,
+        source=one.source.value if one.source else None,
+        mode=request.mode.value if request else None,
+        client=claim.client.value if claim else None,
+        state=state,
+        reason=reason,
+        since=answer.since if answer and answer.since else None,
+        required=request.required if request else False,
+        egress=request.egress.value if request else None,
+        ports=[str(ports) for ports in request.ports] if request else [],
+        allow=[str(prefix) for prefix in request.allow] if request else [],
+        traffic=_traffic(counted) if counted and state is MappingState.ACTIVE else None,
+    )
+
+
+def _judged(one: Desired, answer: MappingReply | None, edge: EdgeNow) -> tuple[MappingState, str]:
+    """The state, and the most telling reason for it."""
+    if one.refusal:
+        return MappingState.REFUSED, one.refusal
+    if one.claim is None:
+        return MappingState.PENDING, f"waits {one.waits}"
+    if edge.fault is not None and edge.forgot_us:
+        return MappingState.REFUSED, edge.fault.message
+    if answer is None:
+        why = edge.silence
+        return (
+            MappingState.PENDING,
+            f"waits for the edge: {why}" if why else "waits for the edge's answer",
+        )
+    if answer.state == "pending" and one.waits:
+        return MappingState.PENDING, f"waits {one.waits}"
+    return MappingState(answer.state), answer.reason
+
+
+def _traffic(counted: Traffic) -> TrafficView:
+    return TrafficView(counted.bytes_in, counted.packets_in, counted.bytes_out, counted.packets_out)
+
+
+def faults(healths: Mapping[str, Health]) -> list[str]:
+    """A line for each part that does not answer."""
+    return [
+        f"{name}: {health.error}" + (f" ({health.hint})" if health.hint else "")
+        for name, health in healths.items()
+        if health.up is False
+    ]
