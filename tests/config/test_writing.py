@@ -75,9 +75,11 @@ HOSTS = st.builds(
     via=st.none() | st.ip_addresses(v=4),
     dnsmasq_folder=FOLDERS.map(lambda text: Path("/") / text),
     required_seconds=st.floats(0.1, 60),
-    mark=st.integers(1, 2**32 - 1),
-    table=st.integers(256, 2**32 - 1),
-    preference=st.integers(1, 32765),
+    mark=st.sets(st.integers(0, 31), min_size=2, max_size=2).map(
+        lambda bits: sum(1 << bit for bit in bits)
+    ),
+    table=st.integers(256, 2**32 - 2),
+    preference=st.integers(1, 32762),
 )
 
 

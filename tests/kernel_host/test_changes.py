@@ -183,7 +183,7 @@ def test_what_was_changed_by_hand_is_put_right(home: Home, dataplane: KernelHost
         "nft add chain inet zthook_host another",
         "ip route flush table 12300",
         "ip route add default dev wan0 table 12300 metric 5 proto 123",
-        "ip rule add fwmark 0x8000000/0x8000000 lookup 12301 preference 12000 protocol 123",
+        "ip rule add fwmark 0x8000000/0xc000000 lookup 12301 preference 12000 protocol 123",
     ):
         host.run(*command.split())
         assert inside(dataplane.drifted), command

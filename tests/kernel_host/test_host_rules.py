@@ -23,7 +23,7 @@ from zthook.kernel.watch import Notification
 from zthook.model.mappings import HostPlane
 
 GOLDEN = Path(__file__).parent / "golden"
-CHAINS = chains(0x08000000)
+CHAINS = chains(0x0C000000)
 ONE = plane(rule(GUEST))
 THREE = plane(
     rule(GUEST), rule(NEIGHBOUR, "br0", hide=True), rule(LONELY, "virbr1", hide=True)
@@ -32,7 +32,7 @@ COUNTED = {("inbound", GUEST): (1500, 3), ("outbound", GUEST): (90_000, 70)}
 
 RENDERED = {
     "table": render_table(CHAINS, elements(THREE, closed=False), COUNTED),
-    "closed": render_table(chains(0x40), elements(ONE, closed=True), {}),
+    "closed": render_table(chains(0x60), elements(ONE, closed=True), {}),
     "more": render_change(elements(ONE, closed=False), elements(THREE, closed=False)),
     "fewer": render_change(elements(THREE, closed=False), elements(ONE, closed=False)),
 }
@@ -51,8 +51,8 @@ def test_the_same_elements_are_no_change() -> None:
 
 
 def test_another_mark_is_another_version() -> None:
-    assert version(chains(0x40)) != version(CHAINS)
-    assert version(chains(0x08000000)) == version(CHAINS)
+    assert version(chains(0x60)) != version(CHAINS)
+    assert version(chains(0x0C000000)) == version(CHAINS)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 16, "zt 0", 'zt"0', "zt*", "zt/0", "zt\n", "zt\\"])
@@ -96,7 +96,7 @@ def test_what_is_loaded_is_read_back(inside: Inside, closed: bool) -> None:
     inside(nft.close)
     assert found is not None
     assert found.is_whole(CHAINS)
-    assert not found.is_whole(chains(0x40))
+    assert not found.is_whole(chains(0x60))
     assert found.sets == wanted
     assert COUNTED.items() <= found.counters.items()
 

@@ -23,7 +23,8 @@ from zthook.model.clock import ManualClock
 
 OURS, THEIRS = ("-m", "comment", "--comment", "zthook", "-j", "ACCEPT"), ("-j", "REJECT")
 OLD = ("-i", "zt7", *OURS)
-WANTED = OwnRule("LIBVIRT_FWI", OURS)
+WANTED = (OwnRule("LIBVIRT_FWI", OURS), OwnRule("LIBVIRT_FWO", OLD))
+NONE = (OwnRule("LIBVIRT_FWO", OLD),)
 TO_INSERT = "-I LIBVIRT_FWI 1 -m comment --comment zthook -j ACCEPT"
 TO_DELETE = "-D LIBVIRT_FWI -m comment --comment zthook -j ACCEPT"
 
@@ -31,11 +32,11 @@ TO_DELETE = "-D LIBVIRT_FWI -m comment --comment zthook -j ACCEPT"
 @pytest.mark.parametrize(
     ("found", "wanted", "steps"),
     [
-        ([], None, []),
-        ([THEIRS], None, []),
+        ([], NONE, []),
+        ([THEIRS], NONE, []),
         ([THEIRS], WANTED, [TO_INSERT]),
         ([OURS, THEIRS], WANTED, []),
-        ([OURS, THEIRS], None, [TO_DELETE]),
+        ([OURS, THEIRS], NONE, [TO_DELETE]),
         ([THEIRS, OURS], WANTED, [TO_DELETE, TO_INSERT]),
         ([OURS, OURS, THEIRS], WANTED, [TO_DELETE, TO_DELETE, TO_INSERT]),
         (
@@ -46,7 +47,7 @@ TO_DELETE = "-D LIBVIRT_FWI -m comment --comment zthook -j ACCEPT"
     ],
 )
 def test_our_rule_alone_heads_the_chain(
-    found: list[tuple[str, ...]], wanted: OwnRule | None, steps: list[str]
+    found: list[tuple[str, ...]], wanted: tuple[OwnRule, ...], steps: list[str]
 ) -> None:
     assert changes("LIBVIRT_FWI", found, wanted) == steps
 
@@ -66,7 +67,7 @@ def test_a_listing_is_read_with_its_quotes() -> None:
 
 def test_a_device_name_that_would_be_an_argument_is_refused() -> None:
     with pytest.raises(KernelError):
-        own_rules("zt0 -j ACCEPT", 0x08000000)
+        own_rules("zt0 -j ACCEPT", 0x0C000000)
 
 
 @pytest.mark.netns
@@ -82,8 +83,8 @@ class TestWithPackets:
         assert not home.answers("client", PUBLIC[GUEST], seconds=0.5)
         assert inside(dataplane.drifted)
         assert inside(dataplane.apply, desired) == [
-            "LIBVIRT_FWI (iptables-nft): our rule set at its top",
-            "LIBVIRT_FWO (iptables-nft): our rule set at its top",
+            "LIBVIRT_FWI (iptables-nft): our rules set at its top",
+            "LIBVIRT_FWO (iptables-nft): our rules set at its top",
         ]
         assert home.footprint() == right
         assert home.reaches(GUEST)
@@ -120,7 +121,7 @@ class TestBackends:
     def test_where_libvirt_has_no_chain_nothing_is_made(
         self, bare: Namespace, inside: Inside
     ) -> None:
-        assert inside(keep_open, own_rules("zt0", 0x08000000)) == []
+        assert inside(keep_open, own_rules("zt0", 0x0C000000)) == []
         assert bare.run("nft", "list", "ruleset").stdout == ""
         assert not inside(legacy_in_use)
 
@@ -130,17 +131,20 @@ class TestBackends:
     ) -> None:
         bare.run(f"iptables-{backend}-restore", "--noflush", stdin=libvirt_rules.networks())
         before = saved(bare, backend)
-        wanted = own_rules("zt0", 0x08000000)
+        wanted = own_rules("zt0", 0x0C000000)
         assert len(inside(keep_open, wanted)) == 2
         assert inside(keep_open, wanted) == []
         after = saved(bare, backend)
+        reply, begun = "-m conntrack --ctdir REPLY", "-m conntrack --ctdir ORIGINAL"
+        ours = "-m comment --comment zthook -j ACCEPT"
         assert sorted(set(after) - set(before)) == [
-            "-A LIBVIRT_FWI -i zt0 -m connmark --mark 0x8000000/0x8000000"
-            " -m comment --comment zthook -j ACCEPT",
-            "-A LIBVIRT_FWO -o zt0 -m connmark --mark 0x8000000/0x8000000"
-            " -m conntrack --ctdir REPLY -m comment --comment zthook -j ACCEPT",
+            f"-A LIBVIRT_FWI -i zt0 -m connmark --mark 0x4000000/0xc000000 {reply} {ours}",
+            f"-A LIBVIRT_FWI -i zt0 -m connmark --mark 0x8000000/0xc000000 {ours}",
+            f"-A LIBVIRT_FWI -m connmark --mark 0xc000000/0xc000000 {ours}",
+            f"-A LIBVIRT_FWO -o zt0 -m connmark --mark 0x4000000/0xc000000 {begun} {ours}",
+            f"-A LIBVIRT_FWO -o zt0 -m connmark --mark 0x8000000/0xc000000 {reply} {ours}",
         ]
-        assert len(inside(keep_open, own_rules("zt1", 0x08000000))) == 2
+        assert len(inside(keep_open, own_rules("zt1", 0x0C000000))) == 2
         assert len(inside(keep_open, ())) == 2
         assert inside(keep_open, ()) == []
         assert saved(bare, backend) == before

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 INSTALLER = Path(__file__).parents[2] / "install.sh"
 FUNCTION = f"eval \"$(sed -n '/^remove_kernel_state()/,/^}}/p' {INSTALLER})\"; remove_kernel_state"
 OTHERS = "-A LIBVIRT_FWI -i e0 -m comment --comment zthooks -j ACCEPT"
-OURS = "-o e0 -m connmark --mark 0x8000000/0x8000000 -m comment --comment zthook -j ACCEPT"
+OURS = "-o e0 -m connmark --mark 0x8000000/0xc000000 -m comment --comment zthook -j ACCEPT"
 
 
 @pytest.fixture

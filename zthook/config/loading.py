@@ -15,6 +15,8 @@ LIBVIRT_URI = matching(r"[a-z][a-z0-9+.-]*:[!-~]+", 'a libvirt URI such as "qemu
 DAY = 86400.0
 RESERVED_TABLES = {253, 254, 255}
 """The kernel's tables default, main and local (linux/rtnetlink.h)."""
+MARK_BITS = 2
+"""One tells what the edge brings, one what leaves by it, both what stays on the host."""
 
 
 def load_edge(path: Path) -> EdgeSettings:
@@ -74,10 +76,10 @@ def parse_host(content: str, path: Path) -> HostSettings:
             required_seconds=host.take(
                 "required_seconds", seconds(0.1, 60), usual.required_seconds
             ),
-            mark=host.take("mark", integer(1, 2**32 - 1), usual.mark),
+            mark=host.take("mark", _mark, usual.mark),
             table=host.take("table", _route_table, usual.table),
-            # 32766 is the kernel's own rule for the main table: ours must stand before it.
-            preference=host.take("preference", integer(1, 32765), usual.preference),
+            # 32766 is the kernel's own rule for the main table: our four must stand before it.
+            preference=host.take("preference", integer(1, 32762), usual.preference),
         )
     root.close()
     document.finish()
@@ -117,10 +119,17 @@ def _ipv4(value: object) -> IPv4Address:
         raise ValueError(wanted) from error
 
 
+def _mark(value: object) -> int:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if number.bit_count() != MARK_BITS or not 0 < number < 1 << 32:
+        raise ValueError("an integer of 32 bits, two of them set, as 0x0c000000")
+    return number
+
+
 def _route_table(value: object) -> int:
-    number = integer(1, 2**32 - 1)(value)
-    if number in RESERVED_TABLES:
-        raise ValueError("a table that is not the kernel's (253, 254 and 255 are)")
+    number = integer(1, 2**32 - 2)(value)
+    if {number, number + 1} & RESERVED_TABLES:
+        raise ValueError("a table that, as the next one, is not the kernel's (253 to 255 are)")
     return number
 
 

@@ -41,8 +41,8 @@ class EdgeSettings:
 class HostSettings:
     """host.toml. ``via`` is the overlay address of the LAN gateway of a host that is no member.
 
-    ``mark`` is the packet mark's one bit or bits (also its mask), ``table`` and
-    ``preference`` the policy route's.
+    ``mark`` is the mask of the two bits of packet and connection marks that are ours;
+    ``table`` and ``preference`` are the policy routes' first.
     """
 
     overlay: OverlaySettings
@@ -50,6 +50,6 @@ class HostSettings:
     via: IPv4Address | None = None
     dnsmasq_folder: Path = Path("/var/lib/libvirt/dnsmasq")
     required_seconds: float = 5.0
-    mark: int = 0x08000000
+    mark: int = 0x0C000000
     table: int = 12300
     preference: int = 12300

@@ -95,9 +95,11 @@ def host_text(settings: HostSettings) -> str:
         "[host]",
         _unless(via if settings.via is None else "", "via", via, gateway),
         _unless(usual.required_seconds, "required_seconds", settings.required_seconds, waits),
-        _unless(usual.mark, "mark", settings.mark, "bits of the packet mark that are ours"),
-        _unless(usual.table, "table", settings.table, "route table of the answers"),
-        _unless(usual.preference, "preference", settings.preference, "and of its rule"),
+        _unless(usual.mark, "mark", settings.mark, "the two bits of marks that are ours"),
+        _unless(usual.table, "table", settings.table, "first of our two route tables"),
+        _unless(
+            usual.preference, "preference", settings.preference, "first of our four policy rules"
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from zthook.errors import KernelError
 from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
 from zthook.kernel.conntrack import end_marked, forgive_marked
+from zthook.kernel.host_marks import Marks
 from zthook.kernel.host_table import Table
 from zthook.kernel.links import addresses, find_device, gateways
 from zthook.kernel.neighbours import neighbours, probe
@@ -86,19 +87,20 @@ class HostDataplane(Protocol):
 class KernelHostDataplane:
     """The kernel of the network namespace of the thread that makes it; for that thread alone.
 
-    ``mark`` is the bits of packet and connection marks that are ours, ``table`` and
-    ``preference`` are the policy rule's.
+    ``mark`` is the mask of packet and connection marks that are ours (host_marks.Marks),
+    ``table`` and ``preference`` are the policy rule's.
     """
 
     def __init__(
         self,
         *,
-        mark: int = 0x08000000,
+        mark: int = 0x0C000000,
         table: int = 12300,
         preference: int = 12300,
         clock: Clock | None = None,
     ) -> None:
-        self._rule = PolicyRule(4, preference, table, mark, mark)
+        self._mark = mark
+        self._rule = PolicyRule(4, preference, table, Marks(mark).brought, mark)
         self._chains = host_rules.chains(mark)
         self._clock = clock or SystemClock()
         self._nft = Nft()
@@ -139,7 +141,7 @@ class KernelHostDataplane:
         self._away = device is None
         lines = keep_way(self._rule, plane.edge, device.index if device else None)
         lines += _set(_filter_path(plane.overlay), LOOSE)
-        own = libvirt_firewall.own_rules(plane.overlay, self._rule.mark)
+        own = libvirt_firewall.own_rules(plane.overlay, self._mark)
         lines += libvirt_firewall.keep_open(own)
         guests = frozenset(rule.private for rule in plane.rules)
         if found is not None and found.guests - guests:

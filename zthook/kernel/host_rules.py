@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from zthook.errors import KernelError
+from zthook.kernel.host_marks import Marks
 from zthook.model.mappings import HostPlane
 
 FAMILY = "inet"
@@ -70,9 +71,11 @@ class Chain:
 
 def chains(mark: int) -> tuple[Chain, ...]:
     """The constant rules. ``mark`` is the bits that are ours; all others are left as they are."""
-    bits = f"0x{mark:08x}"
-    ours = f"ct mark & {bits} == {bits}"
-    not_ours = f"ct mark & {bits} != {bits}"
+    marks = Marks(mark)
+    others, brought = f"0x{~mark & 0xFFFFFFFF:08x}", f"0x{marks.brought:08x}"
+    ours = f"ct mark & 0x{mark:08x} == {brought}"
+    not_ours = f"ct mark & 0x{mark:08x} != {brought}"
+    bits = f"{others} | {brought}"
     return (
         _mark_arriving(bits, ours),
         Chain(
@@ -80,7 +83,7 @@ def chains(mark: int) -> tuple[Chain, ...]:
             Hook("route", "output", MANGLE),
             (
                 Rule(
-                    f"ct direction reply {ours} meta mark set meta mark | {bits}",
+                    f"ct direction reply {ours} meta mark set meta mark & {bits}",
                     "what this host reports about them goes back to the edge",
                 ),
             ),
@@ -117,11 +120,11 @@ def _mark_arriving(bits: str, ours: str) -> Chain:
         (
             Rule(
                 "iifname . ether saddr @edge ip daddr @guests"
-                f" ct direction original ct mark set ct mark | {bits}",
+                f" ct direction original ct mark set ct mark & {bits}",
                 "connections that the edge brings are ours",
             ),
             Rule(
-                f"iifname != @overlay ct direction reply {ours} meta mark set meta mark | {bits}",
+                f"iifname != @overlay ct direction reply {ours} meta mark set meta mark & {bits}",
                 "their answers go back to the edge",
             ),
         ),

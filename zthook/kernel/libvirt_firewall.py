@@ -8,11 +8,13 @@ anew with each restart, and with each start of a network; where they are not, no
 
 import shlex
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from zthook.errors import KernelError
+from zthook.kernel.host_marks import Marks
 from zthook.kernel.host_rules import quoted
 
 COMMENT = "zthook"
@@ -31,14 +33,28 @@ class OwnRule:
 
 
 def own_rules(overlay: str, mark: int) -> tuple[OwnRule, ...]:
-    """What lets the edge's connections in by device ``overlay``, and their answers out by it."""
+    """What lets our connections through libvirt's chains, in their order there.
+
+    ``overlay`` is the device to the edge, ``mark`` the mask of the two bits that are ours
+    (host_marks.Marks). Our own table has judged who may have which mark before.
+    """
     quoted(overlay)
-    marked = ("-m", "connmark", "--mark", f"0x{mark:x}/0x{mark:x}")
-    accept = ("-m", "comment", "--comment", COMMENT, "-j", "ACCEPT")
+    marks = Marks(mark)
+
     answers = ("-m", "conntrack", "--ctdir", "REPLY")
+    begun = ("-m", "conntrack", "--ctdir", "ORIGINAL")
+
+    def rule(chain: str, device: tuple[str, ...], value: int, *more: str) -> OwnRule:
+        marked = ("-m", "connmark", "--mark", f"0x{value:x}/0x{mark:x}")
+        accept = ("-m", "comment", "--comment", COMMENT, "-j", "ACCEPT")
+        return OwnRule(chain, (*device, *marked, *more, *accept))
+
     return (
-        OwnRule("LIBVIRT_FWI", ("-i", overlay, *marked, *accept)),
-        OwnRule("LIBVIRT_FWO", ("-o", overlay, *marked, *answers, *accept)),
+        rule("LIBVIRT_FWI", ("-i", overlay), marks.brought),
+        rule("LIBVIRT_FWI", ("-i", overlay), marks.leaving, *answers),
+        rule("LIBVIRT_FWI", (), marks.local),
+        rule("LIBVIRT_FWO", ("-o", overlay), marks.brought, *answers),
+        rule("LIBVIRT_FWO", ("-o", overlay), marks.leaving, *begun),
     )
 
 
@@ -56,14 +72,14 @@ def is_ours(arguments: tuple[str, ...]) -> bool:
     return ("--comment", COMMENT) in pairwise(arguments)
 
 
-def changes(chain: str, found: list[tuple[str, ...]], wanted: OwnRule | None) -> list[str]:
-    """What ``iptables-restore`` has to do; nothing where our rule alone heads the chain."""
-    right = [wanted.arguments] if wanted else []
+def changes(chain: str, found: list[tuple[str, ...]], wanted: Iterable[OwnRule]) -> list[str]:
+    """What ``iptables-restore`` has to do; nothing where ours alone, in order, head the chain."""
+    right = [one.arguments for one in wanted if one.chain == chain]
     ours = [one for one in found if is_ours(one)]
     if ours == right and found[: len(right)] == right:
         return []
     deletions = [f"-D {chain} {shlex.join(one)}" for one in ours]
-    return deletions + [f"-I {chain} 1 {shlex.join(one)}" for one in right]
+    return deletions + [f"-I {chain} 1 {shlex.join(one)}" for one in reversed(right)]
 
 
 def keep_open(wanted: tuple[OwnRule, ...]) -> list[str]:
@@ -71,8 +87,7 @@ def keep_open(wanted: tuple[OwnRule, ...]) -> list[str]:
 
     A line for each chain that was put right. Raises KernelError.
     """
-    heads = {one.chain: one for one in wanted}
-    return [line for backend in _backends() for line in _keep_backend(backend, heads)]
+    return [line for backend in _backends() for line in _keep_backend(backend, wanted)]
 
 
 def legacy_in_use() -> bool:
@@ -87,16 +102,16 @@ def _backends() -> list[str]:
     return ["nft", "legacy"] if legacy_in_use() else ["nft"]
 
 
-def _keep_backend(backend: str, heads: dict[str, OwnRule]) -> list[str]:
+def _keep_backend(backend: str, wanted: tuple[OwnRule, ...]) -> list[str]:
     orders: list[str] = []
     lines: list[str] = []
     for chain in CHAINS:
         found = _chain(backend, chain)
         if found is None:
             continue
-        steps = changes(chain, found, heads.get(chain))
+        steps = changes(chain, found, wanted)
         orders += steps
-        lines += [f"{chain} (iptables-{backend}): our rule {_did(steps)}"] if steps else []
+        lines += [f"{chain} (iptables-{backend}): our rules {_did(steps)}"] if steps else []
     if orders:
         commands = "\n".join(["*filter", *orders, "COMMIT", ""])
         _run([f"iptables-{backend}-restore", "-w", "5", "--noflush"], commands)
