@@ -9,7 +9,14 @@ import pytest
 from zthook.errors import StoreError
 from zthook.store.ledger import Ledger
 from zthook.store.memory import MemoryLedger
-from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Standing
+from zthook.store.rows import (
+    ClaimRow,
+    Content,
+    HostRow,
+    InvitationRow,
+    ReservationRow,
+    Standing,
+)
 from zthook.store.sqlite import SqliteLedger
 
 GUEST = "11111111-1111-1111-1111-111111111111"
@@ -31,6 +38,7 @@ def claim(
     row = ClaimRow(
         host=host,
         guest=guest,
+        asked=public,
         public=public,
         name="web1",
         private="192.168.122.50",
@@ -49,7 +57,16 @@ def test_rows_come_back_as_they_were_put(ledger: Ledger) -> None:
         name="home1", prefixes=("10.0.0.0/8",), credential="c0ffee", superseded=("a", "b"), seen=1.5
     )
     invitation = InvitationRow(secret="5ec", host="home1", expires=7.25)
-    row = claim(after=Standing.REFUSED, standing=Standing.LEAVING, private=None, heir=True)
+    row = claim(
+        after=Standing.REFUSED,
+        standing=Standing.LEAVING,
+        private=None,
+        heir=True,
+        egress="public",
+        ports=("tcp/80:8080", "udp/27000-27100"),
+        allow=("198.51.100.0/24",),
+        then=Content(name="web1", private=None, mode="nat", client="keep", rewriter="edge"),
+    )
     with ledger.transaction():
         ledger.put_host(host)
         ledger.put_invitation(invitation)
@@ -66,6 +83,9 @@ def test_what_is_not_there_is_none(ledger: Ledger) -> None:
     assert ledger.invitation("5ec") is None
     assert ledger.claim(("home1", GUEST, "203.0.113.10")) is None
     assert ledger.claims_on("203.0.113.10") == []
+    assert ledger.reservation((GUEST, "auto/hk/0")) is None
+    assert ledger.reservation_on("203.0.113.10") is None
+    assert (ledger.reservations(), ledger.taken()) == ([], set())
 
 
 def test_a_host_is_found_by_its_present_credential_only(ledger: Ledger) -> None:
@@ -88,6 +108,7 @@ def test_claims_are_found_by_each_of_their_parts_in_order_of_place(ledger: Ledge
             ledger.put_claim(row)
     assert ledger.claims_on("203.0.113.10") == [early, late]
     assert ledger.claims_of("home1") == [elsewhere, late]
+    assert ledger.claims_of_guest(GUEST) == [early, elsewhere]
     assert ledger.claims_using("192.168.122.50") == [early, elsewhere]
     assert ledger.claims(Standing.REFUSED) == [elsewhere]
     assert ledger.claims() == [early, late, elsewhere]
@@ -125,6 +146,7 @@ def test_what_is_raised_inside_undoes_everything(ledger: Ledger) -> None:
             ledger.put_host(HostRow(name="home1"))
             ledger.put_invitation(InvitationRow(secret="5ec", host="home1", expires=1))
             ledger.put_claim(claim(name="renamed"))
+            ledger.put_reservation(reservation())
             ledger.drop_claim(claim().key)
             ledger.next("epoch")
             raise RuntimeError("power")
@@ -132,6 +154,7 @@ def test_what_is_raised_inside_undoes_everything(ledger: Ledger) -> None:
     with pytest.raises(RuntimeError, match="power"):
         cut_short()
     assert (ledger.hosts(), ledger.invitations(), ledger.claims()) == ([], [], [claim()])
+    assert ledger.reservations() == []
     with ledger.transaction():
         assert ledger.next("epoch") == first + 1
 
@@ -141,11 +164,135 @@ def test_the_store_itself_knows_one_holder(ledger: Ledger, standing: Standing) -
     with ledger.transaction():
         ledger.put_claim(claim(standing=standing))
         ledger.put_claim(claim(standing=Standing.HOLDING))
-    with pytest.raises(StoreError), ledger.transaction():
+    with pytest.raises(StoreError, match="has a holder already, home1"), ledger.transaction():
         ledger.put_claim(claim(host="home2", standing=Standing.HOLDING))
     with ledger.transaction():
         ledger.put_claim(claim(host="home2", standing=Standing.WAITING))
     assert [row.host for row in ledger.claims(Standing.HOLDING)] == ["home1"]
+
+
+WEB = claim(standing=Standing.HOLDING, ports=("tcp/80", "tcp/443"))
+SHARED = {"guest": OTHER, "private": "192.168.122.51", "standing": Standing.HOLDING}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claim("home2", ports=("tcp/22", "udp/80"), **SHARED),
+        claim(ports=("tcp/81-442",), **SHARED),
+        claim("home2", public="203.0.113.11", **SHARED),
+    ],
+    ids=["another host's", "the same host's", "of another address"],
+)
+def test_ports_of_one_address_are_several_holders(ledger: Ledger, other: ClaimRow) -> None:
+    with ledger.transaction():
+        ledger.put_claim(WEB)
+        ledger.put_claim(other)
+    assert {row.key for row in ledger.claims(Standing.HOLDING)} == {WEB.key, other.key}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claim("home2", **SHARED),
+        claim("home2", ports=("tcp/8080", "tcp/440-450:80"), **SHARED),
+        claim("home2", ports=("tcp/22",), mode="routed", **SHARED),
+        claim("home2", ports=("tcp/22",), **{**SHARED, "private": "192.168.122.50"}),
+        claim(public="203.0.113.10", ports=("tcp/22",), **{**SHARED, "private": WEB.private}),
+    ],
+    ids=[
+        "whole address",
+        "a port twice",
+        "routed beside nat",
+        "one private address",
+        "on one host",
+    ],
+)
+def test_but_no_part_of_it_is_two_holders(ledger: Ledger, other: ClaimRow) -> None:
+    with ledger.transaction():
+        ledger.put_claim(WEB)
+    with pytest.raises(StoreError, match="has a holder already"), ledger.transaction():
+        ledger.put_claim(other)
+    assert ledger.claims() == [WEB]
+
+
+def test_in_routed_mode_an_address_is_one_hosts(ledger: Ledger) -> None:
+    web = msgspec.structs.replace(WEB, mode="routed")
+    beside = claim(ports=("tcp/22",), mode="routed", **SHARED)
+    elsewhere = claim("home2", ports=("tcp/25",), mode="routed", **SHARED)
+    with ledger.transaction():
+        ledger.put_claim(web)
+        ledger.put_claim(beside)
+    with pytest.raises(StoreError, match="has a holder already"), ledger.transaction():
+        ledger.put_claim(elsewhere)
+
+
+def test_nobody_holds_without_an_address(ledger: Ledger) -> None:
+    waiting = claim(asked="auto/hk/0", public="")
+    with ledger.transaction():
+        ledger.put_claim(waiting)
+        ledger.put_claim(msgspec.structs.replace(waiting, host="home2"))
+    assert [row.host for row in ledger.claims_on("")] == ["home1", "home2"]
+    with pytest.raises(StoreError, match="no address"), ledger.transaction():
+        ledger.put_claim(msgspec.structs.replace(waiting, standing=Standing.HOLDING))
+
+
+def test_an_auto_is_found_by_the_address_that_it_got(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim(asked="auto/hk/0", public=""))
+        ledger.put_claim(claim(asked="auto/hk/0", standing=Standing.HOLDING))
+    assert ledger.claims_on("") == []
+    (row,) = ledger.claims_on("203.0.113.10")
+    assert ledger.claim(("home1", GUEST, "auto/hk/0")) == row
+
+
+def reservation(**more: object) -> ReservationRow:
+    row = ReservationRow(
+        guest=GUEST,
+        pool="hk",
+        nth=0,
+        public="203.0.113.10",
+        name="web1",
+        host="home1",
+        since=1.5,
+    )
+    return msgspec.structs.replace(row, **more)
+
+
+def test_reservations_are_found_by_guest_and_by_address(ledger: Ledger) -> None:
+    first, second = reservation(), reservation(nth=1, public="203.0.113.11")
+    anywhere = reservation(pool="", public="203.0.113.12")
+    with ledger.transaction():
+        for row in (anywhere, second, first):
+            ledger.put_reservation(row)
+    assert ledger.reservation((GUEST, "auto/hk/1")) == second
+    assert ledger.reservation((GUEST, "auto//0")) == anywhere
+    assert ledger.reservation_on("203.0.113.10") == first
+    assert ledger.reservations() == [first, second, anywhere]
+    with ledger.transaction():
+        ledger.drop_reservation(first.key)
+        ledger.put_reservation(reservation(nth=1, public="203.0.113.10"))
+    assert ledger.reservation(first.key) is None
+    assert ledger.reservation_on("203.0.113.11") is None
+    assert [row.public for row in ledger.reservations()] == ["203.0.113.10", "203.0.113.12"]
+
+
+def test_an_address_is_reserved_once(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_reservation(reservation())
+    for other in (reservation(guest=OTHER), reservation(nth=1)):
+        with pytest.raises(StoreError), ledger.transaction():
+            ledger.put_reservation(other)
+    assert ledger.reservations() == [reservation()]
+
+
+def test_what_is_taken_is_reserved_or_asked_for(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim())
+        ledger.put_claim(claim(guest=OTHER, asked="auto/hk/0", public=""))
+        ledger.put_claim(claim(public="203.0.113.11", standing=Standing.REFUSED))
+        ledger.put_reservation(reservation(public="203.0.113.12"))
+    assert ledger.taken() == {"203.0.113.10", "203.0.113.12"}
 
 
 def test_counters_rise_each_for_itself(ledger: Ledger) -> None:

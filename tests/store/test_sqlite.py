@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from zthook.errors import StoreError
-from zthook.store.rows import HostRow
-from zthook.store.sqlite import SCHEMA_VERSION, SqliteLedger
+from zthook.store import schema
+from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Standing
+from zthook.store.sqlite import SqliteLedger
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_nobody_else_can_read_it(path: Path) -> None:
 def test_a_newer_store_is_left_alone_and_says_what_to_do(path: Path) -> None:
     keep(path)
     link = sqlite3.connect(path)
-    link.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    link.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     link.close()
     with pytest.raises(StoreError, match="newer zthook") as raised:
         SqliteLedger(path)
@@ -154,7 +155,10 @@ def test_a_lookup_uses_an_index(path: Path) -> None:
     for where in (
         "claims WHERE public = 'x' ORDER BY place",
         "claims WHERE private = 'x'",
-        "claims WHERE host = 'x' AND guest = 'x' AND public = 'x'",
+        "claims WHERE host = 'x' AND guest = 'x' AND asked = 'x'",
+        "claims WHERE guest = 'x' ORDER BY place",
+        "reservations WHERE guest = 'x' AND asked = 'x'",
+        "reservations WHERE public = 'x'",
         "claims WHERE host = 'x'",
         "claims WHERE standing = 'x' ORDER BY public, place",
         "hosts WHERE credential = 'x'",
@@ -164,3 +168,96 @@ def test_a_lookup_uses_an_index(path: Path) -> None:
         plan = ledger._link.execute(query).fetchall()
         assert plan[0][3].startswith("SEARCH"), (where, plan)
     ledger.close()
+
+
+VERSION_1 = """
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE hosts (name TEXT PRIMARY KEY, credential TEXT UNIQUE, row TEXT NOT NULL);
+CREATE TABLE invitations (secret TEXT PRIMARY KEY, host TEXT NOT NULL, expires REAL NOT NULL,
+                          row TEXT NOT NULL);
+CREATE TABLE claims (host TEXT NOT NULL, guest TEXT NOT NULL, public TEXT NOT NULL,
+                     private TEXT, standing TEXT NOT NULL, place INTEGER NOT NULL,
+                     row TEXT NOT NULL, PRIMARY KEY (host, guest, public));
+CREATE INDEX claims_by_public ON claims (public, place);
+CREATE INDEX claims_by_private ON claims (private);
+CREATE INDEX claims_by_standing ON claims (standing, public, place);
+CREATE UNIQUE INDEX one_holder ON claims (public) WHERE standing IN ('holding', 'leaving');
+INSERT INTO counters VALUES ('epoch', 7), ('place', 9), ('session', 4);
+INSERT INTO hosts VALUES ('home1', 'c0ffee', '{"name":"home1","credential":"c0ffee","session":4}');
+INSERT INTO invitations VALUES ('5ec', 'home2', 7.25,
+    '{"secret":"5ec","host":"home2","expires":7.25}');
+INSERT INTO claims VALUES
+    ('home1', '11111111-1111-1111-1111-111111111111', '203.0.113.10', '192.168.122.50', 'holding',
+     3, '{"host":"home1","guest":"11111111-1111-1111-1111-111111111111","public":"203.0.113.10",
+     "name":"web\u00e91","private":"192.168.122.50","mode":"nat","client":"keep","rewriter":"edge",
+     "standing":"holding","place":3,"since":1.5,"epoch":7,"session":4,"sequence":2}'),
+    ('home2', '22222222-2222-2222-2222-222222222222', '203.0.113.10', NULL, 'waiting',
+     9, '{"host":"home2","guest":"22222222-2222-2222-2222-222222222222","public":"203.0.113.10",
+     "name":"web2","private":null,"mode":"nat","client":"hide","rewriter":"host",
+     "standing":"waiting","place":9,"since":2.5,"heir":true}');
+PRAGMA user_version = 1;
+"""
+"""As the zthook of before wrote it."""
+
+
+@pytest.fixture
+def version_1(path: Path) -> Path:
+    path.parent.mkdir()
+    link = sqlite3.connect(path)
+    link.executescript(VERSION_1)
+    link.close()
+    return path
+
+
+def test_a_store_of_version_1_is_brought_up_with_all_that_was_in_it(version_1: Path) -> None:
+    for _ in range(2):  # the second time it is one of this version
+        ledger = SqliteLedger(version_1)
+        holder, waiting = ledger.claims_on("203.0.113.10")
+        assert holder == ClaimRow(
+            host="home1",
+            guest="11111111-1111-1111-1111-111111111111",
+            asked="203.0.113.10",
+            public="203.0.113.10",
+            name="webé1",
+            private="192.168.122.50",
+            mode="nat",
+            client="keep",
+            rewriter="edge",
+            standing=Standing.HOLDING,
+            place=3,
+            since=1.5,
+            epoch=7,
+            session=4,
+            sequence=2,
+        )
+        assert (waiting.asked, waiting.private, waiting.heir) == ("203.0.113.10", None, True)
+        assert ledger.claim(holder.key) == holder
+        assert ledger.claims(Standing.WAITING) == [waiting]
+        assert ledger.hosts() == [HostRow(name="home1", credential="c0ffee", session=4)]
+        assert ledger.invitations() == [InvitationRow(secret="5ec", host="home2", expires=7.25)]
+        assert ledger.reservations() == []
+        with ledger.transaction():
+            ledger.raise_to("epoch", 1)
+        assert ledger._link.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        ledger.close()
+
+
+def test_its_numbers_rise_on(version_1: Path) -> None:
+    ledger = SqliteLedger(version_1)
+    with ledger.transaction():
+        assert [ledger.next(one) for one in ("epoch", "place", "session")] == [8, 10, 5]
+    ledger.close()
+
+
+def test_what_can_not_be_brought_up_whole_is_left_as_it_was(version_1: Path) -> None:
+    link = sqlite3.connect(version_1)
+    with link:
+        link.execute("UPDATE claims SET row = 'half a li' WHERE host = 'home2'")
+    link.close()
+    with pytest.raises(StoreError, match="damaged") as raised:
+        SqliteLedger(version_1)
+    assert str(version_1) in raised.value.message
+    link = sqlite3.connect(version_1)
+    assert link.execute("PRAGMA user_version").fetchone() == (1,)
+    assert link.execute("SELECT count(*) FROM claims").fetchone() == (2,)
+    link.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from zthook.edge.asking import MOST_RAISED, from_row, to_row, with_content
+from zthook.edge.asking import MOST_RAISED, content_of, from_row, to_row
 from zthook.edge.grounds import Ground, objection, private_prefixes
 from zthook.model.addresses import IPNetwork
 from zthook.model.mappings import Claim
@@ -74,7 +74,7 @@ class Allocator:
             and row.standing is Standing.HOLDING
             and not row.reason
             and claim.epoch <= row.epoch
-            and with_content(row, claim) == row
+            and row.saying(content_of(claim)) == row
             and not objection(claim, host, self._prefixes_of(host), self._ground)
         )
 
@@ -97,9 +97,9 @@ class Allocator:
             self._hold(row, claim, why)
         elif row.standing is Standing.LEAVING:
             after = Standing.REFUSED if why else Standing.WAITING
-            self._put(replace(with_content(row, claim), after=after, reason=why))
+            self._put(replace(row.saying(content_of(claim)), after=after, reason=why))
         else:
-            self._wait(with_content(row, claim), why)
+            self._wait(row.saying(content_of(claim)), why)
 
     def _arrival(self, host: HostRow, claim: Claim) -> ClaimRow:
         row = to_row(host.name, claim, place=self._ledger.next("place"), since=self._now)
@@ -128,13 +128,13 @@ class Allocator:
     def _hold(self, row: ClaimRow, claim: Claim, why: str) -> None:
         if why:
             self._free(row)
-            self._retire(with_content(row, claim), Standing.REFUSED, why)
+            self._retire(row.saying(content_of(claim)), Standing.REFUSED, why)
             return
         if claim.epoch > row.epoch:
             # This store is older than what the host was shown: it came from a backup.
             self._ledger.raise_to("epoch", min(claim.epoch, MOST_RAISED))
             row = replace(row, epoch=self._ledger.next("epoch"))
-        bound = with_content(row, claim)
+        bound = row.saying(content_of(claim))
         obstacles = self._users(bound) if _moves(row, claim) else []
         if _moves(row, claim):
             self._free(row)
@@ -313,7 +313,7 @@ class Allocator:
 
 
 def _key(host: HostRow, claim: Claim) -> ClaimKey:
-    return host.name, str(claim.guest), str(claim.public)
+    return host.name, str(claim.guest), claim.asked
 
 
 def _moves(row: ClaimRow, claim: Claim) -> bool:

@@ -11,8 +11,8 @@ from zthook.model.addresses import (
     Pool,
     pool_of,
 )
-from zthook.model.mappings import Claim
-from zthook.model.publication import Mode
+from zthook.model.mappings import Auto, Claim
+from zthook.model.publication import Egress, Mode
 from zthook.store.rows import HostRow
 
 
@@ -55,12 +55,17 @@ def objection(claim: Claim, host: HostRow, prefixes: Iterable[IPNetwork], ground
 
 
 def _not_supported_yet(claim: Claim) -> str:
+    auto = isinstance(claim.public, Auto)
     found = [
         word
         for word, asked in (
-            ("an IPv6 public address", claim.public.version == 6),
+            ('public="auto"', auto),
+            ("an IPv6 public address", not auto and claim.public.version == 6),
             ("an IPv6 private address", claim.private is not None and claim.private.version == 6),
             ('mode="routed"', claim.mode is Mode.ROUTED),
+            ('egress="public"', claim.egress is Egress.PUBLIC),
+            ("<port>", bool(claim.ports)),
+            ("<allow>", bool(claim.allow)),
         )
         if asked
     ]

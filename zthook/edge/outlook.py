@@ -77,15 +77,15 @@ class Outlook:
 
     def replies(self, host: str, claims: Iterable[Claim]) -> list[MappingReply]:
         """The answer to these claims of a host, in their order."""
-        keys = ((host, str(claim.guest), str(claim.public)) for claim in claims)
+        keys = ((host, str(claim.guest), claim.asked) for claim in claims)
         return [self._reply(row) for row in filter(None, map(self._ledger.claim, keys))]
 
     def _reply(self, row: ClaimRow) -> MappingReply:
         found = self.sight(row)
         return MappingReply(
             guest=row.guest,
-            asked=row.public,
-            public=row.public,
+            asked=row.asked,
+            public=row.public or None,
             private=row.private,
             state=found.state.value,  # type: ignore[arg-type]  # asked for, so not withdrawn
             reason=found.reason,

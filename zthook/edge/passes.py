@@ -18,7 +18,7 @@ from zthook.edge.views import DriftView
 from zthook.errors import KernelError, StoreError
 from zthook.model.addresses import IPAddress, pool_of
 from zthook.model.clock import Clock
-from zthook.model.mappings import Forwarding, OverlayDevice
+from zthook.model.mappings import Auto, Claim, Forwarding, OverlayDevice
 from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, HostRow, Standing
 
@@ -67,14 +67,16 @@ class Passes:
         self._next_pass = self._not_before = clock.boottime()
         self._amiss = True
 
-    def see_ground(self, publics: Iterable[IPAddress]) -> None:
+    def see_ground(self, claims: Iterable[Claim]) -> None:
         """Know what the edge must not give away, now that these are asked for.
 
         Raises KernelError. A look walks all processes (for logins): too much for every
         request, so usually the last pass's counts. But at one of this machine's own
         addresses, which nobody has yet, somebody may have logged in since.
         """
-        if self._ground is None or any(map(self._may_be_in_use, publics)):
+        publics = (one.public for one in claims)
+        named = (one for one in publics if not isinstance(one, Auto))
+        if self._ground is None or any(map(self._may_be_in_use, named)):
             self._look()
             if self._ground != self._judged:
                 self._judged = None  # also where it is as before by the next pass

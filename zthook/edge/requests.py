@@ -158,7 +158,7 @@ class Requests:
         KernelError (what the edge must not give away can not be looked up).
         """
         claims = read_claims(request.claims)
-        self._passes.see_ground(claim.public for claim in claims)
+        self._passes.see_ground(claims)
         with self._passes.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             allocator.take_list(row, claims, (request.session, request.sequence))
@@ -170,11 +170,11 @@ class Requests:
         """Take claims of one guest beside the others. Raises as ``list_claims``."""
         claims = read_claims(request.claims)
         stamp = (request.session, request.sequence)
-        self._passes.see_ground(claim.public for claim in claims)
+        self._passes.see_ground(claims)
         with self._passes.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             for claim in claims:
-                kept = self._ledger.claim((host, str(claim.guest), str(claim.public)))
+                kept = self._ledger.claim((host, str(claim.guest), claim.asked))
                 if kept is not None and kept.session == request.session:
                     sessions.check_sequence(row, request.sequence, kept.sequence)
             allocator.take_reservation(row, claims, stamp)

@@ -3,10 +3,12 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Standing
+from zthook.store.rows import ClaimRow, HostRow, InvitationRow, ReservationRow, Standing
 
 ClaimKey = tuple[str, str, str]
-"""Host, guest, public."""
+"""Host, guest, and what is asked for."""
+ReservationKey = tuple[str, str]
+"""Guest, and what is asked for."""
 
 
 class Ledger(Protocol):
@@ -66,11 +68,15 @@ class Ledger(Protocol):
         ...
 
     def claims_on(self, public: str) -> list[ClaimRow]:
-        """All that name this public address, by place."""
+        """All that name this public address, by place; "": every ``auto`` without one."""
         ...
 
     def claims_of(self, host: str) -> list[ClaimRow]:
         """All of this host, by place."""
+        ...
+
+    def claims_of_guest(self, guest: str) -> list[ClaimRow]:
+        """All of this guest, on whichever host, by place."""
         ...
 
     def claims_using(self, private: str) -> list[ClaimRow]:
@@ -78,7 +84,28 @@ class Ledger(Protocol):
         ...
 
     def put_claim(self, row: ClaimRow) -> None:
-        """Raises StoreError where a second row would occupy one public address."""
+        """Raises StoreError where a second row would occupy the same part of an address."""
         ...
 
     def drop_claim(self, key: ClaimKey) -> None: ...
+
+    def reservations(self) -> list[ReservationRow]:
+        """All, by public address as text."""
+        ...
+
+    def reservation(self, key: ReservationKey) -> ReservationRow | None: ...
+
+    def reservation_on(self, public: str) -> ReservationRow | None: ...
+
+    def put_reservation(self, row: ReservationRow) -> None:
+        """Raises StoreError where the address is reserved for another guest or place."""
+        ...
+
+    def drop_reservation(self, key: ReservationKey) -> None: ...
+
+    def taken(self) -> set[str]:
+        """Every public address that is reserved, or named by a claim that is not refused.
+
+        Costs all of them, though no more than their text.
+        """
+        ...

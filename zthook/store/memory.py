@@ -2,10 +2,19 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from zthook.errors import StoreError
-from zthook.store.ledger import ClaimKey
-from zthook.store.rows import OCCUPYING, ClaimRow, HostRow, InvitationRow, Standing
+from zthook.store.ledger import ClaimKey, ReservationKey
+from zthook.store.rows import (
+    OCCUPYING,
+    ClaimRow,
+    HostRow,
+    InvitationRow,
+    ReservationRow,
+    Standing,
+    check_alone,
+)
 
 
 class MemoryLedger:
@@ -16,6 +25,7 @@ class MemoryLedger:
         self._hosts: dict[str, HostRow] = {}
         self._invitations: dict[str, InvitationRow] = {}
         self._claims: dict[ClaimKey, ClaimRow] = {}
+        self._reservations: dict[ReservationKey, ReservationRow] = {}
         self._counters: dict[str, int] = {}
         self._inside = False
 
@@ -31,7 +41,7 @@ class MemoryLedger:
         except BaseException:
             for table, before in zip(self._tables(), kept, strict=True):
                 table.clear()
-                table.update(before)  # type: ignore[arg-type]
+                table.update(before)
             raise
         finally:
             self._inside = False
@@ -51,12 +61,14 @@ class MemoryLedger:
     def close(self) -> None:
         pass
 
-    def _tables(
-        self,
-    ) -> list[
-        dict[str, HostRow] | dict[str, InvitationRow] | dict[ClaimKey, ClaimRow] | dict[str, int]
-    ]:
-        return [self._hosts, self._invitations, self._claims, self._counters]
+    def _tables(self) -> list[dict[Any, Any]]:
+        return [
+            self._hosts,
+            self._invitations,
+            self._claims,
+            self._reservations,
+            self._counters,
+        ]
 
     def _write(self) -> None:
         if not self._inside:
@@ -119,18 +131,46 @@ class MemoryLedger:
     def claims_of(self, host: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.host == host)
 
+    def claims_of_guest(self, guest: str) -> list[ClaimRow]:
+        return self._chosen(lambda row: row.guest == guest)
+
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.private == private)
 
     def put_claim(self, row: ClaimRow) -> None:
         self._write()
-        if row.standing in OCCUPYING and any(
-            other.key != row.key and other.standing in OCCUPYING
-            for other in self.claims_on(row.public)
-        ):
-            raise StoreError(f"{row.public} has a holder already; {row.host} can not be another")
+        if row.standing in OCCUPYING:
+            check_alone(row, self.claims_on(row.public))
         self._claims[row.key] = row
 
     def drop_claim(self, key: ClaimKey) -> None:
         self._write()
         self._claims.pop(key, None)
+
+    def reservations(self) -> list[ReservationRow]:
+        return sorted(self._reservations.values(), key=lambda row: row.public)
+
+    def reservation(self, key: ReservationKey) -> ReservationRow | None:
+        return self._reservations.get(key)
+
+    def reservation_on(self, public: str) -> ReservationRow | None:
+        found = (row for row in self._reservations.values() if row.public == public)
+        return next(found, None)
+
+    def put_reservation(self, row: ReservationRow) -> None:
+        self._write()
+        other = self.reservation_on(row.public)
+        if other is not None and other.key != row.key:
+            raise StoreError(f"{row.public} is reserved for {other.name} already")
+        self._reservations[row.key] = row
+
+    def drop_reservation(self, key: ReservationKey) -> None:
+        self._write()
+        self._reservations.pop(key, None)
+
+    def taken(self) -> set[str]:
+        claims = (row for row in self._claims.values() if row.standing is not Standing.REFUSED)
+        return {
+            *(row.public for row in claims if row.public),
+            *(row.public for row in self._reservations.values()),
+        }

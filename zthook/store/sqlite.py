@@ -11,24 +11,18 @@ from typing import TypeVar
 import msgspec
 
 from zthook.errors import StoreError
-from zthook.store.ledger import ClaimKey
-from zthook.store.rows import ClaimRow, HostRow, InvitationRow, Row, Standing
-
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE hosts (name TEXT PRIMARY KEY, credential TEXT UNIQUE, row TEXT NOT NULL);
-CREATE TABLE invitations (secret TEXT PRIMARY KEY, host TEXT NOT NULL, expires REAL NOT NULL,
-                          row TEXT NOT NULL);
-CREATE TABLE claims (host TEXT NOT NULL, guest TEXT NOT NULL, public TEXT NOT NULL,
-                     private TEXT, standing TEXT NOT NULL, place INTEGER NOT NULL,
-                     row TEXT NOT NULL, PRIMARY KEY (host, guest, public));
-CREATE INDEX claims_by_public ON claims (public, place);
-CREATE INDEX claims_by_private ON claims (private);
-CREATE INDEX claims_by_standing ON claims (standing, public, place);
-CREATE UNIQUE INDEX one_holder ON claims (public) WHERE standing IN ('holding', 'leaving');
-"""
+from zthook.store import schema
+from zthook.store.ledger import ClaimKey, ReservationKey
+from zthook.store.rows import (
+    OCCUPYING,
+    ClaimRow,
+    HostRow,
+    InvitationRow,
+    ReservationRow,
+    Row,
+    Standing,
+    check_alone,
+)
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 Value = str | int | float | None
@@ -106,17 +100,14 @@ class SqliteLedger:
             (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
-        if version > SCHEMA_VERSION:
+        if version > schema.VERSION:
             raise StoreError(
                 f"the store {self._path} was written by a newer zthook (its version is "
-                f"{version}, this one knows {SCHEMA_VERSION})",
+                f"{version}, this one knows {schema.VERSION})",
                 hint="install that zthook again, or put back the store's backup of before",
             )
-        if version == 0:
-            with self._explained():
-                self._link.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
+        with self._explained():
+            schema.bring_up(self._link, version)
 
     def close(self) -> None:
         self._link.close()
@@ -237,7 +228,7 @@ class SqliteLedger:
         self._write("DELETE FROM invitations WHERE secret = ?", secret)
 
     def claim(self, key: ClaimKey) -> ClaimRow | None:
-        return self._row(ClaimRow, "WHERE host = ? AND guest = ? AND public = ?", *key)
+        return self._row(ClaimRow, "WHERE host = ? AND guest = ? AND asked = ?", *key)
 
     def claims(self, standing: Standing | None = None) -> list[ClaimRow]:
         if standing is None:
@@ -250,15 +241,21 @@ class SqliteLedger:
     def claims_of(self, host: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE host = ? ORDER BY place", host)
 
+    def claims_of_guest(self, guest: str) -> list[ClaimRow]:
+        return self._rows(ClaimRow, "WHERE guest = ? ORDER BY place", guest)
+
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE private = ? ORDER BY place", private)
 
     def put_claim(self, row: ClaimRow) -> None:
+        if row.standing in OCCUPYING:
+            check_alone(row, self.claims_on(row.public))
         self._write(
-            "INSERT INTO claims VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-            "ON CONFLICT (host, guest, public) "
-            "DO UPDATE SET private = ?4, standing = ?5, place = ?6, row = ?7",
+            "INSERT INTO claims VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+            "ON CONFLICT (host, guest, asked) "
+            "DO UPDATE SET public = ?4, private = ?5, standing = ?6, place = ?7, row = ?8",
             *row.key,
+            row.public,
             row.private,
             row.standing,
             row.place,
@@ -266,13 +263,44 @@ class SqliteLedger:
         )
 
     def drop_claim(self, key: ClaimKey) -> None:
-        self._write("DELETE FROM claims WHERE host = ? AND guest = ? AND public = ?", *key)
+        self._write("DELETE FROM claims WHERE host = ? AND guest = ? AND asked = ?", *key)
+
+    def reservations(self) -> list[ReservationRow]:
+        return self._rows(ReservationRow, "ORDER BY public")
+
+    def reservation(self, key: ReservationKey) -> ReservationRow | None:
+        return self._row(ReservationRow, "WHERE guest = ? AND asked = ?", *key)
+
+    def reservation_on(self, public: str) -> ReservationRow | None:
+        return self._row(ReservationRow, "WHERE public = ?", public)
+
+    def put_reservation(self, row: ReservationRow) -> None:
+        self._write(
+            "INSERT INTO reservations VALUES (?1, ?2, ?3, ?4) "
+            "ON CONFLICT (guest, asked) DO UPDATE SET public = ?3, row = ?4",
+            *row.key,
+            row.public,
+            _text(row),
+        )
+
+    def drop_reservation(self, key: ReservationKey) -> None:
+        self._write("DELETE FROM reservations WHERE guest = ? AND asked = ?", *key)
+
+    def taken(self) -> set[str]:
+        with self._explained():
+            found = self._link.execute(
+                "SELECT public FROM claims WHERE standing <> ? "
+                "UNION SELECT public FROM reservations",
+                (Standing.REFUSED,),
+            )
+            return {public for (public,) in found} - {""}
 
 
 _TABLE: dict[type[Row], str] = {
     HostRow: "hosts",
     InvitationRow: "invitations",
     ClaimRow: "claims",
+    ReservationRow: "reservations",
 }
 
 
