@@ -8,7 +8,8 @@ import pytest
 
 from tests.kernel.driver import CONFIGURED, Edge
 from tests.kernel.topology import Topology, connection
-from zthook.kernel.protected import login_addresses, reasons
+from zthook.kernel.protected import Served, login_addresses, reasons, served_ports
+from zthook.model.publication import Protocol
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  inode"
 
@@ -74,6 +75,50 @@ def test_the_gravest_reason_is_told() -> None:
         other: "in use by a login session (SSH)",
         third: "the edge's own address on the overlay",
     }
+
+
+def test_what_waits_for_anybody_is_served(tmp_path: Path) -> None:
+    folder = proc(
+        tmp_path,
+        [line("00000000:0016", "0A", 5), line(f"{ADDRESS}:08AE", "01", 7)],
+        [line(f"{'0' * 32}:0050", "0A", 8), line(f"{MAPPED}:01BB", "0A", 9)],
+    )
+    net = folder / "thread-self" / "net"
+    (net / "udp").write_text(
+        "\n".join([HEADER, line(f"{ADDRESS}:0035", "01", 1), line("00000000:2709", "07", 2)])
+    )
+    assert served_ports(folder) == {
+        Served(Protocol.TCP, 22, ip_address("0.0.0.0")),
+        Served(Protocol.TCP, 80, ip_address("::")),
+        Served(Protocol.TCP, 443, ip_address("203.0.113.20")),
+        Served(Protocol.UDP, 9993, ip_address("0.0.0.0")),
+    }
+
+
+@pytest.mark.netns
+def test_a_real_service_is_seen(top: Topology, edge: Edge) -> None:
+    before = edge.ask(lambda one: one.served())
+    bound = edge.inside.call(_wait_for_anybody)
+    try:
+        ports = {kind: one.getsockname()[1] for kind, one in bound.items()}
+        assert edge.ask(lambda one: one.served()) - before == {
+            Served(Protocol.TCP, ports["tcp"], ip_address("0.0.0.0")),
+            Served(Protocol.TCP, ports["tcp6"], ip_address("::1")),
+            Served(Protocol.UDP, ports["udp"], ip_address(CONFIGURED)),
+        }
+    finally:
+        for one in bound.values():
+            one.close()
+
+
+def _wait_for_anybody() -> dict[str, socket.socket]:
+    tcp, tcp6 = socket.socket(), socket.socket(socket.AF_INET6)
+    udp = socket.socket(type=socket.SOCK_DGRAM)
+    for one, address in ((tcp, "0.0.0.0"), (tcp6, "::1"), (udp, CONFIGURED)):
+        one.bind((address, 0))
+    tcp.listen()
+    tcp6.listen()
+    return {"tcp": tcp, "tcp6": tcp6, "udp": udp}
 
 
 @pytest.mark.netns

@@ -12,7 +12,7 @@ from zthook.kernel.edge_kernel import ROUTES_FOR_ALL, EdgeKernel
 from zthook.kernel.edge_plan import Steps, plan
 from zthook.kernel.edge_report import repairs, waiting
 from zthook.kernel.linux_edge import LinuxEdgeKernel
-from zthook.kernel.protected import reasons
+from zthook.kernel.protected import Served, reasons
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, Forwarding
@@ -48,6 +48,10 @@ class EdgeDataplane(Protocol):
 
     def protected(self) -> dict[IPAddress, str]:
         """Own addresses that may not be given away → why, in words that follow "it is"."""
+        ...
+
+    def served(self) -> frozenset[Served]:
+        """The ports that the machine itself serves: on its own addresses they stay so."""
         ...
 
     def connected(self) -> tuple[IPNetwork, ...]:
@@ -139,6 +143,9 @@ class KernelEdgeDataplane:
         device = self._kernel.overlay(self._overlay)
         overlay = device.addresses if device is not None else ()
         return reasons(self._kernel.default_sources(), self._kernel.logins(), overlay)
+
+    def served(self) -> frozenset[Served]:
+        return self._kernel.served()
 
     def connected(self) -> tuple[IPNetwork, ...]:
         return self._kernel.connected()

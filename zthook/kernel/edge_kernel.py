@@ -7,6 +7,7 @@ from zthook.kernel.conntrack import Through
 from zthook.kernel.edge_plan import Seen
 from zthook.kernel.edge_rules import Transaction
 from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
@@ -87,6 +88,10 @@ class EdgeKernel(Protocol):
 
     def logins(self) -> frozenset[IPAddress]:
         """Own addresses with a login session on them."""
+        ...
+
+    def served(self) -> frozenset[Served]:
+        """The ports on which the machine's own programs wait."""
         ...
 
     def connected(self) -> tuple[IPNetwork, ...]:

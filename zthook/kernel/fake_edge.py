@@ -20,6 +20,7 @@ from zthook.kernel.edge_rules import (
     labels,
 )
 from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
@@ -47,6 +48,7 @@ class FakeEdgeKernel:
         self.macs: dict[IPAddress, str] = {}
         self.sources: set[IPAddress] = set()
         self.sessions: set[IPAddress] = set()
+        self.listening: set[Served] = set()
         self.sysctls = {ROUTES_FOR_ALL: "0"}
         self.labels: dict[str, tuple[str, ...]] | None = None
         self.sets: dict[str, set[str]] = {}
@@ -205,6 +207,9 @@ class FakeEdgeKernel:
 
     def logins(self) -> frozenset[IPAddress]:
         return frozenset(self.sessions)
+
+    def served(self) -> frozenset[Served]:
+        return frozenset(self.listening)
 
     def connected(self) -> tuple[IPNetwork, ...]:
         prefixes = (prefix for some in self.on_link.values() for prefix in some)

@@ -17,7 +17,7 @@ from zthook.kernel.edge_rules import COUNTED, FAMILY, TABLE, Transaction, render
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
-from zthook.kernel.protected import login_addresses
+from zthook.kernel.protected import Served, login_addresses, served_ports
 from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import Route
 from zthook.kernel.rtnetlink import IPRoute
@@ -157,6 +157,9 @@ class LinuxEdgeKernel:
 
     def logins(self) -> frozenset[IPAddress]:
         return login_addresses()
+
+    def served(self) -> frozenset[Served]:
+        return served_ports()
 
     def connected(self) -> tuple[IPNetwork, ...]:
         own = (ip_network(one.address) for one in links.addresses(self._ip))

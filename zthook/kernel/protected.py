@@ -1,4 +1,4 @@
-"""Addresses of this machine that must not be given away: whoever holds them holds the machine."""
+"""What of this machine must not be given away: whoever holds it holds the machine."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -7,8 +7,10 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from zthook.model.addresses import IPAddress
+from zthook.model.publication import Protocol
 
-ESTABLISHED, LISTENING = "01", "0A"
+ESTABLISHED, CLOSED, LISTENING = "01", "07", "0A"
+"""States in /proc/net; CLOSED is a UDP socket that takes packets of everybody."""
 SSH_PORT = 22
 LOGIN_DAEMONS = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear"})
 """Process names; OpenSSH 9.8 and later hands each connection to a process of its own."""
@@ -38,6 +40,46 @@ def login_addresses(proc: Path = Path("/proc")) -> frozenset[IPAddress]:
         for one in sockets
         if one.state == ESTABLISHED and (one.inode in ours or one.port in ports | {SSH_PORT})
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A port on which a program of this machine waits; ``0.0.0.0`` is every IPv4 address that
+    it has, ``::`` every address.
+    """
+
+    protocol: Protocol
+    port: int
+    address: IPAddress
+
+
+def served_ports(proc: Path = Path("/proc")) -> frozenset[Served]:
+    """What this machine serves by TCP and UDP, whoever does."""
+    waiting = ((Protocol.TCP, LISTENING), (Protocol.UDP, CLOSED))
+    return frozenset(
+        Served(protocol, port, _address(address))
+        for protocol, state in waiting
+        for name in (protocol.value, f"{protocol.value}6")
+        for address, port in _waiting(proc, name, state)
+    )
+
+
+def _waiting(proc: Path, name: str, state: str) -> Iterator[tuple[str, int]]:
+    """Address and port of each socket of that state, read no further than they go: /proc/net/tcp
+    begins with those that listen, and a busy machine has thousands of others behind them.
+    """
+    try:
+        with (proc / "thread-self" / "net" / name).open(encoding="ascii") as lines:
+            next(lines)
+            for line in lines:
+                _, local, _, found, _ = line.split(maxsplit=4)
+                if found == state:
+                    address, _, port = local.partition(":")
+                    yield address, int(port, 16)
+                elif state == LISTENING:
+                    return
+    except FileNotFoundError:
+        return  # IPv6 is off
 
 
 def _sockets(proc: Path, name: str) -> Iterator[TcpSocket]:
