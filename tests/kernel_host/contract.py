@@ -149,6 +149,15 @@ class HostDataplaneContract:
         world.have_address(mine)
         assert mine in world.dataplane.own_addresses()
 
+    def test_what_is_on_link_and_by_which_router_the_rest_is_reached(self, world: World) -> None:
+        near = world.dataplane.on_link()[OVERLAY]
+        assert any(EDGE in prefix for prefix in near)
+        router, far = IPv4Address("192.168.193.99"), IPv4Address("198.51.100.7")
+        assert world.dataplane.next_hop(far) is None
+        world.route_by(router)
+        assert world.dataplane.next_hop(far) == router
+        assert world.dataplane.next_hop(EDGE) is None
+
     def test_a_neighbour_that_answers_no_probe_is_known_no_more(self, world: World) -> None:
         world.see_edge()
         world.leave_edge()

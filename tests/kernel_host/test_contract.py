@@ -1,7 +1,7 @@
 """One contract, on the kernel and on the fake."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from zthook.kernel.host import HostDataplane, KernelHostDataplane
 class FakeWorld:
     def __init__(self) -> None:
         self.dataplane = FakeHostDataplane(OVERLAY)
+        self.dataplane.prefixes[OVERLAY] = (IPv4Network("192.168.193.0/24"),)
 
     def traces(self) -> bool:
         return bool(self.dataplane.objects)

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 
 from zthook.kernel.traffic import Traffic
-from zthook.model.addresses import IPAddress
+from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import GuestRule, HostPlane
 
 
@@ -12,8 +12,9 @@ class FakeHostDataplane:
 
     ``objects`` are the things of ours that the kernel has, in words. ``known`` is device →
     neighbours, ``silent`` those that answer no probe, ``own`` the machine's addresses,
-    ``routers`` its gateways, ``counted`` the traffic. ``connections`` are the private
-    addresses to which the edge's connections stand. With ``fault`` set every call raises it.
+    ``routers`` its gateways, ``prefixes`` what is on-link at each device, ``counted`` the
+    traffic. ``connections`` are the private addresses to which the edge's connections stand.
+    With ``fault`` set every call raises it.
     """
 
     def __init__(self, *devices: str) -> None:
@@ -22,6 +23,7 @@ class FakeHostDataplane:
         self.silent: set[IPAddress] = set()
         self.own: set[IPAddress] = set()
         self.routers: set[IPAddress] = set()
+        self.prefixes: dict[str, tuple[IPNetwork, ...]] = {}
         self.counted: dict[IPv4Address, Traffic] = {}
         self.connections: set[IPv4Address] = set()
         self.fault: Exception | None = None
@@ -99,6 +101,15 @@ class FakeHostDataplane:
     def gateways(self) -> frozenset[IPAddress]:
         self._ask()
         return frozenset(self.routers)
+
+    def on_link(self) -> dict[str, tuple[IPNetwork, ...]]:
+        self._ask()
+        return dict(self.prefixes)
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        self._ask()
+        near = any(address in one for some in self.prefixes.values() for one in some)
+        return None if near else next(iter(self.routers), None)
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         self._ask()

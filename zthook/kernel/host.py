@@ -10,7 +10,7 @@ from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
 from zthook.kernel.conntrack import end_marked, forgive_marked
 from zthook.kernel.host_marks import Marks
 from zthook.kernel.host_table import Table
-from zthook.kernel.links import addresses, find_device, gateways
+from zthook.kernel.links import addresses, connected_prefixes, find_device, gateways, next_hop
 from zthook.kernel.neighbours import neighbours, probe
 from zthook.kernel.netlink import attributes
 from zthook.kernel.nft import Nft
@@ -18,7 +18,7 @@ from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.rules import PolicyRule, keep_way, remove_way
 from zthook.kernel.traffic import Traffic
 from zthook.kernel.watch import Notification, Subscription
-from zthook.model.addresses import IPAddress
+from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import Clock, SystemClock
 from zthook.model.mappings import HostPlane
 
@@ -73,6 +73,14 @@ class HostDataplane(Protocol):
 
     def gateways(self) -> frozenset[IPAddress]:
         """The routers of this machine."""
+        ...
+
+    def on_link(self) -> dict[str, tuple[IPNetwork, ...]]:
+        """Device → the prefixes whose addresses are reached there without a router."""
+        ...
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        """The router by which ``address`` is reached; None where it is on-link or not reached."""
         ...
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
@@ -219,6 +227,15 @@ class KernelHostDataplane:
 
     def gateways(self) -> frozenset[IPAddress]:
         return gateways()
+
+    def on_link(self) -> dict[str, tuple[IPNetwork, ...]]:
+        found: dict[str, tuple[IPNetwork, ...]] = {}
+        for one in connected_prefixes():
+            found[one.device] = (*found.get(one.device, ()), one.prefix)
+        return found
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        return next_hop(self._ip, address)
 
     def traffic(self) -> dict[IPv4Address, Traffic]:
         found = host_table.observe(self._nft)

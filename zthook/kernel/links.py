@@ -97,6 +97,17 @@ def gateways() -> frozenset[IPAddress]:
     )
 
 
+def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
+    """The router by which ``address`` is reached; None where it is on-link or not reached."""
+    try:
+        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
+            if gateway := route.get("gateway"):
+                return ip_address(gateway)
+    except NetlinkError:
+        return None  # no route leads there
+    return None
+
+
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
     return frozenset(device for _, device in _default_routes())
