@@ -1,185 +1,208 @@
-"""Ending the kernel's memory of connections, or mending it.
+"""Which of the kernel's connections end with a change of mappings, and which are mended.
 
-Without its entry a connection's next packet counts as new: it goes the way that the
-rules say now. Read by hand and not by pyroute2, whose parsing takes eight times as long:
-a flooded address can have 200,000 entries.
+All of these are for both families, ask the kernel anew, and tell how many connections they
+ended or mended. They raise KernelError.
 """
 
-import errno
-import socket
-import struct
-from collections.abc import Callable, Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
-from zthook.kernel.netlink import ACK, NETFILTER, Netlink, attribute, attributes, message
-from zthook.model.addresses import AddressRange
+from zthook.kernel import connection_table
+from zthook.kernel.connection_table import (
+    EVERY_FAMILY,
+    FAMILIES,
+    Connection,
+    Listing,
+    answered_to,
+    begun_to,
+    marked,
+)
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
+from zthook.model.publication import PortRange, Ports, Protocol
 
-CHANGE, GET, DELETE = (1 << 8) | 0, (1 << 8) | 1, (1 << 8) | 2
-GENERIC = struct.pack("=BBH", socket.AF_INET, 0, 0)
-NESTED = 0x8000
-TUPLE_ORIGINAL, TUPLE_REPLY, PROTOCOL_STATE, ID, ZONE, FILTER = 1, 2, 4, 12, 18, 25
-MARK, MARK_MASK = 8, 21
-ADDRESSES = 1
-SOURCE, DESTINATION = 1, 2
-FILTER_ORIGINAL = 1
-BY_DESTINATION = 1 << 1
-# Of linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_tcp.h.
-TCP, FLAGS_ORIGINAL, FLAGS_REPLY = 1, 4, 5
-BE_LIBERAL = bytes([0x08, 0x08])
 # From this many on, one listing of everything is cheaper than one filtered listing for each.
 MANY = 8
 ABOUT = "ending connections"
 FORGIVING = "letting connections go on"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Through:
-    """The connections of one mapping: to ``arrives_as``, answered by ``private``."""
-
-    arrives_as: IPv4Address
-    private: IPv4Address
+NUMBERS = {Protocol.TCP: 6, Protocol.UDP: 17}
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    destination: bytes
-    answered_by: bytes
-    named: bytes
+class Through:
+    """The connections of one mapping: to ``arrives_as``, answered by ``private``.
 
-
-def end_connections(mappings: Collection[Through]) -> int:
-    """End every connection that clients have through these; how many there were.
-
-    Such as the guest began itself do not exist: the rules pass only answers, and what is
-    dropped is never remembered.
+    With ``ports`` only those to its public ports, answered from where these lead. Where
+    nothing is translated ``private`` is ``arrives_as``, and the answering port the same.
     """
-    ends = {(one.arrives_as.packed, one.private.packed) for one in mappings}
 
-    def belongs(entry: _Entry) -> bool:
-        return (entry.destination, entry.answered_by) in ends
+    arrives_as: IPAddress
+    private: IPAddress
+    ports: Ports = ()
 
-    return _end(_listings({public for public, _ in ends}), belongs)
+
+def end_connections(gone: Collection[Through], kept: Collection[Through] = ()) -> int:
+    """End what clients have through ``gone`` and not through ``kept``."""
+    ends, stay = _Ways(gone), _Ways(kept)
+    return _end(_to(gone), lambda one: ends.take(one) and not stay.take(one))
 
 
 def end_strangers(mappings: Collection[Through]) -> int:
-    """End every connection to these public addresses that does not go through the mapping.
+    """End every connection to these public addresses and ports that goes through no mapping.
 
     Those begun before the mapping was granted: to the edge's own services, to another
     guest, or endless UDP that nobody answered. They would keep their old way for as long
     as the client goes on.
     """
-    guests = {one.arrives_as.packed: one.private.packed for one in mappings}
-
-    def belongs(entry: _Entry) -> bool:
-        return guests.get(entry.destination, entry.answered_by) != entry.answered_by
-
-    return _end(_listings(guests.keys()), belongs)
+    ways = _Ways(mappings)
+    return _end(_to(mappings), lambda one: ways.should_take(one) and not ways.take(one))
 
 
-def end_leftovers(publics: Collection[AddressRange], mappings: Collection[Through]) -> int:
-    """End every connection to these public addresses that was translated by no such mapping.
+def end_leftovers(
+    publics: Collection[AddressRange],
+    mappings: Collection[Through],
+    begun: Collection[Through] = (),
+) -> int:
+    """End every translated connection of these public addresses that no mapping explains.
 
-    Those that a mapping left which is no more. What was never translated is the edge's own.
+    Those that a mapping left which is no more. ``begun`` are the mappings by which guests
+    begin connections themselves. What was never translated is the edge's own.
     """
-    kept = {(one.arrives_as.packed, one.private.packed) for one in mappings}
-    ranges = [
-        (one.first.packed, one.last.packed) for one in publics if isinstance(one.first, IPv4Address)
+    ways, own = _Ways(mappings), _pairs(begun)
+    ranges = [(one.first.packed, one.last.packed) for one in publics]
+
+    def is_public(address: bytes) -> bool:
+        size = len(address)
+        return any(len(low) == size and low <= address <= high for low, high in ranges)
+
+    def belongs(one: Connection) -> bool:
+        brought = one.destination != one.answered_by and is_public(one.destination)
+        left = one.source != one.answered_to and is_public(one.answered_to)
+        return (brought and not ways.take(one)) or (
+            left and (one.answered_to, one.source) not in own
+        )
+
+    return _end([Listing(_family(one.first for one in publics))] if publics else [], belongs)
+
+
+def end_begun(gone: Collection[Through]) -> int:
+    """End every connection that guests began themselves, and that left as ``arrives_as``."""
+    pairs = _pairs(gone)
+    listings = _listings({one.arrives_as for one in gone}, answered_to)
+    return _end(listings, lambda one: (one.answered_to, one.source) in pairs)
+
+
+def end_refused(allowed: Mapping[Through, Collection[IPNetwork]]) -> int:
+    """End every connection through these from clients outside their prefixes; none: everybody.
+
+    A guest of another mapping is known by its public address, where its connections have it.
+    """
+    checked = [
+        (_Ways([through]), [_bounds(one) for one in prefixes])
+        for through, prefixes in allowed.items()
+        if prefixes
     ]
 
-    def belongs(entry: _Entry) -> bool:
-        way = (entry.destination, entry.answered_by)
-        translated = entry.destination != entry.answered_by and way not in kept
-        return translated and any(low <= entry.destination <= high for low, high in ranges)
+    def belongs(one: Connection) -> bool:
+        clients = (one.source, one.answered_to)
+        return any(
+            ways.take(one) and not any(_within(client, prefixes) for client in clients)
+            for ways, prefixes in checked
+        )
 
-    return _end([b""], belongs)
-
-
-def forgive(mappings: Collection[Through]) -> int:
-    """Let TCP through these go on whatever went by unseen; how many connections there were.
-
-    While no rule needs it the kernel follows no connection, and later it drops, for good,
-    answers to what it did not see.
-    """
-    ways = {(one.arrives_as.packed, one.private.packed) for one in mappings}
-    listings = _listings({public for public, _ in ways})
-    return _forgive(listings, lambda entry: (entry.destination, entry.answered_by) in ways)
+    return _end(_to([through for through, prefixes in allowed.items() if prefixes]), belongs)
 
 
-def forgive_marked(mark: int) -> int:
-    """As ``forgive``, the connections that have all bits of ``mark``."""
-    return _forgive([_marked(mark)], lambda _: True)
+def end_marked(value: int, mask: int, keep: Callable[[Connection], bool]) -> int:
+    """End every connection whose mark has the value in these bits, but those to ``keep``."""
+    return _end([marked(value, mask)], lambda one: not keep(one))
 
 
-def end_marked(mark: int, keep: Collection[IPv4Address]) -> int:
-    """End every connection that has all bits of ``mark``, but those begun to ``keep``."""
-    kept = {one.packed for one in keep}
-    return _end([_marked(mark)], lambda entry: entry.destination not in kept)
-
-
-def _marked(mark: int) -> bytes:
-    bits = struct.pack(">I", mark)
-    return attribute(MARK, bits) + attribute(MARK_MASK, bits)
-
-
-def _listings(publics: Collection[bytes]) -> list[bytes]:
-    return [_only_to(public) for public in publics] if len(publics) <= MANY else [b""]
-
-
-def _end(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
-    return _each(
+def forgive(mappings: Collection[Through], begun: Collection[Through] = ()) -> int:
+    """Let TCP through these, and what guests began by ``begun``, go on whatever went unseen."""
+    ways, own = _Ways(mappings), _pairs(begun)
+    listings = _to(mappings) | _listings({one.arrives_as for one in begun}, answered_to)
+    return connection_table.forgive(
         listings,
-        belongs,
-        lambda entry: message(DELETE, ACK, GENERIC + entry.named),
-        about=ABOUT,
+        lambda one: ways.take(one) or (one.answered_to, one.source) in own,
+        FORGIVING,
     )
 
 
-def _forgive(listings: Collection[bytes], belongs: Callable[[_Entry], bool]) -> int:
-    flags = attribute(FLAGS_ORIGINAL, BE_LIBERAL) + attribute(FLAGS_REPLY, BE_LIBERAL)
-    liberal = attribute(PROTOCOL_STATE | NESTED, attribute(TCP | NESTED, flags))
-    return _each(
-        listings,
-        belongs,
-        lambda entry: message(CHANGE, ACK, GENERIC + entry.named + liberal),
-        about=FORGIVING,
-    )
+def forgive_marked(value: int, mask: int) -> int:
+    """As ``forgive``, the connections whose mark has the value in these bits."""
+    return connection_table.forgive([marked(value, mask)], lambda _: True, FORGIVING)
 
 
-def _each(
-    listings: Collection[bytes],
-    belongs: Callable[[_Entry], bool],
-    request: Callable[[_Entry], bytes],
-    *,
-    about: str,
-) -> int:
-    if not listings:
-        return 0
-    with Netlink(NETFILTER) as kernel:
-        entries = [
-            _read(payload)
-            for wanted in listings
-            for payload in kernel.dump(GET, GENERIC + wanted, about=about)
-        ]
-        requests = [request(entry) for entry in entries if entry and belongs(entry)]
-        kernel.carry_out(requests, about=[about] * len(requests), fine={errno.ENOENT})
-    return len(requests)
+class _Ways:
+    """Which connections should go through some mappings, and which do."""
+
+    def __init__(self, mappings: Collection[Through]) -> None:
+        self._ways: dict[tuple[bytes, bytes], list[PortRange]] = defaultdict(list)
+        self._publics: dict[bytes, list[PortRange]] = defaultdict(list)
+        whole = [one for one in mappings if not one.ports]
+        self._whole = {(one.arrives_as.packed, one.private.packed) for one in whole}
+        self._whole_publics = {one.arrives_as.packed for one in whole}
+        for one in mappings:
+            if one.ports:
+                self._ways[one.arrives_as.packed, one.private.packed] += one.ports
+                self._publics[one.arrives_as.packed] += one.ports
+
+    def take(self, one: Connection) -> bool:
+        """Whether it goes through one of the mappings."""
+        way = one.destination, one.answered_by
+        if way in self._whole:
+            return True
+        if way not in self._ways:
+            return False
+        as_it_came = one.port == one.answering_port and one.destination == one.answered_by
+        return any(
+            as_it_came or one.answering_port == some.target + one.port - some.first
+            for some in self._ways[way]
+            if _covers(some, one)
+        )
+
+    def should_take(self, one: Connection) -> bool:
+        """Whether the rules would bring it to one of the mappings, were it begun now."""
+        return one.destination in self._whole_publics or (
+            one.destination in self._publics
+            and any(_covers(some, one) for some in self._publics[one.destination])
+        )
 
 
-def _only_to(public: bytes) -> bytes:
-    """The kernel's own filter (5.8 and later; an older one lists everything, which is as right)."""
-    addresses = attribute(ADDRESSES | NESTED, attribute(DESTINATION, public))
-    flags = attribute(FILTER_ORIGINAL, struct.pack("=I", BY_DESTINATION))
-    return attribute(TUPLE_ORIGINAL | NESTED, addresses) + attribute(FILTER | NESTED, flags)
+def _covers(some: PortRange, one: Connection) -> bool:
+    return NUMBERS[some.protocol] == one.protocol and some.first <= one.port <= some.last
 
 
-def _read(payload: bytes) -> _Entry | None:
-    found = attributes(payload, len(GENERIC))
-    original = attributes(attributes(found[TUPLE_ORIGINAL])[ADDRESSES])
-    reply = attributes(attributes(found[TUPLE_REPLY])[ADDRESSES])
-    if DESTINATION not in original:
-        return None  # IPv6
-    named = attribute(TUPLE_ORIGINAL | NESTED, found[TUPLE_ORIGINAL])
-    for kind in (ID, ZONE):
-        named += attribute(kind, found[kind]) if kind in found else b""
-    return _Entry(original[DESTINATION], reply[SOURCE], named)
+def _pairs(some: Iterable[Through]) -> set[tuple[bytes, bytes]]:
+    return {(one.arrives_as.packed, one.private.packed) for one in some}
+
+
+def _bounds(prefix: IPNetwork) -> tuple[bytes, bytes]:
+    return prefix.network_address.packed, prefix.broadcast_address.packed
+
+
+def _within(address: bytes, prefixes: Iterable[tuple[bytes, bytes]]) -> bool:
+    size = len(address)
+    return any(len(low) == size and low <= address <= high for low, high in prefixes)
+
+
+def _to(mappings: Collection[Through]) -> set[Listing]:
+    return _listings({one.arrives_as for one in mappings}, begun_to)
+
+
+def _listings(
+    addresses: Collection[IPAddress], listing: Callable[[bytes], Listing]
+) -> set[Listing]:
+    if len(addresses) <= MANY:
+        return {listing(one.packed) for one in addresses}
+    return {Listing(_family(addresses))}
+
+
+def _family(addresses: Iterable[IPAddress]) -> int:
+    families = {FAMILIES[len(one.packed)] for one in addresses}
+    return families.pop() if len(families) == 1 else EVERY_FAMILY
+
+
+def _end(listings: Collection[Listing], belongs: Callable[[Connection], bool]) -> int:
+    return connection_table.forget(listings, belongs, ABOUT)

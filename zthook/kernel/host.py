@@ -156,7 +156,7 @@ class KernelHostDataplane:
             self._swept = False
         lines += host_table.keep(self._nft, found, self._chains, wanted)
         if found is None:
-            forgive_marked(self._rule.mark)
+            forgive_marked(self._rule.mark, self._rule.mask)
         return lines + self._end_others(guests) + _set(FORWARDING, "1")
 
     def _remove(self) -> list[str]:
@@ -173,14 +173,16 @@ class KernelHostDataplane:
             lines.append("table inet zthook_host removed")
         return lines + remove_way(self._rule.table)
 
-    def _end_others(self, guests: frozenset[IPv4Address]) -> list[str]:
+    def _end_others(self, guests: frozenset[IPAddress]) -> list[str]:
         """End the edge's connections to guests that are not mapped, where that is not known.
 
         At the start it is not: a process before this one may not have come so far.
         """
         if self._swept:
             return []
-        ended = end_marked(self._rule.mark, guests)
+        kept = {guest.packed for guest in guests}
+        mark, mask = self._rule.mark, self._rule.mask
+        ended = end_marked(mark, mask, lambda one: one.destination in kept)
         self._swept = True
         return [f"{ended} connections to unmapped guests ended"] if ended else []
 

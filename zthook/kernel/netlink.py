@@ -83,7 +83,11 @@ class Netlink:
 
     def dump(self, kind: int, body: bytes, *, about: str) -> list[bytes]:
         """The payload of every object listed. Raises KernelError."""
-        return list(self._answers(message(kind, DUMP, body), about))
+        return list(self.stream(kind, body, about=about))
+
+    def stream(self, kind: int, body: bytes, *, about: str) -> Iterator[bytes]:
+        """As ``dump``, one by one: take them all before the next request."""
+        return self._answers(message(kind, DUMP, body), about)
 
     @property
     def port(self) -> int:
