@@ -49,9 +49,9 @@ def lab() -> Iterator[Lab]:
         edge = lab.edge
         edge.configure_address(CONFIGURED)
         edge.configure_address(ARRIVES_AS[TRANSLATED_TO_CONFIGURED])
-        lab.route_to_edge("192.0.2.192/28")
+        lab.internet.route_to_edge("192.0.2.192/28")
         for public, arrives_as in ARRIVES_AS.items():
-            lab.translate_at_provider(public, arrives_as)
+            lab.internet.translate(public, arrives_as)
         edge.daemon.init({"near": "203.0.113.10-203.0.113.20", "far": "192.0.2.192/28"})
         with (edge.daemon.config / "edge.toml").open("a") as settings:
             settings.write(PROVIDERS_POOL)
@@ -140,7 +140,7 @@ def test_a_router_that_remembers_another_machine_there_is_told(
     lab: Lab, host: Host, web: Guest
 ) -> None:
     """As after another edge, or the owner's own machine, had the address."""
-    router, public = lab._internet, "203.0.113.12"
+    router, public = lab.internet.router, "203.0.113.12"
     router.sysctl(**{f"ipv4__neigh__{UPLINK_DEVICE}__locktime": 0})
     router.ip(f"neigh replace {public} lladdr 02:00:00:00:00:99 nud reachable dev {UPLINK_DEVICE}")
     host.agent("assign", "web1", public)

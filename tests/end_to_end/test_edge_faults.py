@@ -56,7 +56,7 @@ def lab() -> Iterator[Lab]:
     """A host, and an edge with a pool for a storm beside the usual one."""
     with Lab(hosts=("home1",)) as lab:
         lab.edge.configure_address(CONFIGURED)
-        lab.route_to_edge("198.18.0.0/24")
+        lab.internet.route_to_edge("198.18.0.0/24")
         lab.edge.daemon.init({"hk": "203.0.113.10-203.0.113.14", "storm": "198.18.0.0/24"})
         lab.edge.daemon.start()
         enrol(lab, lab["home1"])

@@ -47,7 +47,7 @@ ICMP, TCP, UDP = 1, 6, 17
 def lab() -> Iterator[Lab]:
     """A host, an edge with a service of its own, another member, a neighbour on the uplink."""
     with Lab(hosts=("home1",)) as lab:
-        lab.route_to_edge("192.0.2.192/28")
+        lab.internet.route_to_edge("192.0.2.192/28")
         lab.edge.configure_address(LOGIN)
         lab.edge.daemon.init({"near": "203.0.113.10-203.0.113.14", "far": "192.0.2.192/28"})
         lab.edge.daemon.start()

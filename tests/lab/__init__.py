@@ -6,7 +6,7 @@ imports nothing of zthook. Begin at Lab; by hand: ``python -m tests.lab up``.
 
 from tests.lab.commands import LabError, TooLate, wait_until
 from tests.lab.daemons import Agent, EdgeDaemon, Zthook
-from tests.lab.domain import annotation
+from tests.lab.domain import address, annotation, publish
 from tests.lab.edge import Edge
 from tests.lab.fake_guest import FakeGuest
 from tests.lab.guest import Guest
@@ -15,11 +15,14 @@ from tests.lab.lab import Lab
 from tests.lab.machine import Machine, Page, Unreached
 from tests.lab.pattern import pattern
 from tests.lab.process import Process
+from tests.lab.pulse import Beat, Pulse
+from tests.lab.stand_in import StandIn
 from tests.lab.stream import Broken, Stream
 from tests.lab.sweep import sweep
 
 __all__ = [
     "Agent",
+    "Beat",
     "Broken",
     "Edge",
     "EdgeDaemon",
@@ -31,12 +34,16 @@ __all__ = [
     "Machine",
     "Page",
     "Process",
+    "Pulse",
+    "StandIn",
     "Stream",
     "TooLate",
     "Unreached",
     "Zthook",
+    "address",
     "annotation",
     "pattern",
+    "publish",
     "sweep",
     "wait_until",
 ]

@@ -1,37 +1,52 @@
 """The edge of the lab."""
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.daemons import EdgeDaemon
 from tests.lab.machine import Machine
 from tests.lab.namespace import Namespace, cable
 from tests.lab.topology import (
+    EDGE6_ON_OVERLAY,
     EDGE_ON_OVERLAY,
-    EDGE_ON_UPLINK,
+    OVERLAY6_PREFIX,
     OVERLAY_DEVICE,
-    OVERLAY_MTU,
     OVERLAY_PREFIX,
-    PUBLIC,
-    ROUTER_ON_UPLINK,
-    UPLINK_DEVICE,
+    Uplink,
 )
 
 STRICT = {"ipv4__conf__default__rp_filter": 1, "ipv4__conf__all__rp_filter": 0}
 """Set before a machine's devices come: the strictest that distributions have for new ones."""
 
-MACS = {UPLINK_DEVICE: "02:00:cb:00:71:02", OVERLAY_DEVICE: "02:00:c0:a8:c1:de"}
-"""The same after a reboot, as on any machine: the others remember them for a while."""
+OVERLAY_MAC = "02:00:c0:a8:c1:de"
+"""As its uplinks' the same after a reboot, as on any machine: others remember it for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """What an edge is plugged into: bridges of the ``hub`` named as the devices."""
+
+    hub: Namespace
+    uplinks: Sequence[Uplink]
+    overlay_mtu: int
+    ipv6: bool
+
+
+def plug_name(machine: str, bridge: str) -> str:
+    """The hub's end of a machine's cable to one of its bridges: edge-o, edge-u0, edge-u1."""
+    return f"{machine}-{bridge.replace('uplink', 'u').replace('overlay', 'o')}"
 
 
 class Edge(Machine):
     """The machine with the public addresses; its zthook is ``daemon``."""
 
-    def __init__(self, namespace: Namespace, folder: Path, hub: Namespace) -> None:
+    def __init__(self, namespace: Namespace, folder: Path, wires: Wires) -> None:
         super().__init__("edge", namespace, folder)
         self.daemon = EdgeDaemon(self)
-        self._hub = hub
-        self._configured: list[str] = []
+        self._wires = wires
+        self._configured: list[tuple[str, Uplink]] = []
         self._cable()
 
     @property
@@ -39,10 +54,10 @@ class Edge(Machine):
         """The edge's address on the overlay."""
         return EDGE_ON_OVERLAY
 
-    def configure_address(self, public: str) -> None:
-        """Configure a public address on the uplink, as people do (it survives reboot())."""
-        self._configured.append(public)
-        self.ip(f"addr add {public}/32 dev {UPLINK_DEVICE}")
+    def configure_address(self, public: str, uplink: int = 0) -> None:
+        """Configure a public address on an uplink, as people do (it survives reboot())."""
+        self._configured.append((public, self._wires.uplinks[uplink]))
+        self.ip(_configured(*self._configured[-1]))
 
     def reboot(self) -> None:
         """Take the power away: processes, tables, routes and /run are gone; disks stay.
@@ -58,14 +73,37 @@ class Edge(Machine):
         self._cable()
 
     def _cable(self) -> None:
+        wires = self._wires
         self.namespace.sysctl(**STRICT)
-        cable(self.namespace, UPLINK_DEVICE, self._hub, "edge-u")
-        cable(self.namespace, OVERLAY_DEVICE, self._hub, "edge-o", OVERLAY_MTU)
-        self._hub.ip("link set edge-u master uplink", "link set edge-o master overlay")
+        if wires.ipv6:
+            self.namespace.sysctl(ipv6__conf__default__accept_dad=0)
+        for uplink in wires.uplinks:
+            self._plug(uplink.device, uplink.mac)
+        self._plug(OVERLAY_DEVICE, OVERLAY_MAC, wires.overlay_mtu)
         self.ip(
-            *(f"link set {device} address {mac}" for device, mac in MACS.items()),
-            f"addr add {EDGE_ON_UPLINK}/{PUBLIC.prefixlen} dev {UPLINK_DEVICE}",
+            *(
+                f"addr add {one.edge}/{one.network.prefixlen} dev {one.device}"
+                for one in wires.uplinks
+            ),
             f"addr add {EDGE_ON_OVERLAY}/{OVERLAY_PREFIX} dev {OVERLAY_DEVICE}",
-            f"route add default via {ROUTER_ON_UPLINK}",
-            *(f"addr add {public}/32 dev {UPLINK_DEVICE}" for public in self._configured),
+            f"route add default via {wires.uplinks[0].router}",
+            *(_configured(*one) for one in self._configured),
         )
+        if wires.ipv6:
+            self.ip(
+                *(f"addr add {one.edge6}/64 dev {one.device}" for one in wires.uplinks),
+                f"addr add {EDGE6_ON_OVERLAY}/{OVERLAY6_PREFIX} dev {OVERLAY_DEVICE}",
+                f"route add default via {wires.uplinks[0].router6}",
+            )
+
+    def _plug(self, device: str, mac: str, mtu: int = 1500) -> None:
+        plug = plug_name("edge", device)
+        cable(self.namespace, device, self._wires.hub, plug, mtu)
+        bridge = "overlay" if device == OVERLAY_DEVICE else device
+        self._wires.hub.ip(f"link set {plug} master {bridge}")
+        # Down and up: its link-local address follows from its MAC.
+        self.ip(f"link set {device} down address {mac}", f"link set {device} up")
+
+
+def _configured(public: str, uplink: Uplink) -> str:
+    return f"addr add {public}/{128 if ':' in public else 32} dev {uplink.device}"

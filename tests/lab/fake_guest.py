@@ -92,10 +92,8 @@ class FakeGuest(Machine):
     mac: str
 
     def renumber(self, address: str, gateway: str) -> None:
-        """Take ADDRESS/PREFIX instead of the address it has."""
-        self.ip(
-            "addr flush dev eth0",
-            f"addr add {address} dev eth0",
-            f"route replace default via {gateway}",
-        )
+        """Take ADDRESS/PREFIX instead of the address it has; no ``gateway``: no way out."""
+        self.ip("addr flush dev eth0 scope global", f"addr add {address} dev eth0")
+        if gateway:
+            self.ip(f"route replace default via {gateway}")
         self.address = address.split("/")[0]

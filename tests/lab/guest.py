@@ -106,12 +106,44 @@ class Guest:
         mine = [row["ip-address"] for row in leases if row["mac-address"] == self.mac]
         return str(mine[-1]) if mine else ""
 
+    def migrate(self, to: HostMachine, *options: str, check: bool = True) -> str:
+        """`virsh migrate --live` to another host, where it is from then on; what virsh said.
+
+        With ``check`` False and a migration that fails it stays where it is.
+        """
+        there = (f"qemu+tcp://{to.name}/system", f"tcp://{to.name}")
+        done = self.virsh("migrate", "--live", "--unsafe", *options, *there, check=check)
+        if done.returncode == 0:
+            self.host = to
+        return done.stderr
+
     def fetch(self, address: str, port: int = 80) -> Page:
         """The page that the guest itself fetches there; LabError where it gets none."""
-        said = self.host.http(self.address, path=f"/fetch?{address},{port}", timeout=10)
+        return Page.read(self._told("fetch", address, port))
+
+    def ask(self, address: str, port: int = 7) -> Page:
+        """As fetch(), by a datagram."""
+        return Page.read(self._told("ask", address, port))
+
+    def pings(self, address: str) -> bool:
+        """Whether an echo request of the guest's is answered."""
+        return self.host.http(self.address, path=f"/ping?{address}", timeout=10).strip() == "yes"
+
+    def hold(self, address: str, port: int = 7) -> str:
+        """Make it connect to a TCP echo, and keep that busy: what held() wants."""
+        return self._told("hold", address, port).strip()
+
+    def held(self, number: str) -> tuple[int, str]:
+        """How many lines came back on a connection of hold(), and "open" or how it ended."""
+        said = self.host.http(self.address, path=f"/held?{number}").strip()
+        count, _, state = said.partition(" ")
+        return int(count), state
+
+    def _told(self, verb: str, address: str, port: int) -> str:
+        said = self.host.http(self.address, path=f"/{verb}?{address},{port}", timeout=10)
         if said.startswith("failed"):
             raise LabError(f"{self.name} does not reach {address} port {port}: {said.strip()}")
-        return Page.read(said)
+        return said
 
     def renumber(self, address: str, gateway: str = "") -> None:
         """Make it take ADDRESS/PREFIX instead of its address, at once and by itself."""

@@ -3,19 +3,23 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
-from tests.lab.commands import LabError
+from tests.lab.commands import LabError, wait_until
 from tests.lab.daemons import Agent
-from tests.lab.domain import Domain
+from tests.lab.domain import Domain, Interface, Setup
 from tests.lab.fake_guest import FakeGuest, FakeNetwork
 from tests.lab.guest import Guest
 from tests.lab.host_machine import HostMachine
-from tests.lab.image import guest_image
+from tests.lab.image import guest_image, halting_firmware
 from tests.lab.libvirtd import Libvirtd
 from tests.lab.line import Line
 from tests.lab.namespace import Namespace
+from tests.lab.stand_in import StandIn
 from tests.lab.topology import LINE_DEVICE, Home
+
+G = TypeVar("G", bound=Guest)
 
 SOCKET_LINE = "\nsocket="
 """How the line of hooks/qemu begins that install.sh changes."""
@@ -47,9 +51,10 @@ class Host(HostMachine):
         self.home = home
         self.line = line
         self.agent = Agent(self)
-        self.libvirtd = Libvirtd(self, home.guests)
+        self.libvirtd = Libvirtd(self, home.guests, home.guests6 if line.ipv6 else None)
         self.guests: list[Guest] = []
         self._fake_network: FakeNetwork | None = None
+        self._stand_ins: list[StandIn] = []
 
     @property
     def overlay_address(self) -> str:
@@ -60,6 +65,8 @@ class Host(HostMachine):
         """Give everything back, fake guests too."""
         if self._fake_network is not None:
             self._fake_network.close()
+        for guest in self._stand_ins:
+            guest.close()
         super().close()
 
     def lose_power(self) -> None:
@@ -73,6 +80,14 @@ class Host(HostMachine):
         self.run("sh", "-euc", POWER_LOSS)
         shutil.rmtree(self.agent.runtime)
         self.agent.runtime.mkdir()
+
+    def await_advertised_route(self) -> None:
+        """Return once it has its IPv6 default route from the home line's router."""
+        wait_until(
+            lambda: "proto ra" in self.run("ip", "-6", "route", "show", "default").stdout,
+            15,
+            f"{self.name} hears the home line's router",
+        )
 
     def virsh(self, *arguments: str, stdin: str | None = None) -> str:
         """What `virsh ARGUMENTS…` prints; LabError with what it says where it fails."""
@@ -107,26 +122,65 @@ class Host(HostMachine):
         bridge: str = "",
         uuid: str = "",
         mac: str = "",
+        second: Interface | None = None,
+        **setup: str,
     ) -> Guest:
         """Define a guest; libvirtd must run.
 
         ``annotation`` is the XML inside <metadata>, see domain.annotation. ``address`` is
-        "dhcp" or ADDRESS/PREFIX with ``gateway``. On ``bridge`` (br0: the home LAN, see
-        bridge_line) it has no host's address in front. UUID and MAC are made up where not given.
+        "dhcp" or ADDRESS/PREFIX with ``gateway``; for ``setup`` see domain.Setup. On ``bridge``
+        (br0: the home LAN, see bridge_line) it has no host's address in front. UUID and MAC are
+        made up where not given.
         """
+        first = _interface(mac or made_up_mac(self.name, name), network, bridge)
         domain = Domain(
             name=name,
             uuid=uuid or str(uuid4()),
-            mac=mac or made_up_mac(self.name, name),
+            interfaces=(first, second) if second else (first,),
             image=guest_image(),
             console=self.folder / f"{name}.console",
             annotation=annotation,
-            network=network,
-            bridge=bridge,
-            address=address,
-            gateway=gateway,
+            setup=Setup(address, gateway, **setup),
         )
-        guest = Guest(self, domain)
+        return self._keep(Guest(self, domain))
+
+    def stand_in(
+        self,
+        name: str,
+        *,
+        annotation: str = "",
+        address: str = "dhcp",
+        gateway: str = "",
+        network: str = "default",
+        bridge: str = "",
+        uuid: str = "",
+        mac: str = "",
+        second: Interface | None = None,
+        ports: str = "",
+    ) -> StandIn:
+        """As define_guest(), but there in half a second: see StandIn.
+
+        ``bridge`` is needed also where a ``network``'s is not virbr0. ``ports`` are served
+        beside the usual ones.
+        """
+        on_network = bridge.startswith("virbr") or not bridge
+        first = _interface(
+            mac or made_up_mac(self.name, name), network, "" if on_network else bridge
+        )
+        domain = Domain(
+            name=name,
+            uuid=uuid or str(uuid4()),
+            interfaces=(first, second) if second else (first,),
+            firmware=halting_firmware(),
+            console=self.folder / f"{name}.console",
+            annotation=annotation,
+            setup=Setup(address, gateway, ports=ports),
+        )
+        guest = StandIn(self, domain, bridge or "virbr0")
+        self._stand_ins.append(guest)
+        return self._keep(guest)
+
+    def _keep(self, guest: G) -> G:
         self.libvirtd.keep_findings()
         self.guests.append(guest)
         return guest
@@ -161,6 +215,10 @@ class Host(HostMachine):
     def fake_guest(self, name: str, address: str = "", mac: str = "") -> FakeGuest:
         """A namespace that serves like a guest, on virbr0; by default its next address."""
         return self.fake_network.add(name, address, mac or made_up_mac(self.name, name))
+
+
+def _interface(mac: str, network: str, bridge: str) -> Interface:
+    return Interface(mac, bridge or network, "bridge" if bridge else "network")
 
 
 def made_up_mac(host: str, guest: str) -> str:

@@ -58,6 +58,19 @@ def guest_image() -> GuestImage:
         return GuestImage(kernel / "vmlinuz", _initrd(cache, kernel))
 
 
+def halting_firmware() -> Path:
+    """A firmware that halts the processor at once: a domain that runs and costs nothing."""
+    place = cache_folder() / "halting.rom"
+    if not place.exists():
+        rom = bytearray(65536)
+        rom[0xFFF0:0xFFF4] = b"\xfa\xf4\xeb\xfd"  # at the reset vector: cli; hlt; jmp hlt
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as scratch:
+            whole = Path(scratch) / "rom"
+            whole.write_bytes(rom)
+            whole.rename(place)
+    return place
+
+
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:

@@ -14,8 +14,9 @@ from typing import Self
 
 from tests.lab import topology
 from tests.lab.commands import LabError
-from tests.lab.edge import STRICT, Edge
+from tests.lab.edge import STRICT, Edge, Wires, plug_name
 from tests.lab.host import Host
+from tests.lab.internet import Internet
 from tests.lab.line import Line
 from tests.lab.machine import Machine
 from tests.lab.namespace import NETNS, Namespace, cable, end_processes_in
@@ -30,28 +31,38 @@ class Lab:
     A context manager, for root: at its end, whatever the reason, nothing of it is left on the
     machine. What programs wrote is in ``folder`` until then, and is copied to ``keep`` where
     that is given. Guests of different hosts are on different networks, or with
-    ``same_guest_network`` all on 192.168.122.0/24, as libvirt has it. Libvirtds, guests and
+    ``same_guest_network`` all on 192.168.122.0/24, as libvirt has it. With two ``uplinks`` the
+    edge has another provider beside the first (topology.UPLINKS), and each drops what has not
+    his own addresses as source. With ``ipv6`` everything has IPv6 too. Libvirtds, guests and
     daemons are started by who needs them: see Host and Edge.
     """
 
     client: Machine
     edge: Edge
+    internet: Internet
 
     def __init__(
         self,
         hosts: Iterable[str] = ("home1", "home2"),
         *,
         same_guest_network: bool = False,
+        uplinks: int = 1,
+        ipv6: bool = False,
+        overlay_mtu: int = topology.OVERLAY_MTU,
         keep: Path | None = None,
     ) -> None:
         self._same_guests = same_guest_network
         self._names = tuple(hosts)
+        self._uplinks = topology.UPLINKS[:uplinks]
+        self._ipv6 = ipv6
+        self._overlay_mtu = overlay_mtu
         self._keep = keep
         self._signal: object = None
         self.prefix = ""
         self.folder = Path()
         self.hosts: dict[str, Host] = {}
         self.machines: list[Machine] = []
+        self._lines: list[Line] = []
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
@@ -88,117 +99,110 @@ class Lab:
             paths = sorted(NETNS.glob(f"{self.prefix}*")) if self.prefix else []
             steps = [lambda: end_processes_in(paths)]
             steps += [machine.close for machine in self.machines]
+            steps += [line.close for line in self._lines]
+            steps += [self.internet.close] if hasattr(self, "internet") else []
             steps += [self._save] if self._keep and self.prefix else []
             steps += [lambda: clear(self.prefix)] if self.prefix else []
             try:
                 attempt_all("the lab can not be cleaned up", steps)
             finally:
-                self.machines, self.hosts, self.prefix = [], {}, ""
+                self.machines, self._lines, self.hosts, self.prefix = [], [], {}, ""
                 self._release_termination()
 
     def add_member(self, name: str = "member3") -> Machine:
         """Another member of the overlay (192.168.193.4), which is none of ours."""
         machine = self._machine(name)
-        self._plug(machine.namespace, "overlay", topology.OVERLAY_DEVICE, topology.OVERLAY_MTU)
+        self._plug(machine.namespace, "overlay", topology.OVERLAY_DEVICE, self._overlay_mtu)
         address = f"{topology.MEMBER_ON_OVERLAY}/{topology.OVERLAY_PREFIX}"
         machine.ip(f"addr add {address} dev {topology.OVERLAY_DEVICE}")
         return machine
 
-    def add_neighbour(self, name: str = "neighbour") -> Machine:
-        """Another customer of the provider, on the edge's uplink (203.0.113.77)."""
+    def add_neighbour(self, name: str = "neighbour", uplink: int = 0) -> Machine:
+        """Another customer of the provider, on that uplink of the edge (203.0.113.77)."""
         machine = self._machine(name)
-        self._plug(machine.namespace, "uplink", topology.UPLINK_DEVICE)
+        there = self._uplinks[uplink]
+        self._plug(machine.namespace, there.device, there.device)
         machine.ip(
-            f"addr add {topology.NEIGHBOUR_ON_UPLINK}/{topology.PUBLIC.prefixlen} "
-            f"dev {topology.UPLINK_DEVICE}",
-            f"route add default via {topology.ROUTER_ON_UPLINK}",
+            f"addr add {there.neighbour}/{there.network.prefixlen} dev {there.device}",
+            f"route add default via {there.router}",
         )
+        if self._ipv6:
+            machine.ip(
+                f"addr add {there.neighbour6}/64 dev {there.device}",
+                f"route add default via {there.router6}",
+            )
         return machine
 
     def cut_overlay(self, name: str) -> None:
         """What a machine sends and is sent on the overlay is lost, and nobody is told."""
-        self._hub.ip(f"link set {name}-o nomaster")
+        self._hub.ip(f"link set {plug_name(name, 'overlay')} nomaster")
 
     def mend_overlay(self, name: str) -> None:
         """End cut_overlay(); again: nothing happens."""
-        self._hub.ip(f"link set {name}-o master overlay")
-
-    def route_to_edge(self, network: str) -> None:
-        """The provider routes a network of public addresses to the edge."""
-        self._internet.ip(f"route replace {network} via {topology.EDGE_ON_UPLINK}")
-
-    def translate_at_provider(self, public: str, arrives_as: str) -> None:
-        """The provider translates ``public`` 1:1; the edge has and sees ``arrives_as``."""
-        self.route_to_edge(f"{arrives_as}/32")
-        self._internet.run(
-            "nft",
-            "-f",
-            "-",
-            stdin=f"""
-            table ip provider {{
-                chain in {{
-                    type nat hook prerouting priority dstnat
-                    ip daddr {public} dnat to {arrives_as}
-                }}
-                chain out {{
-                    type nat hook postrouting priority srcnat
-                    ip saddr {arrives_as} snat to {public}
-                }}
-            }}
-            """,
-        )
+        self._hub.ip(f"link set {plug_name(name, 'overlay')} master overlay")
 
     def _build(self) -> None:
         self._hub = self._namespace("hub")
         self._hub.sysctl(ipv6__conf__default__disable_ipv6=1)
         self._hub.unfilter_bridges()
-        self._hub.ip(
-            "link add uplink type bridge",
-            f"link add overlay mtu {topology.OVERLAY_MTU} type bridge",
-            "link set uplink up",
-            "link set overlay up",
+        for bridge in (uplink.device for uplink in self._uplinks):
+            self._hub.ip(f"link add {bridge} type bridge", f"link set {bridge} up")
+        self._hub.ip(f"link add overlay mtu {self._overlay_mtu} type bridge", "link set overlay up")
+        self.client = self._machine("client")
+        self.internet = Internet(
+            self._namespace,
+            lambda namespace, uplink: self._plug(namespace, uplink.device, uplink.device),
+            self.client,
+            self._uplinks,
+            ipv6=self._ipv6,
         )
-        self._build_internet()
-        self.edge = Edge(self._namespace("edge"), self.folder / "edge", self._hub)
-        self.machines.append(self.edge)
+        self._build_edge()
         homes = topology.homes(self._names, same_guests=self._same_guests)
         (self.folder / "hosts").write_text(topology.hosts_file(homes))
         for name, home in homes.items():
             self._build_host(name, home)
+        for host in self.hosts.values() if self._ipv6 else []:
+            host.await_advertised_route()
 
-    def _build_internet(self) -> None:
-        self._internet = self._namespace("internet")
-        self._internet.sysctl(ipv4__ip_forward=1)
-        self._plug(self._internet, "uplink", topology.UPLINK_DEVICE)
-        self.client = self._machine("client")
-        cable(self.client.namespace, "eth0", self._internet, "client")
-        self._internet.ip(
-            f"addr add {topology.ROUTER_ON_UPLINK}/24 dev {topology.UPLINK_DEVICE}",
-            f"addr add {topology.ROUTER_TO_CLIENT}/24 dev client",
-        )
-        self.client.ip(
-            f"addr add {topology.CLIENT}/24 dev eth0",
-            f"route add default via {topology.ROUTER_TO_CLIENT}",
-        )
+    def _build_edge(self) -> None:
+        wires = Wires(self._hub, self._uplinks, self._overlay_mtu, self._ipv6)
+        self.edge = Edge(self._namespace("edge"), self.folder / "edge", wires)
+        self.machines.append(self.edge)
 
     def _build_host(self, name: str, home: topology.Home) -> None:
         namespace = self._namespace(name)
         namespace.sysctl(**STRICT)
         namespace.unfilter_bridges()
-        self._plug(namespace, "overlay", topology.OVERLAY_DEVICE, topology.OVERLAY_MTU)
-        line = Line(self._namespace(f"{name}-line"), self._internet, namespace, home)
+        self._plug(namespace, "overlay", topology.OVERLAY_DEVICE, self._overlay_mtu)
+        line = Line(
+            self._namespace(f"{name}-line"),
+            self.internet.router,
+            namespace,
+            home,
+            ipv6=self._ipv6,
+        )
+        self._lines.append(line)
         namespace.ip(
             f"addr add {home.overlay}/{topology.OVERLAY_PREFIX} dev {topology.OVERLAY_DEVICE}",
             f"addr add {home.host}/{home.lan.prefixlen} dev {topology.LINE_DEVICE}",
             f"route add default via {home.router}",
         )
+        if self._ipv6:
+            namespace.ip(
+                f"addr add {home.overlay6}/{topology.OVERLAY6_PREFIX} "
+                f"dev {topology.OVERLAY_DEVICE}",
+                f"addr add {home.lan6[0x10]}/64 dev {topology.LINE_DEVICE}",
+            )
         self.hosts[name] = host = Host(
             name, namespace, self.folder / name, home, line, self.folder / "hosts"
         )
         self.machines.append(host)
 
     def _namespace(self, name: str) -> Namespace:
-        return Namespace.create(self.prefix + name)
+        namespace = Namespace.create(self.prefix + name)
+        if self._ipv6:  # nobody has an address twice here, and asking takes a second
+            namespace.sysctl(ipv6__conf__default__accept_dad=0)
+        return namespace
 
     def _machine(self, name: str) -> Machine:
         machine = Machine(name, self._namespace(name), self.folder / name)
@@ -206,7 +210,7 @@ class Lab:
         return machine
 
     def _plug(self, namespace: Namespace, bridge: str, device: str, mtu: int = 1500) -> None:
-        plug = f"{namespace.name.removeprefix(self.prefix)}-{bridge[0]}"
+        plug = plug_name(namespace.name.removeprefix(self.prefix), bridge)
         cable(namespace, device, self._hub, plug, mtu)
         self._hub.ip(f"link set {plug} master {bridge}")
 

@@ -4,7 +4,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from tests.lab.commands import LabError, wait_until
@@ -36,26 +36,36 @@ auth_tcp = "none"
 log_outputs = "3:stderr"
 """
 
-# no-ping: dnsmasq otherwise waits three seconds before it offers an address.
+# no-ping: dnsmasq otherwise waits three seconds before it offers an address. stp: a guest's port
+# otherwise is deaf and mute for its first four seconds.
 NETWORK = """
 <network xmlns:dnsmasq="http://libvirt.org/schemas/network/dnsmasq/1.0">
   <name>default</name>
-  <forward mode="nat"/>
-  <bridge name="virbr0" stp="on" delay="0"/>
+  {forward}
+  <bridge name="virbr0" stp="off" delay="0"/>
   <ip address="{gateway}" netmask="{netmask}">
     <dhcp><range start="{first}" end="{last}"/></dhcp>
-  </ip>
+  </ip>{ip6}
   <dnsmasq:options><dnsmasq:option value="no-ping"/></dnsmasq:options>
 </network>
 """
 
 
-class Libvirtd:
-    """libvirtd on one host, with the network ``default`` (nat, DHCP) on ``guests``."""
+FORWARD = {False: '<forward mode="nat"/>', True: '<forward mode="nat"><nat ipv6="yes"/></forward>'}
 
-    def __init__(self, machine: HostMachine, guests: IPv4Network) -> None:
+
+class Libvirtd:
+    """libvirtd on one host, with the network ``default`` (nat, DHCP) on ``guests``.
+
+    With ``guests6`` that has this prefix too, translated likewise, and advertises it.
+    """
+
+    def __init__(
+        self, machine: HostMachine, guests: IPv4Network, guests6: IPv6Network | None = None
+    ) -> None:
         self._machine = machine
         self._guests = guests
+        self._guests6 = guests6
         self._process: Process | None = None
         configuration = machine.place("/etc/libvirt")
         (configuration / "qemu.conf").write_text(QEMU_CONF)
@@ -127,7 +137,14 @@ class Libvirtd:
         return self._machine.run("virsh", "-q", "uri", check=False).returncode == 0
 
     def _make_network(self) -> None:
+        ip6 = ""
+        if self._guests6 is not None:
+            ip6 = f'\n  <ip family="ipv6" address="{self._guests6[1]}" prefix="64"/>'
+            # As libvirt asks of a host whose default route is an advertised one.
+            self._machine.namespace.sysctl(ipv6__conf__line0__accept_ra=2)
         definition = NETWORK.format(
+            forward=FORWARD[self._guests6 is not None],
+            ip6=ip6,
             gateway=self._guests[1],
             netmask=self._guests.netmask,
             first=self._guests[100],

@@ -1,5 +1,6 @@
 """A home line: a router that masquerades, whose outer address changes when it redials."""
 
+from tests.lab.advertiser import Advertiser
 from tests.lab.namespace import Namespace, cable
 from tests.lab.topology import LINE_DEVICE, Home
 
@@ -14,20 +15,61 @@ table ip line {
 
 
 class Line:
-    """The router between a host and the internet; ``outer`` is its address there."""
+    """The router between a host and the internet; ``outer`` is its address there.
 
-    def __init__(self, namespace: Namespace, internet: Namespace, host: Namespace, home: Home):
+    Its bridge ``lan`` is the home LAN. With ``ipv6`` it advertises the LAN's own prefix, which
+    the internet routes to it, whatever outer address it has: nothing is translated there.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        internet: Namespace,
+        host: Namespace,
+        home: Home,
+        *,
+        ipv6: bool = False,
+    ) -> None:
         self.namespace = namespace
+        self.ipv6 = ipv6
         self._home = home
         self._turn = 0
+        self._advertiser: Advertiser | None = None
         provider = f"line{home.number}"
         cable(namespace, "wan0", internet, provider)
-        cable(namespace, "lan0", host, LINE_DEVICE)
         internet.ip(f"addr add {home.line[1]}/{home.line.prefixlen} dev {provider}")
-        namespace.ip(f"addr add {home.router}/{home.lan.prefixlen} dev lan0")
+        namespace.unfilter_bridges()
+        namespace.ip(
+            "link add lan type bridge",
+            "link set lan up",
+            f"addr add {home.router}/{home.lan.prefixlen} dev lan",
+        )
+        self.plug(host, "lan0", LINE_DEVICE)
         namespace.sysctl(ipv4__ip_forward=1)
         namespace.run("nft", "-f", "-", stdin=MASQUERADE)
+        if ipv6:
+            self._add_ipv6(internet, provider)
         self._dial()
+
+    def plug(self, machine: Namespace, port: str, device: str) -> None:
+        """Put a machine into the home LAN, by the router's ``port``."""
+        cable(machine, device, self.namespace, port)
+        self.namespace.ip(f"link set {port} master lan")
+
+    def close(self) -> None:
+        """End what runs there."""
+        if self._advertiser is not None:
+            self._advertiser.close()
+
+    def _add_ipv6(self, internet: Namespace, provider: str) -> None:
+        home = self._home
+        internet.ip(
+            f"addr add {home.line6[1]}/64 dev {provider}",
+            f"route add {home.lan6} via {home.line6[2]}",
+        )
+        self.namespace.sysctl(ipv6__conf__all__forwarding=1)
+        self.namespace.ip(f"addr add {home.lan6[1]}/64 dev lan")
+        self._advertiser = Advertiser(self.namespace, "lan", home.lan6)
 
     @property
     def outer(self) -> str:
@@ -53,3 +95,8 @@ class Line:
             "link set wan0 up",
             f"route add default via {self._home.line[1]}",
         )
+        if self._advertiser is not None:
+            self.namespace.ip(
+                f"addr add {self._home.line6[2]}/64 dev wan0",
+                f"route add default via {self._home.line6[1]}",
+            )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,17 +29,18 @@ class Unreached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What an answer of a guest's page says: which guest, and whom it saw."""
+    """What an answer of a guest says: which guest, whom it saw, on which port of its own."""
 
     name: str
     saw: str
     port: int
+    on: int
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """From the page's text, "NAME saw ADDRESS port PORT"."""
-        name, _, saw, _, port = text.split()
-        return cls(name, saw, int(port))
+        """From the answer's text, "NAME saw ADDRESS port PORT on PORT"."""
+        name, _, saw, _, port, _, on = text.split()
+        return cls(name, str(ip_address(saw)), int(port), int(on))
 
 
 class Machine:
@@ -95,9 +97,12 @@ class Machine:
         self.processes.append(process)
         return process
 
-    def serve(self, name: str = "") -> Process:
-        """Serve on this machine what guests serve (tests/lab/service.py); returns once it does."""
-        process = self.start("service", sys.executable, SERVICE, name or self.name)
+    def serve(self, name: str = "", ports: str = "") -> Process:
+        """Serve on this machine what guests serve (tests/lab/service.py); returns once it does.
+
+        ``ports`` are served beside the usual ones: "tcp/2000,udp/27000-27003".
+        """
+        process = self.start("service", sys.executable, SERVICE, name or self.name, ports)
         process.wait_logged("ready")
         return process
 
@@ -181,6 +186,10 @@ class Machine:
         answer = self._probe("udp", timeout, address=address, port=port, text=text, source=source)
         return str(answer["text"])
 
+    def udp_page(self, address: str, port: int = 7, *, timeout: float = 5) -> Page:
+        """As page(), asked by a datagram."""
+        return Page.read(self.udp_echo(address, port, text="who", timeout=timeout))
+
     def stream(
         self, address: str, port: int = 7, *, timeout: float = 20, pause: float = 0.01
     ) -> Stream:
@@ -190,7 +199,8 @@ class Machine:
 
     def ping(self, address: str, *, timeout: float = 1) -> bool:
         """Whether one ICMP echo is answered within ``timeout`` seconds (needs busybox)."""
-        words = ["busybox", "ping", "-c", "1", "-W", str(max(1, round(timeout))), address]
+        ping = "ping6" if ":" in address else "ping"
+        words = ["busybox", ping, "-c", "1", "-W", str(max(1, round(timeout))), address]
         return self.run(*words, check=False).returncode == 0
 
     def _probe(self, operation: str, timeout: float, **arguments: object) -> dict[str, Any]:

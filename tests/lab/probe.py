@@ -68,7 +68,8 @@ def udp(
     address: str, port: int, timeout: float, text: str = "hello", source: Source = None
 ) -> Answer:
     """A datagram, said again every 200 ms until one comes back."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as peer:
         if source:
             peer.bind(tuple(source))
         peer.connect((address, port))

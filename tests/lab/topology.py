@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 OVERLAY_MTU = 2800  # as ZeroTier has it
 OVERLAY_PREFIX = 24
@@ -17,9 +17,72 @@ MEMBER_ON_OVERLAY = "192.168.193.4"
 CLIENT = "198.51.100.7"
 ROUTER_TO_CLIENT = "198.51.100.1"
 
+CLIENT6 = "2001:db8:51::7"
+ROUTER6_TO_CLIENT = "2001:db8:51::1"
+EDGE6_ON_OVERLAY = "fd00:193::222"
+OVERLAY6_PREFIX = 64
+
 UPLINK_DEVICE = "uplink0"
+SECOND_UPLINK_DEVICE = "uplink1"
 OVERLAY_DEVICE = "overlay0"
 LINE_DEVICE = "line0"
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """One provider's network at the edge: .1 is the provider's router, .2 the edge, .77 or (on
+    the smaller second one) .7 another customer; in IPv6 ::1, ::2 and ::77.
+    """
+
+    device: str
+    network: IPv4Network
+    network6: IPv6Network
+    mac: str
+    neighbour: IPv4Address
+
+    @property
+    def router(self) -> IPv4Address:
+        """The provider's router."""
+        return self.network[1]
+
+    @property
+    def edge(self) -> IPv4Address:
+        """The edge's own address there."""
+        return self.network[2]
+
+    @property
+    def router6(self) -> IPv6Address:
+        """The provider's router."""
+        return self.network6[1]
+
+    @property
+    def edge6(self) -> IPv6Address:
+        """The edge's own address there."""
+        return self.network6[2]
+
+    @property
+    def neighbour6(self) -> IPv6Address:
+        """Another customer."""
+        return self.network6[0x77]
+
+
+UPLINKS = (
+    Uplink(
+        UPLINK_DEVICE,
+        PUBLIC,
+        IPv6Network("2001:db8:113::/64"),
+        "02:00:cb:00:71:02",
+        IPv4Address(NEIGHBOUR_ON_UPLINK),
+    ),
+    Uplink(
+        SECOND_UPLINK_DEVICE,
+        IPv4Network("192.0.2.128/26"),
+        IPv6Network("2001:db8:114::/64"),
+        "02:00:c0:00:02:82",
+        IPv4Address("192.0.2.135"),
+    ),
+)
+"""The second one is there where a lab is asked for it; the edge's default route is the first's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +99,26 @@ class Home:
     def overlay(self) -> str:
         """The host's address on the overlay."""
         return f"192.168.193.{self.number + 1}"
+
+    @property
+    def overlay6(self) -> str:
+        """The host's IPv6 address on the overlay, where a lab has IPv6."""
+        return f"fd00:193::{self.number + 1}"
+
+    @property
+    def lan6(self) -> IPv6Network:
+        """The home LAN's prefix, which its router (::1) advertises; the host is ::10."""
+        return IPv6Network(f"2001:db8:{10 + self.number}::/64")
+
+    @property
+    def line6(self) -> IPv6Network:
+        """Between the home's router (::2) and the provider (::1)."""
+        return IPv6Network(f"2001:db8:{20 + self.number}::/64")
+
+    @property
+    def guests6(self) -> IPv6Network:
+        """The prefix of ``guests``' network: fd00:122::/64 for 192.168.122.0/24."""
+        return IPv6Network(f"fd00:{self.guests[0].packed[2]}::/64")
 
     @property
     def lan(self) -> IPv4Network:

@@ -63,7 +63,7 @@ def test_a_configured_address_answers_and_outlives_a_reboot(lab: Lab) -> None:
 
 
 def test_the_provider_routes_to_the_edge(lab: Lab) -> None:
-    lab.route_to_edge("198.51.100.128/25")
+    lab.internet.route_to_edge("198.51.100.128/25")
     lab.edge.configure_address("198.51.100.130")
     assert lab.client.namespace.run("ip", "route", "get", "198.51.100.130")
     lab.client.ip("route add 198.51.100.128/25 via 198.51.100.1")
@@ -71,7 +71,7 @@ def test_the_provider_routes_to_the_edge(lab: Lab) -> None:
 
 
 def test_the_provider_translates_one_to_one(lab: Lab) -> None:
-    lab.translate_at_provider("203.0.113.150", "10.9.0.1")
+    lab.internet.translate("203.0.113.150", "10.9.0.1")
     lab.edge.configure_address("10.9.0.1")
     service = lab.edge.serve()
     try:

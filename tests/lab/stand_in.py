@@ -1,0 +1,107 @@
+"""Guests that libvirt knows, and whose packets a namespace sends: there in half a second."""
+
+from pathlib import Path
+
+from tests.lab.commands import LabError, wait_until
+from tests.lab.domain import Domain
+from tests.lab.fake_guest import FakeGuest
+from tests.lab.guest import Guest
+from tests.lab.host_machine import HostMachine
+from tests.lab.machine import Page, Unreached
+from tests.lab.namespace import Namespace, cable
+
+DHCP = Path(__file__).parent / "guest" / "network"
+
+
+class StandIn(Guest):
+    """A domain that runs with a halted processor; ``body`` speaks with its MAC, on its bridge.
+
+    To libvirt it is as real as any: XML, hooks, events, leases of the network's DHCP. It can
+    not be what a processor has to do: shutdown, reboot, save, migration.
+    """
+
+    def __init__(self, host: HostMachine, domain: Domain, bridge: str) -> None:
+        super().__init__(host, domain)
+        self.bridge = bridge
+        namespace = Namespace.create(f"{host.namespace.name}-{domain.name}")
+        namespace.sysctl(ipv6__conf__default__accept_dad=0)
+        self.body = FakeGuest(domain.name, namespace, host.folder / domain.name)
+        self.body.mac = domain.mac
+        self._port = f"body-{domain.mac.replace(':', '')[-6:]}"
+        cable(namespace, "eth0", host.namespace, self._port)
+        self.body.ip(f"link set eth0 down address {domain.mac}")
+        namespace.sysctl(ipv6__conf__eth0__router_solicitation_delay=0)
+        self.body.serve(domain.name, domain.setup.ports)
+
+    def start(self) -> None:
+        """Start it; boot() and wait_ready() give it an address."""
+        self.virsh("start")
+
+    def wait_ready(self, deadline_seconds: float = 20) -> str:
+        """Its address, once it has one."""
+        setup = self.domain.setup
+        self.host.ip(f"link set {self._port} master {self.bridge}", f"link set {self._port} up")
+        self.body.ip("link set eth0 up")
+        if setup.address == "dhcp":
+            self._run_dhcp()
+        else:
+            self.body.renumber(setup.address, setup.gateway)
+        self.address = self.body.address
+        return self.address
+
+    def destroy(self) -> None:
+        """Cut its power."""
+        self.body.ip("link set eth0 down")
+        super().destroy()
+
+    def close(self) -> None:
+        """End what serves in its place."""
+        self.body.close()
+
+    @property
+    def address6(self) -> str:
+        """The IPv6 address that it made itself of what its network advertises, once it has one."""
+
+        def mine() -> list[str]:
+            listed = self.body.run(
+                "ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "global"
+            )
+            return [line.split()[3].split("/")[0] for line in listed.stdout.splitlines()]
+
+        return wait_until(mine, 10, f"{self.name} has an IPv6 address")[0]
+
+    def fetch(self, address: str, port: int = 80) -> Page:
+        """The page that the guest itself fetches there; LabError where it gets none."""
+        try:
+            return self.body.page(address, port)
+        except Unreached as error:
+            raise LabError(f"{self.name} does not reach {address} port {port}: {error}") from error
+
+    def ask(self, address: str, port: int = 7) -> Page:
+        """As fetch(), by a datagram."""
+        try:
+            return self.body.udp_page(address, port)
+        except Unreached as error:
+            raise LabError(f"{self.name} does not reach {address} port {port}: {error}") from error
+
+    def pings(self, address: str) -> bool:
+        """Whether an echo request of the guest's is answered."""
+        return self.body.ping(address, timeout=2)
+
+    def renumber(self, address: str, gateway: str = "") -> None:
+        """Make it take ADDRESS/PREFIX instead of its address, at once and by itself."""
+        self.body.renumber(address, gateway)
+        self.address = self.body.address
+
+    def ask_dhcp(self, expected: str) -> None:
+        """Make it ask for an address anew, which must be ``expected`` (see Host.fix_lease)."""
+        self._run_dhcp()
+        self.address = self.body.address
+        if self.address != expected:
+            raise LabError(f"{self.name} was given {self.address}, not {expected}")
+
+    def _run_dhcp(self) -> None:
+        words = ("busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-t", "20", "-T", "1")
+        self.body.run(*words, "-x", f"hostname:{self.name}", "-s", DHCP)
+        listed = self.body.run("ip", "-4", "-o", "addr", "show", "dev", "eth0").stdout
+        self.body.address = listed.split()[3].split("/")[0]
