@@ -304,21 +304,32 @@ NEXT
 }
 
 remove_kernel_state() {
-    local chain rule
+    local command
+    for command in iptables-nft ip6tables-nft; do remove_iptables_rules $command; done
+    # Only asking legacy iptables for a table would make it.
+    ! grep -qsx filter /proc/net/ip_tables_names || remove_iptables_rules iptables-legacy
+    ! grep -qsx filter /proc/net/ip6_tables_names || remove_iptables_rules ip6tables-legacy
+    nft -a list ruleset |
+        awk '$1 == "table" { table = $2 " " $3 }
+            $1 == "chain" { chain = $2 }
+            / comment "zthook(-edge)?: / { print "delete rule", table, chain, "handle", $NF }' |
+        nft -f -
     nft delete table inet zthook 2>/dev/null || true
     nft delete table inet zthook_host 2>/dev/null || true
     # Whatever is ours of these carries protocol 123.
     ip -4 rule flush protocol 123 2>/dev/null || true
     ip -4 route flush table all proto 123 2>/dev/null || true
     ip -4 neigh flush proxy proto 123 2>/dev/null || true
-    command -v iptables >/dev/null || return 0
-    for chain in LIBVIRT_FWI LIBVIRT_FWO; do
-        { iptables -S "$chain" 2>/dev/null || true; } | sed -n '/--comment zthook /s/^-A/-D/p' |
-            while read -r rule; do
-                # shellcheck disable=SC2086  # the rule is a list of words
-                iptables -w $rule
-            done
-    done
+}
+
+# remove_iptables_rules COMMAND: our rules among others', known by their comments.
+remove_iptables_rules() {
+    local rule
+    { "$1" -S 2>/dev/null || true; } | sed -nE '/--comment zthook(-edge)? /s/^-A/-D/p' |
+        while read -r rule; do
+            # shellcheck disable=SC2086  # the rule is a list of words
+            "$1" -w $rule
+        done
 }
 
 uninstall() {

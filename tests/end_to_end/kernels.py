@@ -44,12 +44,11 @@ def edge_kernel(lab: Lab) -> set[str]:
 
 
 def host_kernel(host: Host) -> set[str]:
-    """All that zthook keeps in a host's kernel, and libvirt's chains that it is in."""
+    """All that zthook keeps in a host's kernel, and the chain of others that it is in."""
     return (
         nft_words(host, "zthook_host")
         | lines(host, "ip", "rule", "show")
         | lines(host, "ip", "route", "show", "table", "12300")
-        | lines(host, "iptables", "-S", "LIBVIRT_FWI")
-        | lines(host, "iptables", "-S", "LIBVIRT_FWO")
+        | lines(host, "iptables", "-S", "FORWARD")
         | settings(host, f"conf/{OVERLAY_DEVICE}/rp_filter", "ip_forward")
     )

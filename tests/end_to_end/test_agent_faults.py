@@ -143,9 +143,9 @@ def test_killed_while_a_required_guest_waits_for_it_the_start_is_refused_at_once
 
 
 DAMAGES = {
-    "libvirt's chain flushed": "iptables -F LIBVIRT_FWI",
-    "our way in taken out": "iptables -D LIBVIRT_FWI 1",
-    "our way out taken out": "iptables -D LIBVIRT_FWO 1",
+    "our way through taken out": (
+        "iptables -D FORWARD $(iptables -S FORWARD | sed 1d | grep -n zthook | cut -d : -f 1)"
+    ),
     "our table deleted": "nft delete table inet zthook_host",
     "our elements flushed": "nft flush table inet zthook_host",
     "ip rule deleted": "ip rule del pref 12300",
@@ -238,8 +238,7 @@ def repairs(host: Host) -> int:
 
 OURS = """
 echo "table $(nft -s list table inet zthook_host | tr '\\n' ' ')"
-echo "in $(iptables -S LIBVIRT_FWI 2>&1 | sed -n 2p)"
-echo "out $(iptables -S LIBVIRT_FWO 2>&1 | sed -n 2p)"
+echo "way $(iptables -S FORWARD | grep -B 1 zthook)"
 echo "rule $(ip rule show pref 12300)"
 echo "route $(ip route show table 12300 | tr '\\n' ' ')"
 echo "rp_filter $(cat /proc/sys/net/ipv4/conf/overlay0/rp_filter)"

@@ -128,11 +128,11 @@ def test_a_network_restarted_under_a_running_guest_has_our_rules_again_within_tw
     host.virsh("net-start", "default")
     back = Stopwatch()
     wait_until(
-        lambda: "zthook" in host.run("iptables", "-S", "LIBVIRT_FWI").stdout,
+        lambda: "zthook" in host.run("iptables", "-S", "FORWARD").stdout,
         10,
-        "our rule is in the new chains",
+        "our rule stands before the new chains",
     )
-    assert back.tell("the network is started until our rule heads its chain") < BACK
+    assert back.tell("the network is started until our rule is there") < BACK
     wait_until(lambda: edge_says(home, PUBLIC) == ACTIVE, 10, lambda: f"{edge_says(home, PUBLIC)}")
     host.libvirtd.restart()
     wait_answering(home, PUBLIC, "web1")

@@ -17,7 +17,6 @@ from tests.kernel_host import libvirt_rules
 from tests.kernel_host.inside import Capture, Echo, Inside, own_name
 from tests.lab.namespace import Namespace, cable
 from zthook.kernel.host import KernelHostDataplane
-from zthook.model.clock import Clock
 from zthook.model.mappings import GuestRule, HostPlane
 
 PLACES = (
@@ -118,9 +117,9 @@ class Home:
         host.run("iptables-nft-restore", "--noflush", stdin=libvirt_rules.networks())
         host.run("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-o", "wan0", "-j", "MASQUERADE")
 
-    def dataplane(self, clock: Clock | None = None) -> KernelHostDataplane:
+    def dataplane(self) -> KernelHostDataplane:
         """The host's."""
-        return self.inside["host"](KernelHostDataplane, clock=clock)
+        return self.inside["host"](KernelHostDataplane)
 
     def answers(self, place: str, address: str, *, seconds: float = 3) -> bool:
         """Whether a TCP connection from ``place`` to the echo server there comes about."""

@@ -6,13 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel_host.inside import Inside
 from tests.lab.namespace import Namespace
+from zthook.kernel.firewalls.keeper import Firewalls, Opening
+from zthook.kernel.firewalls.passage import EDGE, HOST, Of, Passage
+from zthook.kernel.nft import Nft
 
 pytestmark = pytest.mark.netns
 INSTALLER = Path(__file__).parents[2] / "install.sh"
-FUNCTION = f"eval \"$(sed -n '/^remove_kernel_state()/,/^}}/p' {INSTALLER})\"; remove_kernel_state"
-OTHERS = "-A LIBVIRT_FWI -i e0 -m comment --comment zthooks -j ACCEPT"
-OURS = "-o e0 -m connmark --mark 0x8000000/0xc000000 -m comment --comment zthook -j ACCEPT"
+FUNCTION = f"eval \"$(sed -n '/^remove_/,/^}}/p' {INSTALLER})\"; remove_kernel_state"
+OTHERS = "-A FORWARD -i e0 -m comment --comment zthooks -j ACCEPT"
+IPTABLES = ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
+FIREWALL = """
+table inet filter {
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        iifname "e0" accept comment "zthook's neighbour"
+    }
+}
+"""
 
 
 @pytest.fixture
@@ -32,8 +44,11 @@ def traces(machine: Namespace) -> str:
         "ip rule",
         "ip route show table all",
         "ip neigh show proxy",
-        "nft list tables",
-        "iptables -S",
+        "nft list ruleset",
+        "iptables-nft -S",
+        "iptables-legacy -S",
+        "ip6tables-nft -S",
+        "ip6tables-legacy -S",
     )
     return "\n".join(machine.run(*one.split()).stdout for one in shown)
 
@@ -44,8 +59,10 @@ def test_all_that_is_ours_goes_and_nothing_else(machine: Namespace) -> None:
         "route add 192.168.9.0/24 dev e0",
         "neigh add proxy 203.0.113.20 dev e0",
     )
-    machine.run("sh", "-ec", "iptables -N LIBVIRT_FWI; iptables -N LIBVIRT_FWO")
-    machine.run("iptables", *OTHERS.split())
+    for iptables in IPTABLES:
+        machine.run(iptables, *OTHERS.split())
+        machine.run(iptables, "-P", "FORWARD", "DROP")
+    machine.run("nft", "-f", "-", stdin=FIREWALL)
     before = traces(machine)
     machine.ip(
         "rule add fwmark 8/8 table 12300 pref 12300 protocol 123",
@@ -53,12 +70,25 @@ def test_all_that_is_ours_goes_and_nothing_else(machine: Namespace) -> None:
         "route add 192.168.122.50 dev e0 proto 123",
         "neigh add proxy 203.0.113.10 dev e0 protocol 123",
     )
-    for chain in ("LIBVIRT_FWI", "LIBVIRT_FWO"):
-        machine.run("iptables", "-I", chain, *OURS.split())
+    open_firewalls(machine)
+    for owner in (HOST, EDGE):
+        assert traces(machine).count(f"--comment {owner} ") == len(IPTABLES)
+        assert traces(machine).count(f'comment "{owner}: ') == 1
     for table in ("zthook", "zthook_host"):
         machine.run("nft", "add", "table", "inet", table)
     machine.run("bash", "-euo", "pipefail", "-c", FUNCTION)
     assert traces(machine) == before
+
+
+def open_firewalls(machine: Namespace) -> None:
+    """As a host and an edge on one machine do."""
+    inside = Inside(machine)
+    for owner in (HOST, EDGE):
+        passage = Passage(owner, Of.PACKET, 0x10000000)
+        nft = inside(Nft)
+        inside(Firewalls(nft, owner).keep, Opening(passage, frozenset({4, 6})))
+        inside(nft.close)
+    inside.close()
 
 
 def test_where_nothing_is_ours_nothing_fails(machine: Namespace) -> None:

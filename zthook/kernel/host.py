@@ -6,8 +6,10 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from zthook.errors import KernelError
-from zthook.kernel import host_rules, host_table, libvirt_firewall, sysctl
+from zthook.kernel import host_rules, host_table, sysctl
 from zthook.kernel.conntrack import end_marked, forgive_marked
+from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.host_marks import Marks
 from zthook.kernel.host_table import Table
 from zthook.kernel.links import addresses, connected_prefixes, find_device, gateways, next_hop
@@ -19,7 +21,6 @@ from zthook.kernel.rules import PolicyRule, keep_way, remove_way
 from zthook.kernel.traffic import Traffic
 from zthook.kernel.watch import Notification, Subscription
 from zthook.model.addresses import IPAddress, IPNetwork
-from zthook.model.clock import Clock, SystemClock
 from zthook.model.mappings import HostPlane
 
 # Of linux/if_link.h and linux/rtnetlink.h: attributes, and the sizes of what stands before them.
@@ -30,8 +31,6 @@ FORWARDING = "net/ipv4/ip_forward"
 LOOSE = "2"
 ROUNDS = 4
 """Changing takes one round and seeing that it stayed another; the rest is for others' changes."""
-LEGACY_CHECK_SECONDS = 10.0
-"""Legacy iptables tell nobody of a change: how often libvirt's chains are looked at there."""
 
 
 class HostDataplane(Protocol):
@@ -105,18 +104,16 @@ class KernelHostDataplane:
         mark: int = 0x0C000000,
         table: int = 12300,
         preference: int = 12300,
-        clock: Clock | None = None,
     ) -> None:
         self._mark = mark
         self._rule = PolicyRule(4, preference, table, Marks(mark).brought, mark)
         self._chains = host_rules.chains(mark)
-        self._clock = clock or SystemClock()
         self._nft = Nft()
+        self._firewalls = Firewalls(self._nft, passage.HOST)
         self._ip = IPRoute()
         self._changes = Subscription("link", "address", "route", "rule")
         self._overlay = ""
         self._generation: int | None = None
-        self._legacy_looked = 0.0
         self._swept = self._closed = False
         self._away = self._told_away = False
 
@@ -132,7 +129,6 @@ class KernelHostDataplane:
             lines += done
             if not done:
                 self._generation = generation
-                self._legacy_looked = self._clock.boottime()
                 return lines + self._missing()
         raise KernelError(
             f"the kernel does not stay as it is set; again and again: {'; '.join(done)}",
@@ -149,15 +145,19 @@ class KernelHostDataplane:
         self._away = device is None
         lines = keep_way(self._rule, plane.edge, device.index if device else None)
         lines += _set(_filter_path(plane.overlay), LOOSE)
-        own = libvirt_firewall.own_rules(plane.overlay, self._mark)
-        lines += libvirt_firewall.keep_open(own)
         guests = frozenset(rule.private for rule in plane.rules)
         if found is not None and found.guests - guests:
             self._swept = False
         lines += host_table.keep(self._nft, found, self._chains, wanted)
         if found is None:
             forgive_marked(self._rule.mark, self._rule.mask)
-        return lines + self._end_others(guests) + _set(FORWARDING, "1")
+        lines += self._end_others(guests) + _set(FORWARDING, "1")
+        return lines + self._firewalls.keep(self._opening())
+
+    def _opening(self) -> Opening:
+        """What is marked has passed our own table, which comes before the firewalls."""
+        marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, self._mark)
+        return Opening(marked, frozenset({4}))
 
     def _remove(self) -> list[str]:
         """The marks first: what is still marked has its way until its connection is ended."""
@@ -167,7 +167,7 @@ class KernelHostDataplane:
             self._swept = False
             host_table.empty(self._nft, found)
         lines = self._end_others(frozenset())
-        lines += libvirt_firewall.keep_open(())
+        lines += self._firewalls.keep(None)
         if found is not None:
             host_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
@@ -203,8 +203,7 @@ class KernelHostDataplane:
             self._generation = None
         if self._generation is None or self._nft.generation() != self._generation:
             return True
-        waited = self._clock.boottime() - self._legacy_looked
-        return waited >= LEGACY_CHECK_SECONDS and libvirt_firewall.legacy_in_use()
+        return self._firewalls.drifted()
 
     def _settings_stay(self) -> bool:
         """Nobody is told of these, but to read them costs next to nothing."""

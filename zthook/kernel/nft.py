@@ -51,9 +51,17 @@ class Nft:
             self._has_library = self._library is not None
         return self._library
 
-    def query(self, command: str) -> list[dict[str, Any]]:
-        """What ``nft -j COMMAND`` lists. Raises KernelError, also where it is not there."""
-        found: list[dict[str, Any]] = json.loads(_child("-j", command))["nftables"]
+    def change(self, commands: list[dict[str, Any]]) -> None:
+        """As ``run``, of commands as JSON objects: with these any name can be said."""
+        _child("-j", "-f", "-", commands=json.dumps({"nftables": commands}))
+
+    def query(self, command: str, *, terse: bool = False) -> list[dict[str, Any]]:
+        """What ``nft -j COMMAND`` lists; ``terse``: sets without their elements.
+
+        Raises KernelError, also where it is not there.
+        """
+        options = ("-j", "-t") if terse else ("-j",)
+        found: list[dict[str, Any]] = json.loads(_child(*options, command))["nftables"]
         return found
 
     def table(self, family: str, name: str) -> list[dict[str, Any]] | None:

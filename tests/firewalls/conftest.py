@@ -1,0 +1,5 @@
+"""The home of the host's tests, made once for these."""
+
+from tests.kernel_host.conftest import built, dataplane, home
+
+__all__ = ["built", "dataplane", "home"]
