@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import claims, hook
+from bench import claims, dataplane, hook
 
-BENCHMARKS = {"hook": hook.run, "claims": claims.run}
+BENCHMARKS = {"hook": hook.run, "claims": claims.run, "dataplane": dataplane.run}
 
 
 def main() -> None:
