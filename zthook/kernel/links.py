@@ -1,19 +1,23 @@
 """Devices, own addresses and on-link prefixes, read from the kernel each time."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import Any
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 
-from zthook.kernel.route_listing import listed_routes
-from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
+from zthook.kernel import sysctl
+from zthook.kernel.route_listing import Hop, others_routes
+from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import OverlayDevice
 
-UNICAST = "1"
-DEFAULT = "default"
 IFF_UP = 1
+BY_ROUTER = 9
+"""The protocol number of routes that were learned from router advertisements."""
+PERMANENT = 0x80
+LINK_LOCAL = bytes([0xFE, 0x80, *bytes(6)])
+UNIVERSAL = 0x02
 FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Only asked how to get there, never sent to: documentation addresses lie outside every real prefix.
 FAR_AWAY: dict[int, str] = {4: "192.0.2.1", 6: "2001:db8::1"}
@@ -72,29 +76,19 @@ def connected_prefixes() -> tuple[OnLink, ...]:
 
     A default route without a gateway (a dialled line) makes nothing on-link.
     """
+    names = _names()
     return tuple(
-        OnLink(ip_network(route["dst"]), route["dev"])
-        for version in FAMILIES
-        for route in _others_routes(version)
-        if route["dst"] != DEFAULT and "dev" in route and not {"gateway", "via"} & route.keys()
+        OnLink(route.destination, names[hop.device])
+        for route in others_routes()
+        for hop in route.hops
+        if route.destination.prefixlen and hop.gateway is None and hop.device in names
     )
-
-
-def _others_routes(version: int) -> list[dict[str, Any]]:
-    """The unicast routes of the main table that are not ours."""
-    listed = listed_routes(version, "table", "main")
-    return [one for one in listed if one["type"] == UNICAST and one["protocol"] != str(PROTOCOL)]
 
 
 def gateways() -> frozenset[IPAddress]:
     """The next hops of the main table's routes, our own routes not counted."""
-    return frozenset(
-        ip_address(hop["gateway"])
-        for version in FAMILIES
-        for route in _others_routes(version)
-        for hop in route.get("nexthops", [route])
-        if "gateway" in hop
-    )
+    hops = (hop for route in others_routes() for hop in route.hops)
+    return frozenset(hop.gateway for hop in hops if hop.gateway)
 
 
 def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
@@ -108,31 +102,82 @@ def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
     return None
 
 
+def default_gateways() -> dict[str, tuple[IPAddress, ...]]:
+    """Device → the gateways of its default routes in the main table, that used first is first.
+
+    Of a family that has a route without a gateway (a dialled line) there is none.
+    """
+    found: dict[str, tuple[IPAddress, ...]] = {}
+    for device, hop in _defaults():
+        found[device] = (*found.get(device, ()), *([hop.gateway] if hop.gateway else []))
+    return found
+
+
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
-    return frozenset(device for _, device in _default_routes())
+    return frozenset(device for device, _ in _defaults())
+
+
+def _defaults() -> list[tuple[str, Hop]]:
+    names = _names()
+    defaults = (route for route in others_routes() if not route.destination.prefixlen)
+    return [
+        (names[hop.device], hop)
+        for route in sorted(defaults, key=lambda one: (one.destination.version, one.metric))
+        for hop in route.hops
+        if hop.device in names
+    ]
 
 
 def default_source(ip: IPRoute) -> frozenset[IPAddress]:
     """The addresses that this machine's own connections to the internet have as their source."""
-    indexes = {name: index for index, name in device_names(ip).items()}
     return frozenset(
         source
-        for version, device in _default_routes()
-        if device in indexes
-        for source in _source_toward(ip, version, indexes[device])
+        for route in others_routes()
+        for hop in route.hops
+        if not route.destination.prefixlen
+        for source in _source_toward(ip, route.destination.version, hop.device)
     )
 
 
-def _default_routes() -> list[tuple[int, str]]:
-    return [
-        (version, hop["dev"])
-        for version in FAMILIES
-        for route in _others_routes(version)
-        if route["dst"] == DEFAULT
-        for hop in route.get("nexthops", [route])
-        if "dev" in hop
-    ]
+def router_advertised(uplinks: Collection[str] = ()) -> frozenset[str]:
+    """The devices whose routers' advertisements the kernel follows, but not as a router itself.
+
+    Such as follow one now, and of ``uplinks`` and the devices with a default route also such
+    as would follow the next one. Before net.ipv6.conf.all.forwarding is set to 1 these need
+    accept_ra=2: else the kernel drops the routes it learned, and learns no more.
+    """
+    names, routes = _names(), others_routes()
+    learned = {hop.device for one in routes if one.protocol == BY_ROUTER for hop in one.hops}
+    likely = {names[index] for index in learned & names.keys()} | _configured_by_routers()
+    return frozenset(one for one in likely | default_devices() | set(uplinks) if _follows(one))
+
+
+def _follows(device: str) -> bool:
+    """Whether the kernel itself, and no daemon in its place, listens for routers there."""
+    settings = (("accept_ra", "1"), ("forwarding", "0"), ("disable_ipv6", "0"))
+    return all(sysctl.read(f"net/ipv6/conf/{device}/{name}") == value for name, value in settings)
+
+
+def _configured_by_routers() -> set[str]:
+    """The devices with an IPv6 address that is not for ever: it was learned."""
+    try:
+        lines = Path("/proc/thread-self/net/if_inet6").read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return set()  # this kernel has no IPv6
+    return {name for *_, flags, name in map(str.split, lines) if not int(flags, 16) & PERMANENT}
+
+
+def link_local_of(mac: str) -> IPv6Address:
+    """The link-local address that a device with this MAC has by itself (EUI-64, RFC 4291)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    return IPv6Address(
+        LINK_LOCAL + bytes([octets[0] ^ UNIVERSAL]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    )
+
+
+def _names() -> dict[int, str]:
+    return dict(socket.if_nameindex())
 
 
 def _source_toward(ip: IPRoute, version: int, index: int) -> Iterator[IPAddress]:
