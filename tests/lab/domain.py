@@ -64,14 +64,14 @@ class Setup:
     """What a guest's own system is told: see guest/init.
 
     ``address`` is "dhcp" or ADDRESS/PREFIX, then with ``gateway``; without ``address6`` it takes
-    what a router advertises; ``second`` is the address of a second interface.
+    what a router advertises; ``second_address`` is its second interface's.
     """
 
     address: str = "dhcp"
     gateway: str = ""
     address6: str = ""
     gateway6: str = ""
-    second: str = ""
+    second_address: str = ""
     ports: str = ""
 
     def words(self, name: str) -> list[str]:

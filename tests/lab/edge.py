@@ -35,8 +35,9 @@ class Wires:
 
 
 def plug_name(machine: str, bridge: str) -> str:
-    """The hub's end of a machine's cable to one of its bridges: edge-o, edge-u0, edge-u1."""
-    return f"{machine}-{bridge.replace('uplink', 'u').replace('overlay', 'o')}"
+    """The hub's end of a machine's cable to one of its bridges: edge-o, edge-u0, home1-s."""
+    short = bridge.replace("uplink", "u").replace("overlay", "o").replace("shared", "s")
+    return f"{machine}-{short}"
 
 
 class Edge(Machine):

@@ -16,7 +16,7 @@ from tests.lab.image import guest_image, halting_firmware
 from tests.lab.libvirtd import Libvirtd
 from tests.lab.line import Line
 from tests.lab.namespace import Namespace
-from tests.lab.stand_in import StandIn
+from tests.lab.stand_in import Outlet, StandIn
 from tests.lab.topology import LINE_DEVICE, Home
 
 G = TypeVar("G", bound=Guest)
@@ -38,6 +38,16 @@ ip -o route show table all | sed -n 's/.* table \\([0-9][0-9]*\\).*/\\1/p' | sor
 echo 0 >/proc/sys/net/ipv4/ip_forward
 echo 1 >/proc/sys/net/ipv4/conf/overlay0/rp_filter
 find /run/libvirt -mindepth 1 -delete
+"""
+
+
+TAP_NODES = """
+while sleep 0.01; do
+    for file in /sys/class/net/*/tap*/dev; do
+        node=/dev/$(basename "$(dirname "$file")")
+        [ ! -e "$file" ] || [ -e "$node" ] || mknod "$node" c $(tr : ' ' <"$file")
+    done
+done
 """
 
 
@@ -153,6 +163,7 @@ class Host(HostMachine):
         gateway: str = "",
         network: str = "default",
         bridge: str = "",
+        macvtap: bool = False,
         uuid: str = "",
         mac: str = "",
         second: Interface | None = None,
@@ -160,13 +171,16 @@ class Host(HostMachine):
     ) -> StandIn:
         """As define_guest(), but there in half a second: see StandIn.
 
-        ``bridge`` is needed also where a ``network``'s is not virbr0. ``ports`` are served
-        beside the usual ones.
+        ``macvtap`` on the home line (see keep_tap_nodes). ``ports`` are served beside the usual
+        ones. A ``network`` other than "default" must run: its bridge is asked for.
         """
-        on_network = bridge.startswith("virbr") or not bridge
-        first = _interface(
-            mac or made_up_mac(self.name, name), network, "" if on_network else bridge
-        )
+        mac = mac or made_up_mac(self.name, name)
+        first = _interface(mac, network, bridge)
+        outlet = Outlet(self.namespace, bridge or self._bridge_of(network))
+        if macvtap:
+            first = Interface(mac, LINE_DEVICE, "direct")
+            outlet = Outlet(self.line.namespace, "lan", alone=True)
+            self.line.set_alone(on=True)
         domain = Domain(
             name=name,
             uuid=uuid or str(uuid4()),
@@ -176,9 +190,15 @@ class Host(HostMachine):
             annotation=annotation,
             setup=Setup(address, gateway, ports=ports),
         )
-        guest = StandIn(self, domain, bridge or "virbr0")
+        guest = StandIn(self, domain, outlet)
         self._stand_ins.append(guest)
         return self._keep(guest)
+
+    def _bridge_of(self, network: str) -> str:
+        if network == "default":
+            return "virbr0"
+        rows = dict(row.split(":", 1) for row in self.virsh("net-info", network).splitlines())
+        return rows["Bridge"].strip()
 
     def _keep(self, guest: G) -> G:
         self.libvirtd.keep_findings()
@@ -204,6 +224,10 @@ class Host(HostMachine):
             f"addr add {address} dev br0",
             f"route add default via {self.home.router}",
         )
+
+    def keep_tap_nodes(self) -> None:
+        """Make /dev/tapN for each macvtap device from now on, as udev does, for libvirt."""
+        self.start("tap-nodes", "sh", "-c", TAP_NODES)
 
     @property
     def fake_network(self) -> FakeNetwork:

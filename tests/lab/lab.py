@@ -15,6 +15,7 @@ from typing import Self
 from tests.lab import topology
 from tests.lab.commands import LabError
 from tests.lab.edge import STRICT, Edge, Wires, plug_name
+from tests.lab.gateway import Gateway
 from tests.lab.host import Host
 from tests.lab.internet import Internet
 from tests.lab.line import Line
@@ -33,8 +34,9 @@ class Lab:
     that is given. Guests of different hosts are on different networks, or with
     ``same_guest_network`` all on 192.168.122.0/24, as libvirt has it. With two ``uplinks`` the
     edge has another provider beside the first (topology.UPLINKS), and each drops what has not
-    his own addresses as source. With ``ipv6`` everything has IPv6 too. Libvirtds, guests and
-    daemons are started by who needs them: see Host and Edge.
+    his own addresses as source. With ``ipv6`` everything has IPv6 too. Hosts ``behind_gateway``
+    are no members of the overlay: a machine on their LAN is (``gateways``). Libvirtds, guests
+    and daemons are started by who needs them: see Host and Edge.
     """
 
     client: Machine
@@ -49,6 +51,7 @@ class Lab:
         uplinks: int = 1,
         ipv6: bool = False,
         overlay_mtu: int = topology.OVERLAY_MTU,
+        behind_gateway: Iterable[str] = (),
         keep: Path | None = None,
     ) -> None:
         self._same_guests = same_guest_network
@@ -56,11 +59,13 @@ class Lab:
         self._uplinks = topology.UPLINKS[:uplinks]
         self._ipv6 = ipv6
         self._overlay_mtu = overlay_mtu
+        self._behind_gateway = tuple(behind_gateway)
         self._keep = keep
         self._signal: object = None
         self.prefix = ""
         self.folder = Path()
         self.hosts: dict[str, Host] = {}
+        self.gateways: dict[str, Gateway] = {}
         self.machines: list[Machine] = []
         self._lines: list[Line] = []
 
@@ -133,6 +138,24 @@ class Lab:
             )
         return machine
 
+    def join_hosts(self) -> Machine:
+        """Give every host a bridge shared0, all of them one network; the machine that is on it.
+
+        It is 10.77.0.1/24, the hosts have no address there.
+        """
+        self._hub.ip("link add shared type bridge", "link set shared up")
+        for host in self.hosts.values():
+            self._plug(host.namespace, "shared", "port0")
+            host.ip(
+                "link add shared0 type bridge",
+                "link set shared0 up",
+                "link set port0 master shared0",
+            )
+        machine = self._machine("bystander")
+        self._plug(machine.namespace, "shared", "eth0")
+        machine.ip("addr add 10.77.0.1/24 dev eth0")
+        return machine
+
     def cut_overlay(self, name: str) -> None:
         """What a machine sends and is sent on the overlay is lost, and nobody is told."""
         self._hub.ip(f"link set {plug_name(name, 'overlay')} nomaster")
@@ -173,30 +196,42 @@ class Lab:
         namespace = self._namespace(name)
         namespace.sysctl(**STRICT)
         namespace.unfilter_bridges()
-        self._plug(namespace, "overlay", topology.OVERLAY_DEVICE, self._overlay_mtu)
-        line = Line(
-            self._namespace(f"{name}-line"),
-            self.internet.router,
-            namespace,
-            home,
-            ipv6=self._ipv6,
-        )
-        self._lines.append(line)
-        namespace.ip(
-            f"addr add {home.overlay}/{topology.OVERLAY_PREFIX} dev {topology.OVERLAY_DEVICE}",
-            f"addr add {home.host}/{home.lan.prefixlen} dev {topology.LINE_DEVICE}",
-            f"route add default via {home.router}",
-        )
-        if self._ipv6:
-            namespace.ip(
-                f"addr add {home.overlay6}/{topology.OVERLAY6_PREFIX} "
-                f"dev {topology.OVERLAY_DEVICE}",
-                f"addr add {home.lan6[0x10]}/64 dev {topology.LINE_DEVICE}",
-            )
+        line = self._build_line(name, home, namespace)
+        if name in self._behind_gateway:
+            self._build_gateway(name, home, line)
+            namespace.ip(f"route add {topology.OVERLAY} via {home.gateway}")
+        else:
+            self._plug(namespace, "overlay", topology.OVERLAY_DEVICE, self._overlay_mtu)
+            self._address_member(namespace, home)
         self.hosts[name] = host = Host(
             name, namespace, self.folder / name, home, line, self.folder / "hosts"
         )
         self.machines.append(host)
+
+    def _build_line(self, name: str, home: topology.Home, host: Namespace) -> Line:
+        router = self._namespace(f"{name}-line")
+        line = Line(router, self.internet.router, host, home, ipv6=self._ipv6)
+        self._lines.append(line)
+        host.ip(
+            f"addr add {home.host}/{home.lan.prefixlen} dev {topology.LINE_DEVICE}",
+            f"route add default via {home.router}",
+        )
+        if self._ipv6:
+            host.ip(f"addr add {home.lan6[0x10]}/64 dev {topology.LINE_DEVICE}")
+        return line
+
+    def _build_gateway(self, name: str, home: topology.Home, line: Line) -> None:
+        namespace = self._namespace(f"{name}-gw")
+        self._plug(namespace, "overlay", topology.OVERLAY_DEVICE, self._overlay_mtu)
+        folder = self.folder / f"{name}-gw"
+        self.gateways[name] = Gateway(f"{name}-gw", namespace, folder, line, home)
+        self.machines.append(self.gateways[name])
+
+    def _address_member(self, namespace: Namespace, home: topology.Home) -> None:
+        device = topology.OVERLAY_DEVICE
+        namespace.ip(f"addr add {home.overlay}/{topology.OVERLAY_PREFIX} dev {device}")
+        if self._ipv6:
+            namespace.ip(f"addr add {home.overlay6}/{topology.OVERLAY6_PREFIX} dev {device}")
 
     def _namespace(self, name: str) -> Namespace:
         namespace = Namespace.create(self.prefix + name)

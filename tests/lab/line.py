@@ -56,6 +56,10 @@ class Line:
         cable(machine, device, self.namespace, port)
         self.namespace.ip(f"link set {port} master lan")
 
+    def set_alone(self, *, on: bool) -> None:
+        """Keep the host from machines on its LAN that are alone too: its own macvtap guests."""
+        self.namespace.ip(f"link set lan0 type bridge_slave isolated {'on' if on else 'off'}")
+
     def close(self) -> None:
         """End what runs there."""
         if self._advertiser is not None:

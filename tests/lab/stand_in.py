@@ -1,5 +1,6 @@
 """Guests that libvirt knows, and whose packets a namespace sends: there in half a second."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.commands import LabError, wait_until
@@ -13,22 +14,33 @@ from tests.lab.namespace import Namespace, cable
 DHCP = Path(__file__).parent / "guest" / "network"
 
 
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """The bridge that a stand-in's body is plugged into; ``alone``: like a macvtap guest it does
+    not reach other machines there that are ``alone``.
+    """
+
+    namespace: Namespace
+    bridge: str
+    alone: bool = False
+
+
 class StandIn(Guest):
-    """A domain that runs with a halted processor; ``body`` speaks with its MAC, on its bridge.
+    """A domain that runs with a halted processor; ``body`` speaks with its MAC, on its network.
 
     To libvirt it is as real as any: XML, hooks, events, leases of the network's DHCP. It can
     not be what a processor has to do: shutdown, reboot, save, migration.
     """
 
-    def __init__(self, host: HostMachine, domain: Domain, bridge: str) -> None:
+    def __init__(self, host: HostMachine, domain: Domain, outlet: Outlet) -> None:
         super().__init__(host, domain)
-        self.bridge = bridge
+        self._outlet = outlet
         namespace = Namespace.create(f"{host.namespace.name}-{domain.name}")
         namespace.sysctl(ipv6__conf__default__accept_dad=0)
         self.body = FakeGuest(domain.name, namespace, host.folder / domain.name)
         self.body.mac = domain.mac
         self._port = f"body-{domain.mac.replace(':', '')[-6:]}"
-        cable(namespace, "eth0", host.namespace, self._port)
+        cable(namespace, "eth0", outlet.namespace, self._port)
         self.body.ip(f"link set eth0 down address {domain.mac}")
         namespace.sysctl(ipv6__conf__eth0__router_solicitation_delay=0)
         self.body.serve(domain.name, domain.setup.ports)
@@ -40,7 +52,12 @@ class StandIn(Guest):
     def wait_ready(self, deadline_seconds: float = 20) -> str:
         """Its address, once it has one."""
         setup = self.domain.setup
-        self.host.ip(f"link set {self._port} master {self.bridge}", f"link set {self._port} up")
+        alone = [f"link set {self._port} type bridge_slave isolated on"]
+        self._outlet.namespace.ip(
+            f"link set {self._port} master {self._outlet.bridge}",
+            *(alone if self._outlet.alone else []),
+            f"link set {self._port} up",
+        )
         self.body.ip("link set eth0 up")
         if setup.address == "dhcp":
             self._run_dhcp()

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 OVERLAY_MTU = 2800  # as ZeroTier has it
-OVERLAY_PREFIX = 24
+OVERLAY = IPv4Network("192.168.193.0/24")
+OVERLAY_PREFIX = OVERLAY.prefixlen
 PUBLIC = IPv4Network("203.0.113.0/24")
 """The provider's network, on which the edge's uplink is; any of its addresses may be published."""
 
@@ -134,6 +135,11 @@ class Home:
     def host(self) -> IPv4Address:
         """The host on its home LAN."""
         return self.lan[10]
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """A gateway to the overlay on the home LAN, where a lab has one."""
+        return self.lan[20]
 
     @property
     def line(self) -> IPv4Network:
