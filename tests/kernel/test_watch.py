@@ -20,6 +20,13 @@ CHANGES = {
     "nft": "nft add table inet other",
 }
 
+CHANGES6 = {
+    "address": "ip addr add 2001:db8::1/128 dev lo",
+    "route": "ip route add 2001:db8:1::/64 dev lo",
+    "rule": "ip -6 rule add from 2001:db8::1 lookup 100",
+    "neighbour": "ip neigh add 2001:db8::2 lladdr 02:00:00:00:00:02 dev lo",
+}
+
 
 @pytest.fixture
 def where() -> Iterator[Namespace]:
@@ -36,6 +43,29 @@ def test_each_kind_is_told(where: Namespace, kind: str) -> None:
             where.run(change)
         assert {one.kind for one in told.drain()} == {kind}
         assert list(told.drain()) == []
+
+
+@pytest.mark.parametrize("kind", CHANGES6)
+def test_ipv6_is_told_too(where: Namespace, kind: str) -> None:
+    with where.call(lambda: Subscription(kind)) as told:
+        for changed, change in CHANGES6.items():
+            where.run(change)
+            found = list(told.drain())
+            # An address comes with a route of its own.
+            assert {one.kind for one in found} <= {kind}
+            assert bool(found) or changed != kind
+            assert all(one.payload[0] == socket.AF_INET6 for one in found)
+
+
+def test_rules_and_routes_that_go_are_told(where: Namespace) -> None:
+    where.run(*CHANGES.values(), *CHANGES6.values())
+    with where.call(lambda: Subscription("route", "rule")) as told:
+        for change in (CHANGES["route"], CHANGES6["route"]):
+            where.run(change.replace(" add ", " del "))
+            assert {one.kind for one in told.drain()} == {"route"}
+        for change in (CHANGES["rule"], CHANGES6["rule"]):
+            where.run(change.replace(" add ", " del "))
+            assert {one.kind for one in told.drain()} == {"rule"}
 
 
 def test_what_was_lost_is_told(where: Namespace) -> None:

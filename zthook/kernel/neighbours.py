@@ -32,8 +32,8 @@ GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO}
 class ProxyEntry:
     """The kernel answers ARP, or neighbour solicitations, for ``address`` on that device.
 
-    It does so only where the route to the address leaves by another device, for IPv6 also
-    only with the setting ``proxy_ndp`` of the device.
+    ARP only where the route to the address leaves by another device, solicitations only
+    where the device has the settings ``forwarding`` and ``proxy_ndp``.
     """
 
     address: IPAddress

@@ -5,7 +5,8 @@ import os
 import socket
 import struct
 from collections.abc import Collection, Iterator, Sequence
-from typing import Self
+from contextlib import suppress
+from typing import NamedTuple, Self
 
 from zthook.errors import KernelError
 
@@ -24,6 +25,8 @@ KIND_MASK = 0x3FFF
 
 LONGEST_ANSWER = 10.0
 BATCH = 100
+TRIES = 5
+"""How often a listing is begun, where what it lists changes all the time."""
 
 
 def aligned(length: int) -> int:
@@ -82,11 +85,20 @@ class Netlink:
         return next(self._answers(message(kind, flags, body), about, single=True))
 
     def dump(self, kind: int, body: bytes, *, about: str) -> list[bytes]:
-        """The payload of every object listed. Raises KernelError."""
+        """The payload of every object listed, anew where they changed meanwhile.
+
+        Raises KernelError.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(_ChangedError):
+                return list(self.stream(kind, body, about=about))
         return list(self.stream(kind, body, about=about))
 
     def stream(self, kind: int, body: bytes, *, about: str) -> Iterator[bytes]:
-        """As ``dump``, one by one: take them all before the next request."""
+        """As ``dump``, one by one: take them all before the next request.
+
+        Where they changed meanwhile KernelError comes after the last one.
+        """
         return self._answers(message(kind, DUMP, body), about)
 
     @property
@@ -120,18 +132,22 @@ class Netlink:
         """The answer to each request sent, as the kernel gives them in their order."""
         codes: list[int] = []
         while len(codes) < len(about):
-            codes += [code for _, code, _ in self._receive(about[len(codes)])]
+            codes += [one.code for one in self._receive(about[len(codes)])]
         return codes
 
     def _answers(self, request: bytes, about: str, *, single: bool = False) -> Iterator[bytes]:
         self._send(request, about)
+        changed = False
         while True:
-            for kind, code, payload in self._receive(about):
-                if kind == DONE:
+            for one in self._receive(about):
+                changed = changed or bool(one.flags & DUMP_INTERRUPTED)
+                if one.kind == ERROR or one.code > 0:
+                    raise _refusal(about, one.code)
+                if one.kind == DONE and changed:
+                    raise _ChangedError(f"{about}: it changed again and again meanwhile")
+                if one.kind == DONE:
                     return
-                if kind == ERROR:
-                    raise _refusal(about, code)
-                yield payload
+                yield one.payload
                 if single:
                     return
 
@@ -141,8 +157,8 @@ class Netlink:
         except OSError as error:
             raise KernelError(f"{about}: {error.strerror}") from error
 
-    def _receive(self, about: str) -> Iterator[tuple[int, int, bytes]]:
-        """Kind, error number (0 for none) and payload of each message in one datagram."""
+    def _receive(self, about: str) -> Iterator["_Answer"]:
+        """Each message in one datagram."""
         try:
             buffer = self._socket.recv(1 << 18)
         except TimeoutError as error:
@@ -152,11 +168,21 @@ class Netlink:
         offset = 0
         while offset + HEADER.size <= len(buffer):
             length, kind, flags, _, _ = HEADER.unpack_from(buffer, offset)
-            if flags & DUMP_INTERRUPTED and kind != ERROR:
-                raise KernelError(f"{about}: it changed while it was listed")
             payload = buffer[offset + HEADER.size : offset + length]
-            yield kind, _error_number(kind, payload), payload
+            yield _Answer(kind, flags, _error_number(kind, payload), payload)
             offset += aligned(length)
+
+
+class _Answer(NamedTuple):
+    kind: int
+    flags: int
+    code: int
+    """The error's number, 0 for none."""
+    payload: bytes
+
+
+class _ChangedError(KernelError):
+    """What was listed is neither what was there before nor after."""
 
 
 def _error_number(kind: int, payload: bytes) -> int:
