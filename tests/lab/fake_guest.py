@@ -52,7 +52,7 @@ class FakeNetwork:
         self._guests = guests
         self._added: list[FakeGuest] = []
         host.ip(
-            "link add virbr0 type bridge",
+            "link add virbr0 address 52:54:00:00:00:01 type bridge",
             f"addr add {guests[1]}/{guests.prefixlen} dev virbr0",
             "link set virbr0 up",
         )

@@ -40,7 +40,8 @@ class Line:
         internet.ip(f"addr add {home.line[1]}/{home.line.prefixlen} dev {provider}")
         namespace.unfilter_bridges()
         namespace.ip(
-            "link add lan type bridge",
+            # A MAC of its own: else it becomes the lowest of its ports', whenever one is added.
+            f"link add lan address 02:00:c0:a8:{home.lan[0].packed[2]:02x}:01 type bridge",
             "link set lan up",
             f"addr add {home.router}/{home.lan.prefixlen} dev lan",
         )

@@ -56,7 +56,8 @@ class StandIn(Guest):
         self._outlet.namespace.ip(
             f"link set {self._port} master {self._outlet.bridge}",
             *(alone if self._outlet.alone else []),
-            f"link set {self._port} up",
+            # As libvirt's own taps have it, so that the bridge does not take its MAC.
+            f"link set {self._port} address fe{self.mac[2:]} up",
         )
         self.body.ip("link set eth0 up")
         if setup.address == "dhcp":
