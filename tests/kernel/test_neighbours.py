@@ -1,12 +1,15 @@
 """Entries that the kernel answers for, and pinned ones, of both families."""
 
+import socket
 from collections.abc import Iterator
-from ipaddress import ip_address
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from tests.kernel.topology import Namespace, eventually, mac
+from tests.kernel.topology import SILENCE, Namespace, eventually, mac
 from zthook.kernel.announce import announce
+from zthook.kernel.links import link_local_of
 from zthook.kernel.neighbours import (
     Pinned,
     ProxyEntry,
@@ -18,6 +21,9 @@ from zthook.kernel.neighbours import (
     set_pinned,
     set_proxy,
 )
+from zthook.kernel.netlink import ROUTE, Netlink
+from zthook.kernel.route_batch import set_routes
+from zthook.kernel.routes import Route
 from zthook.kernel.rtnetlink import IPRoute
 
 pytestmark = pytest.mark.netns
@@ -110,6 +116,42 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         assert where.call(pinned_entries) == {entry}
     finally:
         far.close()
+
+
+def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, ip: IPRoute) -> None:
+    """The host has no such address, and asks and answers nothing: packets come all the same."""
+    host, public = Namespace("host"), "2001:db8::30"
+    try:
+        where.run("sysctl -qw net.ipv6.conf.zt0.accept_dad=0", "ip addr add fd00::1/64 dev zt0")
+        where.run(f"ip link set far netns {host.name}")
+        host.run(
+            "ip link set far addrgenmode none",
+            "ip link set far up",
+            f"ip addr add {public}/128 dev lo nodad",
+        )
+        via = link_local_of(mac(host, "far"))
+        entry = Pinned(via, index(where), mac(host, "far"))
+        where.call(lambda: set_pinned(ip, entry))
+        kernel = where.call(lambda: Netlink(ROUTE))
+        where.call(lambda: set_routes(kernel, [Route(ip_network(public), entry.device, via)]))
+        kernel.close()
+        six = socket.AF_INET6, socket.SOCK_DGRAM
+        with (
+            host.call(lambda: socket.socket(*six)) as hears,
+            where.call(lambda: socket.socket(*six)) as says,
+        ):
+            hears.bind((public, 7))
+            hears.settimeout(SILENCE)
+
+            def comes() -> bool:
+                with suppress(OSError):  # the devices have just come up
+                    says.sendto(b"hello", (public, 7))
+                    return hears.recv(100) == b"hello"
+                return False
+
+            assert eventually(comes)
+    finally:
+        host.close()
 
 
 def test_entries_go_with_their_device(where: Namespace, ip: IPRoute) -> None:

@@ -1,6 +1,7 @@
 """Which of the machine's own addresses may not be given away."""
 
 import socket
+import struct
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_a_login_session_protects_its_address(
 ) -> None:
     found = login_addresses(proc(tmp_path, tcp, tcp6, **processes))
     assert found == {ip_address("203.0.113.20")}
+
+
+def test_a_login_session_over_ipv6_protects_its_address(tmp_path: Path) -> None:
+    words = struct.unpack("=4I", ip_address("2001:db8::20").packed)
+    address = "".join(f"{word:08X}" for word in words)
+    assert login_addresses(proc(tmp_path, [], [line(f"{address}:0016", "01", 7)])) == {
+        ip_address("2001:db8::20")
+    }
 
 
 def test_other_connections_protect_nothing(tmp_path: Path) -> None:
