@@ -26,6 +26,7 @@ SIZES = (1, 1_000, 10_000, 65_000)
 FIRST_PUBLIC = IPv4Address("198.19.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
 HOST, EDGE = IPv4Address("192.168.193.2"), IPv4Address("192.168.193.222")
+AGAINST = "routing with conntrack"
 INGRESS = """table netdev bench {
     chain drop_all { type filter hook ingress device uplink0 priority 0; policy drop; }
 }
@@ -188,7 +189,7 @@ def run(rounds: int) -> str:
     some = max(3, rounds // 10)
     settings: dict[str, Callable[[Bench], Iterator[IPv4Address]]] = {
         "plain routing": lambda bench: routed_plainly(bench, following=False),
-        "routing with conntrack": lambda bench: routed_plainly(bench, following=True),
+        AGAINST: lambda bench: routed_plainly(bench, following=True),
     }
     for size in SIZES:
         settings |= {
@@ -209,11 +210,10 @@ def run(rounds: int) -> str:
 
 
 def _table(timings: dict[str, list[float]]) -> str:
-    base = Timing(tuple(timings["routing with conntrack"])).median
+    base = Timing(tuple(timings[AGAINST])).median
     width = max(map(len, timings))
-    lines = [
-        "\nA packet that begins a flow, at the edge beyond receiving it (ratios to: routing with conntrack)"
-    ]
+    title = "A packet that begins a flow, at the edge beyond receiving it"
+    lines = [f"\n{title} (ratios to: {AGAINST})"]
     for name, seconds in timings.items():
         median = Timing(tuple(seconds)).median
         low, high = (one / PACKETS * 1e6 for one in (min(seconds), max(seconds)))
