@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from zthook.cli import join as joining
 from zthook.config.loading import load_host
 from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
-from zthook.errors import EdgeUnreachable
+from zthook.errors import ConfigError, EdgeUnreachable
 from zthook.host.credential import Credential, save_credential
 from zthook.host.health import Health
 from zthook.model.mappings import MappingState
@@ -125,6 +126,27 @@ def test_join_finds_the_device_by_the_edges_address(
     monkeypatch.setattr(joining, "overlay_toward", lambda _address: found)
     assert zthook("join", TOKEN)[0] == 0
     assert load_host(places.host_config).overlay == found
+
+
+def test_join_behind_a_lan_gateway_takes_the_device_toward_it(
+    zthook: Zthook, places: Places, agent: Agent, edge: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = OverlaySettings("interface", interface="eth0")
+    monkeypatch.setattr(joining, "device_toward", lambda _address: found)
+    assert zthook("join", TOKEN, "--via", "192.168.193.2")[0] == 0
+    settings = load_host(places.host_config)
+    assert settings.overlay == found
+    assert settings.via == IPv4Address("192.168.193.2")
+    assert zthook("join", TOKEN, "--via", "gateway")[0] == 2
+
+
+def test_the_device_toward_an_address_is_that_of_its_route(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert joining.device_toward("127.0.0.1").interface == "lo"
+    monkeypatch.setattr("zthook.kernel.links.device_toward", lambda _ip, _address: None)
+    with pytest.raises(ConfigError, match="no route of this machine leads to"):
+        joining.device_toward("192.168.193.222")
 
 
 def test_join_without_a_device_toward_the_edge_spends_no_token(

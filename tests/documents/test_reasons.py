@@ -14,6 +14,7 @@ TOLD_IN_FULL = (
     "zthook/host/addresses.py",
     "zthook/host/report.py",
     "zthook/host/sharing.py",
+    "zthook/host/gateway.py",
     "zthook/host/hooks.py",
     "zthook/edge/grounds.py",
     "zthook/edge/sight.py",
@@ -41,11 +42,12 @@ TABLES = (
     "Refused by the edge",
     "Conflict",
     "Pending",
+    "Active, with a reason",
     "The guest does not start",
     "Something does not answer",
     "Joining",
 )
-PARTS = ("edge", "overlay", "libvirt", "this host's kernel")
+PARTS = ("edge", "via", "overlay", "libvirt", "this host's kernel")
 """The names under which `zthook status` tells what does not answer."""
 
 REASONS = [code(row[0]) for heading in TABLES for row in PAGE.rows(heading)]

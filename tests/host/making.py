@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from unittest.mock import patch
 from uuid import UUID
 
@@ -34,7 +34,14 @@ LAB = Network(
     gateways=(IPv4Address("10.9.0.1"),),
     prefixes=(IPv4Network("10.9.0.0/24"),),
 )
-NETWORKS = {network.name: network for network in (NAT, LAB)}
+DUAL = Network(
+    name="dual",
+    kind=NetworkKind.ROUTE,
+    bridge="virbr2",
+    gateways=(IPv4Address("192.168.124.1"), IPv6Address("fd00:124::1")),
+    prefixes=(IPv4Network("192.168.124.0/24"), IPv6Network("fd00:124::/64")),
+)
+NETWORKS = {network.name: network for network in (NAT, LAB, DUAL)}
 
 
 def uuid(number: int) -> UUID:
@@ -105,7 +112,7 @@ def everything_carried_out() -> Iterator[None]:
 
 
 def leased(*pairs: tuple[int, str], bridge: str = "virbr0") -> Sightings:
-    return Sightings(leases={bridge: {mac(number): ip_address(text) for number, text in pairs}})
+    return Sightings(leases={bridge: {mac(number): (ip_address(text),) for number, text in pairs}})
 
 
 def view(*guests: Guest, sightings: Sightings | None = None, **rest: object) -> View:

@@ -18,7 +18,7 @@ from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
 from zthook.host.agent import Agent, Parts, open_agent
 from zthook.host.credential import Credential
 from zthook.kernel.traffic import Traffic
-from zthook.model.addresses import IPAddress
+from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import SystemClock
 from zthook.model.guests import Guest, Network
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
@@ -69,6 +69,8 @@ class Kernel:
     seen: dict[str, dict[IPAddress, str]] = field(default_factory=dict)
     own: frozenset[IPAddress] = frozenset()
     routers: frozenset[IPAddress] = frozenset()
+    prefixes: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
+    hops: dict[IPAddress, IPAddress] = field(default_factory=dict)
     broken: bool = False
     flushed: bool = False
     overlay_down: bool = False
@@ -108,6 +110,12 @@ class Kernel:
 
     def gateways(self) -> frozenset[IPAddress]:
         return self.routers
+
+    def on_link(self) -> Mapping[str, tuple[IPNetwork, ...]]:
+        return self.prefixes
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        return self.hops.get(address, min(self.routers, default=None))
 
     def traffic(self) -> Mapping[IPv4Address, Traffic]:
         return {rule.private: Traffic(100, 1, 200, 2) for rule in self.rules}
@@ -155,11 +163,15 @@ class Home:
             kernel_watch=self._kernel_watch,
             dataplane=lambda _settings: self.kernel,
             overlay=lambda _settings: self.kernel,
-            read_leases=lambda _folder, bridge: self.leases if bridge == "virbr0" else {},
+            read_leases=self._read_leases,
             start_autostart=self._start_autostart,
             clock=SystemClock(),
             transport=self.transport,
         )
+
+    def _read_leases(self, _folder: Path, bridge: str) -> Mapping[str, tuple[IPAddress, ...]]:
+        known = self.leases if bridge == "virbr0" else {}
+        return {mac: (address,) for mac, address in known.items()}
 
     @asynccontextmanager
     async def _hypervisor(

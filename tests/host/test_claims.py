@@ -30,8 +30,8 @@ from zthook.host.answers import Answers, by_claim
 from zthook.host.claims import claims, desire
 from zthook.host.desired import Desired, View
 from zthook.host.planes import rules
-from zthook.model.guests import Domain, Guest, GuestState, Interface, NetworkKind
-from zthook.model.mappings import Auto, Claim, Rewriter
+from zthook.model.guests import Domain, Guest, GuestState
+from zthook.model.mappings import Auto, Claim
 from zthook.model.publication import (
     AddressRequest,
     Client,
@@ -178,97 +178,6 @@ def test_the_guests_own_connections_leave_from_one_of_its_addresses() -> None:
     )
 
 
-KEEP, HIDE = Client.KEEP, Client.HIDE
-
-
-@pytest.mark.parametrize(
-    ("interface", "asked", "expected"),
-    [
-        (on_network(), None, (KEEP, Rewriter.EDGE)),
-        (on_network(), KEEP, (KEEP, Rewriter.EDGE)),
-        (on_network(), HIDE, (HIDE, Rewriter.EDGE)),
-        (on_network(network="lab"), None, (HIDE, Rewriter.HOST)),
-        (on_network(network="lab"), HIDE, (HIDE, Rewriter.HOST)),
-        (on_bridge(), None, (HIDE, Rewriter.HOST)),
-        (on_bridge(), HIDE, (HIDE, Rewriter.HOST)),
-    ],
-)
-def test_the_client_is_kept_where_the_guests_default_route_leads_here(
-    interface: Interface, asked: Client | None, expected: tuple[Client, Rewriter]
-) -> None:
-    request = replace(ASKED, client=asked)
-    [one] = desire(view(guest(1, request, interfaces=(interface,))))
-    assert one.claim is not None
-    assert (one.claim.client, one.claim.rewriter) == expected
-
-
-@pytest.mark.parametrize(
-    ("interface", "asked", "why"),
-    [
-        (on_network(network="lab"), KEEP, "network 'lab' (isolated) does not lead there"),
-        (on_bridge(), KEEP, "bridge br0 does not lead there"),
-        (macvtap(), None, "only through another machine"),
-        (macvtap(), HIDE, "only through another machine"),
-        (Interface(mac(1), NetworkKind.OTHER), None, "hangs on no bridge or libvirt network"),
-    ],
-)
-def test_what_can_not_work_is_refused_with_the_reason(
-    interface: Interface, asked: Client | None, why: str
-) -> None:
-    request = replace(ASKED, client=asked)
-    [one] = desire(view(guest(1, request, interfaces=(interface,)), sightings=LEASE))
-    assert one.claim is None
-    assert why in one.refusal
-
-
-@pytest.mark.parametrize("interface", [on_bridge(), macvtap()])
-def test_behind_a_lan_gateway_the_edge_rewrites_and_this_host_does_nothing(
-    interface: Interface,
-) -> None:
-    asked = replace(ASKED, private=PRIVATE)
-    [one] = desire(view(guest(1, asked, interfaces=(interface,)), via=True))
-    assert one.claim is not None
-    assert (one.claim.client, one.claim.rewriter) == (HIDE, Rewriter.EDGE)
-    assert rules([one], {}) == frozenset()
-
-
-def test_of_several_interfaces_the_first_that_fits_is_taken() -> None:
-    several = guest(1, ASKED, interfaces=(macvtap(7), on_network(1), on_bridge(8)))
-    [one] = desire(view(several, sightings=LEASE))
-    assert one.claim is not None
-    assert one.claim.private == PRIVATE
-
-
-def test_the_annotated_private_address_chooses_the_interface_of_its_network() -> None:
-    asked = replace(ASKED, private=IPv4Address("10.9.0.7"))
-    several = guest(1, asked, interfaces=(on_network(1), on_network(2, "lab")))
-    [one] = desire(view(several))
-    assert one.placement is not None
-    assert one.placement.interface.mac == mac(2)
-    assert one.placement.interface.bridge == "virbr1"
-
-
-def test_an_interface_named_by_its_mac_is_that_one() -> None:
-    asked = replace(ASKED, interface=mac(8))
-    several = guest(1, asked, interfaces=(on_network(1), on_bridge(8)))
-    [one] = desire(view(several))
-    assert one.placement is not None
-    assert one.placement.interface.kind is NetworkKind.BRIDGE
-
-
-def test_an_unknown_mac_is_refused_with_those_there_are() -> None:
-    asked = replace(ASKED, interface=mac(9))
-    [one] = desire(view(guest(1, asked, interfaces=(on_network(1), on_bridge(8)))))
-    assert one.refusal == (
-        f"no interface has the MAC {mac(9)}; this guest's are: {mac(1)}, {mac(8)}"
-    )
-
-
-def test_a_guest_without_interface_is_refused() -> None:
-    [one] = desire(view(guest(1, ASKED, interfaces=())))
-    assert one.refusal == "guest 'web1' has no network interface"
-
-
 def test_while_its_network_is_not_active_the_address_is_only_reserved() -> None:
     [one] = desire(view(guest(1, ASKED, interfaces=(on_network(1, "gone"),)), sightings=LEASE))
     assert one.claim == Claim(uuid(1), "web1", PUBLIC, None)
@@ -356,7 +265,8 @@ def views(draw: st.DrawFn) -> View:
     lease = draw(st.dictionaries(st.integers(1, 5).map(mac), PRIVATES))
     own = draw(st.frozensets(PRIVATES, max_size=1))
     answers = by_claim(draw(st.lists(ANSWERS, max_size=6)))
-    return View(guests, NETWORKS, Sightings(leases={"virbr0": lease}, own=own), answers=answers)
+    leases = {"virbr0": {one: (address,) for one, address in lease.items()}}
+    return View(guests, NETWORKS, Sightings(leases=leases, own=own), answers=answers)
 
 
 @given(seen=views())

@@ -12,7 +12,9 @@ from zthook.host.answers import by_claim
 from zthook.host.memory import Memory, Told
 from zthook.model.addresses import AddressRange
 
-KNOWN = {"52:54:00:aa:00:01": ip_address("192.168.122.50")}
+KNOWN = {
+    "52:54:00:aa:00:01": (ip_address("192.168.122.50"), ip_address("fd00:122::50")),
+}
 TOLD = Told.of(
     "e1",
     by_claim([answer(1, "203.0.113.10", arrives_as="10.0.0.10")]),
@@ -39,6 +41,12 @@ def test_what_was_kept_is_recalled_by_the_next(places: Places) -> None:
     one.addresses.recall()
     one.addresses.keep({})
     assert Memory(places).addresses.recall() == {}
+
+
+def test_what_an_earlier_version_kept_is_read(places: Places) -> None:
+    places.addresses.write_text('{"52:54:00:aa:00:01": "192.168.122.50"}')
+    found = Memory(places).addresses.recall()
+    assert found == {"52:54:00:aa:00:01": (ip_address("192.168.122.50"),)}
 
 
 def test_it_is_written_only_where_something_changed(places: Places) -> None:

@@ -36,8 +36,8 @@ def write(folder: Path, *leases: Any, bridge: str = "virbr0") -> None:
 def test_a_lease_is_read(tmp_path: Path) -> None:
     write(tmp_path, lease(), lease("192.168.122.51", "52:54:00:AA:00:02"))
     assert read_leases(tmp_path, "virbr0", NOW) == {
-        MAC: ip_address("192.168.122.50"),
-        "52:54:00:aa:00:02": ip_address("192.168.122.51"),
+        MAC: (ip_address("192.168.122.50"),),
+        "52:54:00:aa:00:02": (ip_address("192.168.122.51"),),
     }
 
 
@@ -60,19 +60,38 @@ def test_the_clock_of_the_machine_is_the_default(tmp_path: Path) -> None:
 def test_a_lease_without_end_counts(tmp_path: Path) -> None:
     write(tmp_path, lease(end=0))
     assert MAC in read_leases(tmp_path, "virbr0", NOW)
+    write(tmp_path, {key: value for key, value in lease().items() if key != "expiry-time"})
+    assert MAC in read_leases(tmp_path, "virbr0", NOW)
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_of_several_the_one_that_ends_last_counts(tmp_path: Path, turn: int) -> None:
     several = [lease(), lease("192.168.122.51", end=NOW + 90), lease("192.168.122.52")]
     write(tmp_path, *several[::turn])
-    assert read_leases(tmp_path, "virbr0", NOW) == {MAC: ip_address("192.168.122.51")}
+    assert read_leases(tmp_path, "virbr0", NOW) == {MAC: (ip_address("192.168.122.51"),)}
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_ipv4_goes_before_ipv6(tmp_path: Path, turn: int) -> None:
-    write(tmp_path, *[lease(), lease("fd00::50", end=NOW + 90)][::turn])
-    assert read_leases(tmp_path, "virbr0", NOW) == {MAC: ip_address("192.168.122.50")}
+def test_each_family_has_its_own(tmp_path: Path, turn: int) -> None:
+    several = [lease(), lease6(), lease6("fd00:122::51", end=NOW + 90)]
+    write(tmp_path, *several[::turn])
+    assert read_leases(tmp_path, "virbr0", NOW) == {
+        MAC: (ip_address("192.168.122.50"), ip_address("fd00:122::51"))
+    }
+
+
+def lease6(address: str = "fd00:122::50", mac: str | None = MAC, **rest: Any) -> dict[str, Any]:
+    """Of DHCPv6; without ``mac`` as it is where dnsmasq did not know it."""
+    known = {"iaid": "11141121"} | lease(address, **rest) | {"client-id": f"00:03:00:01:{MAC}"}
+    return {key: value for key, value in known.items() if mac or key != "mac-address"}
+
+
+def test_a_dhcpv6_lease_without_a_mac_is_nobodys_whatever_its_identifier_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, lease6(mac=None), lease())
+    assert read_leases(tmp_path, "virbr0", NOW) == {MAC: (ip_address("192.168.122.50"),)}
+    assert caplog.text == ""
 
 
 WHOLE = json.dumps([lease()]).encode()

@@ -8,6 +8,7 @@ from zthook.annotation.checking import annotation_error
 from zthook.annotation.document import NotReadable, parse
 from zthook.annotation.domain import attribute_of, not_libvirts
 from zthook.model.addresses import IPAddress
+from zthook.model.ethernet import mac_of_duid
 from zthook.model.guests import Network, NetworkKind
 
 _KINDS = {
@@ -76,8 +77,10 @@ def _usual_prefix(address: IPAddress) -> int:
 
 
 def _static_entries(network: Element) -> tuple[tuple[str, IPAddress], ...]:
+    """Those that are bound to a MAC. One by name alone promises nothing: a guest says its own."""
     return tuple(
         (mac.lower(), ip_address(address))
         for host in network.iterfind("ip/dhcp/host")
-        if (mac := host.get("mac")) and (address := host.get("ip"))
+        if (mac := host.get("mac") or mac_of_duid(host.get("id", "")))
+        and (address := host.get("ip"))
     )

@@ -1,12 +1,16 @@
 """``zthook join`` and ``leave``: this host's enrolment at an edge."""
 
+from ipaddress import IPv4Address, ip_address
+
 import click
 
+from zthook.cli.address_options import reading
 from zthook.cli.agent_ask import START_HINT, hint_agent, wait_for
 from zthook.cli.commands import command
 from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
 from zthook.errors import ConfigError, UsageError
+from zthook.model.addresses import IPAddress
 
 REACH_SECONDS = 10.0
 
@@ -16,8 +20,6 @@ def overlay_toward(address: str) -> OverlaySettings:
 
     Raises ConfigError where no device is on it.
     """
-    from ipaddress import ip_address
-
     from zthook.kernel.links import connected_prefixes
 
     near = [one for one in connected_prefixes() if ip_address(address) in one.prefix]
@@ -29,7 +31,27 @@ def overlay_toward(address: str) -> OverlaySettings:
     return OverlaySettings("interface", interface=near[0].device)
 
 
-def _overlay(address: str, zerotier: str | None, interface: str | None) -> OverlaySettings:
+def device_toward(address: str) -> OverlaySettings:
+    """The device toward the LAN gateway by which ``address`` is reached.
+
+    Raises ConfigError where no route leads there.
+    """
+    from zthook.kernel import links
+    from zthook.kernel.rtnetlink import IPRoute
+
+    with IPRoute() as ip:
+        device = links.device_toward(ip, ip_address(address))
+    if device is None:
+        raise ConfigError(
+            f"no route of this machine leads to the edge at {address}",
+            hint="give it one by the LAN gateway: ip route add OVERLAY via GATEWAY",
+        )
+    return OverlaySettings("interface", interface=device)
+
+
+def _overlay(
+    address: str, zerotier: str | None, interface: str | None, via: IPAddress | None
+) -> OverlaySettings:
     from zthook.config.settings import ZEROTIER_HOME
 
     if zerotier and interface:
@@ -38,19 +60,28 @@ def _overlay(address: str, zerotier: str | None, interface: str | None) -> Overl
         return OverlaySettings("zerotier", network=zerotier, home=ZEROTIER_HOME)
     if interface:
         return OverlaySettings("interface", interface=interface)
-    return overlay_toward(address)
+    return device_toward(address) if via is not None else overlay_toward(address)
 
 
 @command("join", example="zthook join zthook1.eyJlZGdl…")
 @click.argument("token")
 @click.option("--zerotier", metavar="NETWORK", help="The overlay's ZeroTier network id.")
 @click.option("--interface", metavar="DEVICE", help="The overlay's device, whatever makes it.")
-def join(token: str, zerotier: str | None, interface: str | None) -> None:
+@click.option(
+    "--via",
+    callback=reading(IPv4Address),
+    metavar="ADDRESS",
+    help="Overlay address of the LAN gateway, where this host is no member itself.",
+)
+def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Address | None) -> None:
     """Enrol this host at the edge that made TOKEN (zthook edge host add NAME prints it).
 
     The edge is known by the fingerprint in the token and by nothing else. Writes host.toml
     where there is none; without --zerotier or --interface with the device through which
     the edge's address is reached. A running agent goes on with it at once.
+
+    A host that is behind a LAN gateway on the overlay says so with --via. The gateway has to
+    forward, and to MASQUERADE toward the overlay.
     """
     from zthook.config.settings import HostSettings
     from zthook.config.writing import write_host
@@ -59,12 +90,12 @@ def join(token: str, zerotier: str | None, interface: str | None) -> None:
 
     places = Places.from_environment()
     known = places.host_config.exists()
-    if known and (zerotier or interface):
+    if known and (zerotier or interface or via):
         raise UsageError(f"{places.host_config} names the overlay already", hint="edit it there")
-    overlay = None if known else _overlay(read_token(token).address, zerotier, interface)
+    overlay = None if known else _overlay(read_token(token).address, zerotier, interface, via)
     credential = enrol(places.credential, token)
     if overlay is not None:
-        write_host(places.host_config, HostSettings(overlay))
+        write_host(places.host_config, HostSettings(overlay, via=via))
         click.echo(f"wrote {places.host_config}: overlay {overlay.interface or overlay.network}")
     click.echo(f"this host is {credential.host} at the edge {credential.where}")
     _tell_reached(places)

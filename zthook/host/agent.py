@@ -17,6 +17,7 @@ from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.host.credential import Credential
 from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_link import EdgeLink
+from zthook.host.gateway import Gateway, Ways
 from zthook.host.hooks import Hooks
 from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
 from zthook.host.memory import Memory
@@ -32,7 +33,7 @@ from zthook.model.clock import Clock
 Hint = Callable[[], None]
 
 
-class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Protocol):
+class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Ways, Protocol):
     """``zthook.kernel.HostDataplane`` as far as the agent uses it."""
 
     def close(self) -> None: ...
@@ -73,9 +74,9 @@ class Agent:
         hinted: asyncio.Event,
         missed: MissedStarts,
         memory: Memory,
+        gateway: Gateway | None,
         clock: Clock,
     ) -> None:
-        via = settings.via is not None
         reservations = Reservations(clock)
         self.client = client
         self.link = link
@@ -89,7 +90,7 @@ class Agent:
             reservations=reservations,
             hinted=hinted,
             memory=memory,
-            via=via,
+            gateway=gateway,
         )
         self.hooks = Hooks(
             client=client,
@@ -99,8 +100,9 @@ class Agent:
             take=self.passes.take_some,
             missed=missed,
             seconds=settings.required_seconds,
-            via=via,
+            via=settings.via,
         )
+        self._gateway = gateway
         self._clock = clock
 
     async def run(self) -> None:
@@ -127,6 +129,8 @@ class Agent:
             "this host's kernel": self.kernel.kernel.health,
         }
         found = faults(healths)
+        if self._gateway is not None:
+            found += self._gateway.faults(edge_up=client.pulse.health.up)
         if self.passes.fault is not None:
             found.append(f"the edge does not take our claims: {self.passes.fault.message}")
         if client.warning:
@@ -202,6 +206,17 @@ async def open_agent(
             hint=hinted.set,
         )
         stack.push_async_callback(observer.close)
+        gateway = None
+        if settings.via is not None:
+            gateway = Gateway(
+                settings.via,
+                IPv4Address(credential.address),
+                ways=dataplane,
+                work=work,
+                clock=parts.clock,
+                hint=hinted.set,
+            )
+            stack.push_async_callback(gateway.close)
         await stack.enter_async_context(parts.leases(settings.dnsmasq_folder, hinted.set))
         yield Agent(
             settings=settings,
@@ -212,6 +227,7 @@ async def open_agent(
             hinted=hinted,
             missed=missed,
             memory=Memory(places),
+            gateway=gateway,
             clock=parts.clock,
         )
 

@@ -52,9 +52,9 @@ def by_claim(answers: Iterable[MappingReply]) -> dict[ClaimKey, MappingReply]:
     return {key_of(answer): answer for answer in answers}
 
 
-def granted(public: IPAddress | Auto, answer: MappingReply | None) -> IPAddress | None:
+def granted(public: IPAddress | Auto | None, answer: MappingReply | None) -> IPAddress | None:
     """The address that was asked for; of ``auto`` the one the edge chose, None before it did."""
-    if not isinstance(public, Auto):
+    if public is not None and not isinstance(public, Auto):
         return public
     return ip_address(answer.public) if answer is not None and answer.public else None
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 from zthook.errors import Refused
 from zthook.host.addresses import Found, Spot, forbidden_addresses, found_address
+from zthook.host.answers import granted
 from zthook.host.desired import Desired, View, held
-from zthook.host.placement import Networks, Placement, place, resolved
+from zthook.host.placement import Asked, Networks, Placement, place, resolved
 from zthook.host.publishing import asked_for
 from zthook.host.sharing import one_guest_each, one_way_out_each
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain, GuestState
-from zthook.model.mappings import Claim
-from zthook.model.publication import AddressRequest, Mode, not_supported_yet
+from zthook.model.mappings import Claim, Rewriter
+from zthook.model.publication import AddressRequest, Client, Mode, not_supported_yet
 from zthook.wire.messages import MappingReply
 
 
@@ -70,20 +71,43 @@ def _of_request(
         return replace(plain, refusal=reason)
     if (whose := forbidden.get(request.private)) if request.private else None:
         return replace(plain, refusal=f"private address {request.private} is {whose}")
+    answer = view.answers.get(plain.key)
+    public = granted(request.public, answer)
+    if reason := _families(request, public):
+        return replace(plain, refusal=reason)
+    version = getattr(public or request.private, "version", None)
     try:
-        placement = place(request, plain.domain, view.networks, via=view.via)
+        placement = place(Asked(request, version, view.via), plain.domain, view.networks)
     except Refused as error:
         return replace(plain, refusal=error.message)
-    if _is_told_first(request, view.answers.get(plain.key)):
+    if version is None or _is_told_first(request, answer):
         return replace(plain, claim=_claim(plain, placement, None), placement=placement)
-    found = _address(request, placement, plain, view, forbidden)
+    found = _address(request, version, placement, plain, view, forbidden)
     return replace(
         plain,
         claim=_claim(plain, placement, found),
         placement=placement,
         source=found.source if found else None,
-        waits="" if found else _waits(placement, plain.state),
+        waits="" if found else _waits(placement, plain.state, version),
+        note=_note(placement, version, view),
     )
+
+
+def _families(request: AddressRequest, public: IPAddress | None) -> str:
+    """Why what the edge chose does not go with what the annotation says beside it."""
+    if public is None:
+        return ""
+    if request.private is not None and request.private.version != public.version:
+        return (
+            f"private address {request.private} is not of the family of {public}, which the edge "
+            "chose: leave private out, or name another pool"
+        )
+    if request.allow and all(prefix.version != public.version for prefix in request.allow):
+        return (
+            f"every <allow> is of another family than {public}, so that nobody could reach it: "
+            "add one that is of its family"
+        )
+    return ""
 
 
 def _is_told_first(request: AddressRequest, answer: MappingReply | None) -> bool:
@@ -99,6 +123,7 @@ def _is_told_first(request: AddressRequest, answer: MappingReply | None) -> bool
 
 def _address(
     request: AddressRequest,
+    version: int,
     placement: Placement,
     plain: Desired,
     view: View,
@@ -108,7 +133,7 @@ def _address(
         return None  # a reservation: nothing may be forwarded before the guest is there
     interface = placement.interface
     spot = Spot(plain.domain.uuid, interface.mac, interface.bridge, placement.network)
-    return found_address(spot, request.private, view.sightings, forbidden)
+    return found_address(spot, version, request.private, view.sightings, forbidden)
 
 
 def _claim(one: Desired, placement: Placement, found: Found | None) -> Claim | None:
@@ -128,11 +153,18 @@ def _claim(one: Desired, placement: Placement, found: Found | None) -> Claim | N
     )
 
 
-def _waits(placement: Placement, state: GuestState | None) -> str:
+def _waits(placement: Placement, state: GuestState | None, version: int) -> str:
     if state is None:
         return "for the guest to start"
     if not placement.known:
         return f"for libvirt's network {placement.interface.network!r} to be active"
+    if placement.interface.bridge is None:
+        return "for the guest's address, which this host can not see: give it as private="
+    if version == 6:
+        return (
+            "for the guest's IPv6 address: one that it makes of its MAC is found by itself, "
+            "another once it speaks, or give it as private="
+        )
     if placement.network is not None and placement.network.prefixes:
         return (
             "for the guest's address: no DHCP lease yet; one that the guest gives itself is seen "
@@ -142,6 +174,21 @@ def _waits(placement: Placement, state: GuestState | None) -> str:
         "for the guest's address: give it as private=, or install the guest agent "
         "(qemu-guest-agent) in the guest"
     )
+
+
+def _note(placement: Placement, version: int, view: View) -> str:
+    """What may keep it from working though nobody refuses it."""
+    device = placement.interface.bridge or ""
+    if view.via is not None:
+        return view.lacking.get(device, f"by the LAN gateway {view.via}; the edge hides clients")
+    if placement.client is Client.HIDE and placement.rewriter is Rewriter.HOST:
+        near = view.sightings.on_link.get(device, ())
+        if not any(one.version == version and not one.is_link_local for one in near):
+            return (
+                f"this host has no IPv{version} address on {device}, behind which it could hide "
+                "clients: give it one"
+            )
+    return ""
 
 
 def claims(wanted: Iterable[Desired]) -> list[Claim]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 from zthook.host.addresses import Sightings, Source
 from zthook.host.answers import Answers, ClaimKey
@@ -19,7 +20,8 @@ class View:
     ``reserved`` are guests about to start, as their hooks' XML shows them; one that runs
     already counts as running, one that libvirt has not let run yet as about to start.
     ``answers`` are what the edge said last: of two guests on this host with one address,
-    the one that has it there keeps it.
+    the one that has it there keeps it. ``via`` is the LAN gateway of a host that is no member
+    of the overlay, ``lacking`` tells of devices behind which guests are what it lacks.
     """
 
     guests: Sequence[Guest]
@@ -27,7 +29,8 @@ class View:
     sightings: Sightings = field(default_factory=Sightings)
     reserved: Sequence[Domain] = ()
     answers: Answers = field(default_factory=dict)
-    via: bool = False
+    via: IPv4Address | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class Desired:
     """One address that one guest asks for, and what comes of it on this host.
 
     Without a ``claim`` the edge is not asked: ``refusal`` says why, or ``waits`` for what.
-    With a claim ``waits`` says why its private address is not known. ``request`` and
-    ``public`` (what is asked for) are None where the annotation itself is wrong, ``state``
-    None where the guest is about to start.
+    With a claim ``waits`` says why its private address is not known, and ``note`` what may
+    keep an active one from working. ``request`` and ``public`` (what is asked for) are None
+    where the annotation itself is wrong, ``state`` None where the guest is about to start.
     """
 
     domain: Domain
@@ -49,6 +52,7 @@ class Desired:
     source: Source | None = None
     refusal: str = ""
     waits: str = ""
+    note: str = ""
 
     @property
     def key(self) -> ClaimKey:

@@ -8,6 +8,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Protocol
 
 from zthook.annotation import read_domain
@@ -51,7 +52,7 @@ class Hooks:
         take: Callable[[Domain, Sequence[MappingReply]], None],
         missed: MissedStarts,
         seconds: float,
-        via: bool = False,
+        via: IPv4Address | None = None,
     ) -> None:
         self._client = client
         self._known = known

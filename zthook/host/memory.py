@@ -16,8 +16,8 @@ from zthook.wire.messages import MappingReply
 log = logging.getLogger("zthook.agent")
 T = TypeVar("T")
 
-Addresses = dict[str, IPAddress]
-"""What was found last for each interface, by its MAC."""
+Addresses = dict[str, tuple[IPAddress, ...]]
+"""What was found last for each interface, by its MAC: one of a family."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -97,12 +97,15 @@ class Memory:
 
 
 def _read_addresses(content: bytes) -> Addresses:
-    found = msgspec.json.decode(content, type=dict[str, str])
-    return {mac: ip_address(text) for mac, text in found.items()}
+    found = msgspec.json.decode(content, type=dict[str, str | list[str]])
+    return {
+        mac: tuple(ip_address(one) for one in ([said] if isinstance(said, str) else said))
+        for mac, said in found.items()
+    }
 
 
 def _write_addresses(value: Addresses) -> bytes:
-    return msgspec.json.encode({mac: str(address) for mac, address in value.items()})
+    return msgspec.json.encode({mac: [str(one) for one in some] for mac, some in value.items()})
 
 
 def _read_told(content: bytes) -> Told:

@@ -7,17 +7,17 @@ the last known stays true, as unknown is never an empty list.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from zthook.errors import HypervisorUnavailable, KernelError
-from zthook.host.addresses import Sightings, Spot
+from zthook.host.addresses import Addresses, Sightings, Spot
 from zthook.host.claims import spots
 from zthook.host.health import Pulse
-from zthook.model.addresses import IPAddress
+from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import Clock
 from zthook.model.guests import Guest, GuestState, Network
 
@@ -47,6 +47,7 @@ class Neighbourhood(Protocol):
     def probe(self, address: IPAddress, device: str) -> None: ...
     def own_addresses(self) -> frozenset[IPAddress]: ...
     def gateways(self) -> frozenset[IPAddress]: ...
+    def on_link(self) -> Mapping[str, tuple[IPNetwork, ...]]: ...
 
 
 class Worker(Protocol):
@@ -58,7 +59,7 @@ class Worker(Protocol):
 Agents = dict[UUID, tuple[tuple[str, IPAddress], ...]]
 """What each guest's agent said last: MAC and address."""
 
-ReadLeases = Callable[[Path, str], dict[str, IPAddress]]
+ReadLeases = Callable[[Path, str], Addresses]
 """``zthook.hypervisor.leases.read_leases``."""
 
 
@@ -174,6 +175,7 @@ class Observer:
             agents=agents,
             own=self._neighbourhood.own_addresses(),
             gateways=self._neighbourhood.gateways() if places else frozenset(),
+            on_link=self._neighbourhood.on_link() if places else {},
         )
 
     def ask_agents(self, guests: Iterable[UUID]) -> None:

@@ -8,19 +8,21 @@ packet the edge lets through meets a closed host.
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from uuid import UUID
 
 from zthook.errors import NotAuthenticated, Permanent, Stale, Temporary, ZthookError
-from zthook.host.addresses import Source, doubtful
-from zthook.host.answers import Answers, Names, by_claim, tell_changes, to_message
+from zthook.host.addresses import Sightings, Source, doubtful
+from zthook.host.answers import Answers, Names, by_claim, granted, tell_changes, to_message
 from zthook.host.backoff import Backoff
 from zthook.host.claims import claims, desire, spots
 from zthook.host.desired import Desired, View
 from zthook.host.edge_client import EdgeClient
+from zthook.host.gateway import Gateway
 from zthook.host.host_kernel import HostKernel
-from zthook.host.memory import Memory, Told
+from zthook.host.memory import Addresses, Memory, Told
 from zthook.host.observer import Observer
 from zthook.host.planes import rules
 from zthook.host.reservations import Reservations
@@ -36,6 +38,8 @@ PASS_SECONDS = 10.0
 WAITING_SECONDS = 2.0
 """The same while a guest's address is not known, or known from where nobody hints at a change."""
 UNTOLD = {None, Source.NEIGHBOUR, Source.LAST}
+WEAK = {*UNTOLD, Source.AGENT}
+"""Better asked about once more."""
 GAP_SECONDS = 0.02
 """After a pass, so that a storm of hints becomes few passes."""
 ROUNDS = 3
@@ -57,7 +61,7 @@ class Passes:
         reservations: Reservations,
         hinted: asyncio.Event,
         memory: Memory,
-        via: bool = False,
+        gateway: Gateway | None = None,
     ) -> None:
         self.desired: list[Desired] = []
         self.fault: ZthookError | None = None
@@ -69,7 +73,7 @@ class Passes:
         self._hinted = hinted
         self._memory = memory
         self._last = memory.addresses.recall()
-        self._via = via
+        self._gateway = gateway
         self._sent = claims(())
         told = memory.told.recall()
         if told.edge != client.credential.edge:
@@ -121,20 +125,29 @@ class Passes:
         await self._settle(widen=False)
         self._acted_on = looked
         await self._ask_further()
+        if self._gateway is not None and self._client.ready:
+            self._gateway.look(self.desired)
 
     def _decide(self) -> None:
-        sightings = self._observer.sightings
         view = View(
             guests=self._observer.guests,
             networks=self._observer.networks,
-            sightings=replace(sightings, last=self._last),
+            sightings=self._sightings(),
             reserved=self._reservations.domains,
             answers=self.answers,
-            via=self._via,
+            via=self._gateway.via if self._gateway else None,
+            lacking=self._gateway.lacking if self._gateway else {},
         )
         self.desired = desire(view)
-        self._last = _found(self.desired)
+        self._last = _found(self.desired, self._last)
         self.names |= {one.domain.uuid: one.domain.name for one in self.desired}
+
+    def _sightings(self) -> Sightings:
+        """What was seen, what was found before, and where the edge takes addresses of ours."""
+        seen, session = self._observer.sightings, self._client.session
+        if session is not None and session.prefixes:
+            seen = replace(seen, accepted=tuple(map(ip_network, session.prefixes)))
+        return replace(seen, last=self._last)
 
     async def _settle(self, *, widen: bool) -> None:
         if isinstance(self._client.fault, NotAuthenticated):
@@ -193,22 +206,30 @@ class Passes:
 
     async def _ask_further(self) -> None:
         """Ask guest agents where nothing better says the address; probe what is doubtful."""
-        sightings = self._observer.sightings
-        weak = {Source.AGENT, Source.NEIGHBOUR, Source.LAST, None}
-        open_ones = [one for one in self.desired if one.claim and one.source in weak and one.state]
+        sightings = self._sightings()
+        open_ones = [one for one in self.desired if one.claim and one.source in WEAK and one.state]
         self._observer.ask_agents({one.domain.uuid for one in open_ones})
+        own = dict.fromkeys(sightings.own, "")
         for one in open_ones:
+            public = granted(one.public, self.answers.get(one.key))
             for spot in spots(one.domain, self._observer.networks):
-                if spot.device:
-                    asked = doubtful(spot, sightings, dict.fromkeys(sightings.own, ""))
+                if spot.device and public is not None:
+                    asked = doubtful(spot, public.version, sightings, own)
                     await self._observer.probe(asked, spot.device)
 
 
-def _found(desired: Iterable[Desired]) -> dict[str, IPAddress]:
-    """What was found for each interface, but for what the annotation said."""
-    return {
-        one.placement.interface.mac: one.claim.private
+def _found(desired: Sequence[Desired], before: Addresses) -> Addresses:
+    """What was found for each interface, but for what the annotation said; and what was
+    ``before``, where a guest has nothing else.
+    """
+    found: dict[str, dict[int, IPAddress]] = {
+        interface.mac: {known.version: known for known in before.get(interface.mac, ())}
         for one in desired
-        if one.claim and one.claim.private and one.placement
-        if one.source is not Source.ANNOTATION
+        for interface in one.domain.interfaces
     }
+    for one in desired:
+        told = one.source not in {None, Source.ANNOTATION}
+        if told and one.claim and one.claim.private and one.placement:
+            private = one.claim.private
+            found[one.placement.interface.mac][private.version] = private
+    return {mac: tuple(known.values()) for mac, known in found.items() if known}

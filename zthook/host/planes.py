@@ -32,20 +32,19 @@ def rules(wanted: Iterable[Desired], answers: Answers) -> frozenset[GuestRule]:
 
 def _rule(one: Desired, answer: MappingReply | None) -> list[GuestRule]:
     claim, placement = one.claim, one.placement
-    if claim is None or placement is None or not isinstance(claim.private, IPv4Address):
+    if claim is None or placement is None or claim.private is None:
         return []
     if answer is not None and answer.state in DENIED:
         return []
-    device, kind = placement.interface.bridge, placement.interface.kind
-    hide = claim.client is Client.HIDE and claim.rewriter is Rewriter.HOST
-    if device is None or not (hide or kind.routed_by_host):
-        return []  # its packets take another way than through this host
+    device = placement.interface.bridge
+    if device is None or not placement.carried:
+        return []
     public = granted(claim.public, answer)
     return [
         GuestRule(
             private=claim.private,
             device=device,
-            hide=hide,
+            hide=claim.client is Client.HIDE and claim.rewriter is Rewriter.HOST,
             public=public,
             arrives_as=_arrival(public, answer),
             mode=claim.mode,

@@ -81,7 +81,7 @@ def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPv4Address, Traffic]) -
     answer = edge.answers.get(one.key) if claim else None
     state, reason = _judged(one, answer, edge)
     private = claim.private if claim else request.private if request else None
-    public = granted(one.public, answer) if one.public else None
+    public = granted(one.public, answer)
     counted = traffic.get(private) if isinstance(private, IPv4Address) else None
     return MappingView(
         guest=one.domain.name,
@@ -120,7 +120,7 @@ def _judged(one: Desired, answer: MappingReply | None, edge: EdgeNow) -> tuple[M
         )
     if answer.state == "pending" and one.waits:
         return MappingState.PENDING, f"waits {one.waits}"
-    return MappingState(answer.state), answer.reason
+    return MappingState(answer.state), answer.reason or one.note
 
 
 def _traffic(counted: Traffic) -> TrafficView:

@@ -17,17 +17,20 @@ from zthook.model.addresses import IPAddress
 
 log = logging.getLogger(__name__)
 
+Leases = dict[str, tuple[IPAddress, ...]]
+"""MAC (lower case) → its addresses, one of a family, IPv4 first."""
+
 SUFFIX = ".status"
 MAX_BYTES = 16 * 1024 * 1024
 """Of one file; 65k leases take 12 MB."""
 
 
-def read_leases(folder: Path, bridge: str, now: float | None = None) -> dict[str, IPAddress]:
-    """The leases of ``bridge`` that have not ended: MAC (lower case) → address.
+def read_leases(folder: Path, bridge: str, now: float | None = None) -> Leases:
+    """The leases of ``bridge`` that have not ended.
 
-    ``now`` is Unix time in seconds, by default the machine's. A MAC with several keeps the
-    one that ends last, IPv4 before IPv6. Empty where there is no file, or none that can be
-    read: then the log says so.
+    ``now`` is Unix time in seconds, by default the machine's. Of several of one family the
+    one that ends last counts. Empty where there is no file, or none that can be read: then
+    the log says so.
     """
     path = folder / f"{bridge}{SUFFIX}"
     try:
@@ -55,24 +58,37 @@ def _rows(path: Path, text: bytes) -> list[Any]:
     return rows
 
 
-def _newest(path: Path, rows: list[Any], now: float) -> dict[str, IPAddress]:
-    found: dict[str, tuple[tuple[bool, float], IPAddress]] = {}
+def _newest(path: Path, rows: list[Any], now: float) -> Leases:
+    found: dict[tuple[str, int], tuple[float, IPAddress]] = {}
     for row in rows:
+        if _is_nobodys(row):
+            continue
         try:
             mac, address, end = _lease(row)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             log.warning("a DHCP lease in %s can not be read: %r (%r)", path, row, error)
             continue
-        rank = (address.version == 4, end)
-        if end > now and (mac not in found or rank > found[mac][0]):
-            found[mac] = (rank, address)
-    return {mac: address for mac, (_, address) in found.items()}
+        key = mac, address.version
+        if end > now and (key not in found or end > found[key][0]):
+            found[key] = (end, address)
+    leases: Leases = {}
+    for (mac, _), (_, address) in sorted(found.items()):
+        leases[mac] = (*leases.get(mac, ()), address)
+    return leases
+
+
+def _is_nobodys(row: Any) -> bool:
+    """A DHCPv6 lease of which dnsmasq did not know the MAC.
+
+    Its identifier may hold one, but is what the client says: the neighbour table proves more.
+    """
+    return isinstance(row, dict) and "iaid" in row and "mac-address" not in row
 
 
 def _lease(row: dict[str, Any]) -> tuple[str, IPAddress, float]:
-    end = float(row["expiry-time"])
-    # dnsmasq writes 0 for a lease without end.
-    return row["mac-address"].lower(), ip_address(row["ip-address"]), end or float("inf")
+    # A lease without end has 0, or nothing at all (libvirt leaves a 0 out).
+    end = float(row.get("expiry-time") or "inf")
+    return row["mac-address"].lower(), ip_address(row["ip-address"]), end
 
 
 _FOLDER = (

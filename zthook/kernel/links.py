@@ -113,6 +113,16 @@ def default_gateways() -> dict[str, tuple[IPAddress, ...]]:
     return found
 
 
+def device_toward(ip: IPRoute, address: IPAddress) -> str | None:
+    """The device by which ``address`` is reached, None where no route leads there."""
+    try:
+        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
+            return device_names(ip).get(route.get("oif"))
+    except NetlinkError:
+        return None
+    return None
+
+
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
     return frozenset(device for device, _ in _defaults())
