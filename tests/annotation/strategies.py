@@ -40,7 +40,8 @@ def requests(draw: st.DrawFn) -> AddressRequest:
     """One right request."""
     family = draw(st.sampled_from([4, 6]))
     address = ADDRESSES[family]
-    fixed = draw(st.booleans())
+    fixed, mode = draw(st.booleans()), draw(st.sampled_from(Mode))
+    clients = [None, *Client] if mode is Mode.NAT else [None, Client.KEEP]
     prefixes = st.tuples(address, st.integers(0, 32 if family == 4 else 128)).map(
         lambda parts: ip_network(parts, strict=False)
     )
@@ -48,8 +49,8 @@ def requests(draw: st.DrawFn) -> AddressRequest:
         public=draw(address) if fixed else None,
         pool=None if fixed else draw(st.none() | st.sampled_from(["hk", "a.b-c_1"])),
         private=draw(st.none() | address),
-        mode=draw(st.sampled_from(Mode)),
-        client=draw(st.none() | st.sampled_from(Client)),
+        mode=mode,
+        client=draw(st.sampled_from(clients)),
         interface=draw(st.none() | st.sampled_from(["52:54:00:aa:00:01"])),
         egress=draw(st.sampled_from(Egress)),
         required=draw(st.booleans()),

@@ -141,6 +141,13 @@ def test_what_an_address_holds(inner: str, problem: str) -> None:
     assert problem in found[0]
 
 
+def test_a_routed_address_hides_no_client() -> None:
+    assert one('<zthook:address public="203.0.113.10" mode="routed" client="hide"/>') == [
+        'line 2: client="hide" is of mode="nat": with "routed" the guest sees the client; '
+        'leave client out, or write mode="nat"'
+    ]
+
+
 def test_ports_that_overlap() -> None:
     found = problems(
         publish(

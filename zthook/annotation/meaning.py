@@ -1,14 +1,15 @@
 """What a well-formed annotation may still get wrong: all that publish.rng can not say.
 
-In full: the kinds of addresses, families that do not go together, one address twice,
-port ranges that are reversed, overlap, or run past 65535, and prefixes with host bits.
+In full: the kinds of addresses, families that do not go together, a hidden client in routed
+mode, one address twice, port ranges that are reversed, overlap, or run past 65535, and
+prefixes with host bits.
 """
 
 from collections.abc import Iterable, Iterator
 
 from zthook.annotation.values import Wrong
 from zthook.model.addresses import IPAddress
-from zthook.model.publication import AddressRequest, PortRange
+from zthook.model.publication import AddressRequest, Client, Mode, PortRange
 
 
 def unusable(address: IPAddress) -> Wrong | None:
@@ -30,6 +31,9 @@ def unusable(address: IPAddress) -> Wrong | None:
 
 def contradictions(request: AddressRequest) -> Iterator[Wrong]:
     """What does not go together within one address; each ``what`` is a whole sentence."""
+    if request.mode is Mode.ROUTED and request.client is Client.HIDE:
+        what = 'client="hide" is of mode="nat": with "routed" the guest sees the client'
+        yield Wrong(what, 'leave client out, or write mode="nat"')
     own = request.public or request.private
     if own is None:
         return
