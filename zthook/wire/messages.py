@@ -132,7 +132,9 @@ class MappingReply(Reply, frozen=True, omit_defaults=True):
 
     ``asked`` is the claim's ``public``; here ``public`` is the address, None while none was
     chosen for an ``auto``. ``arrives_as`` is the destination of its packets where a provider
-    translates it, else None.
+    translates it, else None. ``was`` is the private address that this same guest has, or had,
+    on another host: a guest that migrates takes it along, and the host it comes to can not
+    see it before it speaks.
     """
 
     guest: str
@@ -143,6 +145,7 @@ class MappingReply(Reply, frozen=True, omit_defaults=True):
     reason: str = ""
     holder: Holder | None = None
     arrives_as: str | None = None
+    was: str | None = None
     epoch: int = 0
     since: float = 0.0
 
