@@ -1,0 +1,82 @@
+"""Mapped guests are reached through whatever firewall stands on their host, and nobody else is."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.firewalls.others import DOCKERS, FIREWALLS, Firewall
+from tests.kernel_host.home import GUEST, NEIGHBOUR, PUBLIC, Home, plane, rule
+from zthook.kernel.host import KernelHostDataplane
+
+pytestmark = pytest.mark.netns
+MAPPED = plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True))
+
+
+@pytest.fixture(params=FIREWALLS, ids=str)
+def firewall(request: pytest.FixtureRequest, home: Home) -> Iterator[Firewall]:
+    """It stands on the host, after libvirt's."""
+    firewall: Firewall = request.param
+    firewall.start(home.spaces["host"])
+    yield firewall
+    home.spaces["host"].run("iptables-legacy", "-P", "FORWARD", "ACCEPT")
+    home.spaces["host"].run("nft", "flush", "ruleset")
+    home.load_rules()
+
+
+def test_the_guest_is_reached_and_what_is_not_mapped_is_not(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    inside = home.inside["host"]
+    assert not home.answers("client", PUBLIC[NEIGHBOUR], seconds=0.3)
+    inside(dataplane.apply, plane(rule(NEIGHBOUR, "br0", hide=True)))
+    assert home.reaches(NEIGHBOUR)
+    assert not home.answers("client", PUBLIC[GUEST], seconds=0.3)
+    inside(dataplane.apply, MAPPED)
+    assert home.reaches(GUEST)
+    assert not home.answers("member", GUEST, seconds=0.3)
+
+
+def test_when_it_is_set_up_anew_so_is_our_way_through(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    inside = home.inside["host"]
+    inside(dataplane.apply, MAPPED)
+    firewall.start(home.spaces["host"])
+    assert inside(dataplane.drifted)
+    inside(dataplane.apply, MAPPED)
+    assert home.reaches(GUEST)
+    assert home.reaches(NEIGHBOUR)
+    assert inside(dataplane.apply, MAPPED) == []
+    assert not inside(dataplane.drifted)
+
+
+@pytest.mark.parametrize("firewall", DOCKERS, indirect=True, ids=str)
+def test_a_restart_of_docker_interrupts_nothing(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    home.inside["host"](dataplane.apply, MAPPED)
+    firewall.start(home.spaces["host"])
+    assert home.reaches(GUEST)
+
+
+def test_it_is_left_as_it_was(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    before = home.footprint()
+    home.inside["host"](dataplane.apply, MAPPED)
+    assert home.footprint() != before
+    home.inside["host"](dataplane.apply, None)
+    assert home.footprint() == before
+
+
+def test_libvirt_that_starts_after_it_is_opened_too(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    """Its jumps stand at the top of the chain then."""
+    host, inside = home.spaces["host"], home.inside["host"]
+    inside(dataplane.apply, MAPPED)
+    for chain in ("FWO", "FWI", "FWX"):
+        host.run("iptables-nft", "-D", "FORWARD", "-j", f"LIBVIRT_{chain}", check=False)
+        host.run("iptables-nft", "-I", "FORWARD", "-j", f"LIBVIRT_{chain}")
+    inside(dataplane.apply, MAPPED)
+    assert home.reaches(GUEST)
