@@ -15,7 +15,7 @@ PACKAGES_HOST=(iptables libvirt-clients libvirt-daemon-system python3-libvirt)
 # The lab starts its own libvirtd: libvirt-daemon has the program and no service.
 PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients libvirt-daemon
     libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
-PACKAGES_TEST=(conntrack curl git shellcheck)
+PACKAGES_TEST=(conntrack curl git mmdebstrap shellcheck)
 
 usage() {
     cat <<'USAGE'
@@ -141,6 +141,8 @@ run_here() { (become_python "$@"); }
 
 guest_image() { run_here -m tests.lab guest-image; }
 
+debian13() { run_here -m tests.lab debian13; }
+
 run_tests() {
     local marks='not long' examples=same
     need_root test
@@ -153,6 +155,7 @@ run_tests() {
     prepare_lab "${PACKAGES_TEST[@]}"
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host,test]"
     step "a small guest image" guest_image
+    step "a root of Debian 13" debian13
     if [ $# -gt 0 ]; then
         run_here -m pytest --hypothesis-profile="$examples" -m "$marks" "$@"
     else
@@ -314,12 +317,20 @@ remove_kernel_state() {
             $1 == "chain" { chain = $2 }
             / comment "zthook(-edge)?: / { print "delete rule", table, chain, "handle", $NF }' |
         nft -f -
+    remove_firewalld_policies
     nft delete table inet zthook 2>/dev/null || true
     nft delete table inet zthook_host 2>/dev/null || true
     # Whatever is ours of these carries protocol 123.
     ip -4 rule flush protocol 123 2>/dev/null || true
     ip -4 route flush table all proto 123 2>/dev/null || true
     ip -4 neigh flush proxy proto 123 2>/dev/null || true
+}
+
+remove_firewalld_policies() {
+    local policies
+    policies=$(find /etc/firewalld/policies -name 'zthook*.xml*' -print -delete 2>/dev/null || true)
+    [ -n "$policies" ] || return 0
+    if firewall-cmd --state >/dev/null 2>&1; then firewall-cmd --reload; fi
 }
 
 # remove_iptables_rules COMMAND: our rules among others', known by their comments.

@@ -9,6 +9,7 @@ from zthook.errors import KernelError
 from zthook.kernel import host_rules, host_table, sysctl
 from zthook.kernel.conntrack import end_marked, forgive_marked
 from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.host_marks import Marks
 from zthook.kernel.host_table import Table
@@ -129,7 +130,7 @@ class KernelHostDataplane:
             lines += done
             if not done:
                 self._generation = generation
-                return lines + self._missing()
+                return lines + self._missing() + self._firewalls.news()
         raise KernelError(
             f"the kernel does not stay as it is set; again and again: {'; '.join(done)}",
             hint="another program changes the same: see which one with `nft monitor`",
@@ -152,12 +153,15 @@ class KernelHostDataplane:
         if found is None:
             forgive_marked(self._rule.mark, self._rule.mask)
         lines += self._end_others(guests) + _set(FORWARDING, "1")
-        return lines + self._firewalls.keep(self._opening())
+        return lines + self._firewalls.keep(self._opening(plane))
 
-    def _opening(self) -> Opening:
+    def _opening(self, plane: HostPlane) -> Opening:
         """What is marked has passed our own table, which comes before the firewalls."""
         marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, self._mark)
-        return Opening(marked, frozenset({4}))
+        reached = frozenset(
+            Reach(plane.edge_mac, rule.private, plane.overlay, rule.device) for rule in plane.rules
+        )
+        return Opening(marked, frozenset({4}), reached)
 
     def _remove(self) -> list[str]:
         """The marks first: what is still marked has its way until its connection is ended."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zthook.errors import KernelError
 from zthook.kernel.firewalls.passage import OWNERS, Passage
 from zthook.kernel.firewalls.placing import Chain, Chains, Place, Rule, is_right, place
 from zthook.kernel.nft import Nft
@@ -64,9 +65,15 @@ def _is_left_alone(base: Base) -> bool:
     return base.chain == "FORWARD" and base.table in IPTABLES_OTHERS
 
 
-def observe(nft: Nft, base: Base) -> Table:
-    """The table that has the chain. Raises KernelError."""
-    return read(nft.query(f"list table {base.family} {base.table}", terse=True), base.chain)
+def observe(nft: Nft, base: Base) -> Table | None:
+    """The table that has the chain; None where it is gone by now. Raises KernelError."""
+    try:
+        listing = nft.query(f"list table {base.family} {base.table}", terse=True)
+    except KernelError:
+        if base in forward_chains(nft):
+            raise
+        return None
+    return read(listing, base.chain)
 
 
 def read(listing: Iterable[Mapping[str, Any]], base: str) -> Table:

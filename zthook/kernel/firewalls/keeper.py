@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from zthook.kernel.firewalls import chains
+from zthook.kernel.firewalls import chains, firewalld
+from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.firewalls.iptables import FORWARD, Iptables, legacy_in_use
 from zthook.kernel.firewalls.passage import Passage
+from zthook.kernel.firewalls.placing import place
 from zthook.kernel.nft import Nft
 
 ALL_FAMILIES = frozenset({4, 6})
@@ -13,10 +15,14 @@ NFT_FAMILY = {4: "ip", 6: "ip6"}
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What has to pass, of which families (4, 6)."""
+    """What has to pass, of which families (4, 6).
+
+    ``reached`` says the same where no marks are known: to firewalld.
+    """
 
     passage: Passage
     families: frozenset[int]
+    reached: frozenset[Reach] = frozenset()
 
 
 class Firewalls:
@@ -30,6 +36,8 @@ class Firewalls:
         self._owner = owner
         self._opening: Opening | None = None
         self._generation: int | None = None
+        self._closed: list[str] = []
+        self._told: frozenset[str] = frozenset()
         self._marked = ALL_FAMILIES
         """Families of which something of ours may be there: at the start, nobody knows."""
 
@@ -43,7 +51,7 @@ class Firewalls:
         legacy = any(legacy_in_use(family) for family in families)
         if generation == self._generation and opening == self._opening and not legacy:
             return []
-        self._generation, self._opening = None, opening
+        self._generation, self._opening, self._closed = None, opening, []
         lines = self._look(opening, families)
         self._marked = opening.families if opening else frozenset()
         if not lines:
@@ -63,18 +71,38 @@ class Firewalls:
                 iptables.add(chains.Base(NFT_FAMILY[one.family], "filter", FORWARD))
         for base in chains.forward_chains(self._nft) if families else ():
             if base not in iptables and chains.FAMILIES[base.family] & families:
-                lines += self._keep_chain(base, _of(opening, chains.FAMILIES[base.family]))
+                lines += self._keep_chain(base, opening)
         return lines
 
-    def _keep_chain(self, base: chains.Base, passage: Passage | None) -> list[str]:
+    def _keep_chain(self, base: chains.Base, opening: Opening | None) -> list[str]:
         table = chains.observe(self._nft, base)
-        if table.owned:
+        if table is None:
             return []
+        if table.owned:
+            return self._ask_owner(base, table, opening)
+        passage = _of(opening, chains.FAMILIES[base.family])
         commands = chains.changes(base, table.chains, passage, self._owner)
         if not commands:
             return []
         self._nft.change(commands)
         return [f"{base}: our rule {'removed' if 'delete' in commands[-1] else 'set'}"]
+
+    def _ask_owner(
+        self, base: chains.Base, table: chains.Table, opening: Opening | None
+    ) -> list[str]:
+        reached = opening.reached if opening else frozenset()
+        if base.table == firewalld.TABLE:
+            self._closed += firewalld.unasked(reached)
+            return firewalld.keep(self._owner, reached)
+        if opening and place(table.chains, base.chain):
+            self._closed.append(f"{base} may stop what is mapped, and only its owner can change it")
+        return []
+
+    def news(self) -> list[str]:
+        """What nothing of ours can open, each told once."""
+        new = [line for line in self._closed if line not in self._told]
+        self._told = frozenset(self._closed)
+        return new
 
     def drifted(self) -> bool:
         """Whether legacy iptables changed, which raises no generation of nftables."""
