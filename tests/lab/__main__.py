@@ -5,6 +5,7 @@ import signal
 import sys
 
 from tests.lab.commands import LabError
+from tests.lab.debian13 import debian13_root
 from tests.lab.demo import demo
 from tests.lab.host import Host
 from tests.lab.image import guest_image
@@ -18,6 +19,8 @@ def main() -> int:
     try:
         if arguments.command == "guest-image":
             print(guest_image().initrd)
+        elif arguments.command == "debian13":
+            print(debian13_root())
         elif arguments.command == "sweep":
             print("\n".join(sweep()) or "no lab was left behind")
         elif arguments.command == "demo":
@@ -63,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     up_parser.add_argument("--host", action="append", help="a host's name; repeatable")
     up_parser.add_argument("--guests", action="store_true", help="libvirtd and a guest on each")
     commands.add_parser("guest-image", help="build the guest's kernel and initramfs")
+    commands.add_parser("debian13", help="make the root of Debian 13")
     commands.add_parser("demo", help="see a guest get its public address, and lose it")
     commands.add_parser("sweep", help="remove what killed labs left behind")
     return parser

@@ -60,6 +60,10 @@ class Libvirtd:
     With ``guests6`` that has this prefix too, translated likewise, and advertises it.
     """
 
+    words = ("libvirtd", "--listen", "-p", "/run/libvirt/libvirtd.pid")
+    cache = "capabilities"
+    """The folder of the cache with what such libvirtds found out about QEMU."""
+
     def __init__(
         self, machine: HostMachine, guests: IPv4Network, guests6: IPv6Network | None = None
     ) -> None:
@@ -83,21 +87,20 @@ class Libvirtd:
         first = self._process is None
         if first:
             # libvirt checks that they are still those of this QEMU, kernel and so on.
-            for finding in (cache_folder() / "capabilities").glob("*.xml"):
+            for finding in (cache_folder() / self.cache).glob("*.xml"):
                 _copy_whole(finding, self._findings)
-        self._process = self._machine.start(
-            "libvirtd",
-            *("libvirtd", "--listen", "-p", "/run/libvirt/libvirtd.pid"),
-            env={"PATH": SYSTEM_PATH},
-        )
+        self._process = self._start()
         self._await_answer()
         if first:
             self._make_network()
 
+    def _start(self) -> Process:
+        return self._machine.start("libvirtd", *self.words, env={"PATH": SYSTEM_PATH})
+
     def keep_findings(self) -> None:
         """Keep what this libvirtd found out about QEMU for those that come (two seconds each)."""
         for finding in self._findings.glob("*.xml"):
-            _copy_whole(finding, cache_folder() / "capabilities")
+            _copy_whole(finding, cache_folder() / self.cache)
 
     def stop(self) -> None:
         """Stop it; its guests run on."""
