@@ -82,12 +82,25 @@ def _make_root(root: Path) -> None:
         shutil.rmtree(scratch)
     include = ",".join(PACKAGES)
     words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}"]
-    run([*words, RELEASE, scratch, "http://deb.debian.org/debian"], timeout=600)
+    run([*words, RELEASE, scratch, *_mirrors()[:1]], timeout=600)
     tc = scratch / "usr/sbin/tc"
     tc.rename(tc.with_suffix(".real"))
     tc.write_text(TC)
     tc.chmod(0o755)
     scratch.rename(root)
+
+
+def _mirrors() -> list[str]:
+    """Where apt has Debian from here; none: mmdebstrap knows the usual one."""
+    words = (
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Origin: Debian",
+        "Label: Debian",
+    )
+    return run(words, check=False).stdout.split()
 
 
 class Debian13:
