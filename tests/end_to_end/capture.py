@@ -1,4 +1,4 @@
-"""Sees every IPv4 packet of a device, so that a test can say that none of a kind came.
+"""Sees every IPv4 and IPv6 packet of a device, so that a test can say that none of a kind came.
 
 As a program, `capture.py DEVICE`, it prints one JSON object a packet; stdlib only then.
 """
@@ -14,19 +14,25 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-IPV4 = 0x0800
+IPV4, IPV6 = 0x0800, 0x86DD
 PORTED = {6, 17}
+FRAGMENT = 44
+ERRORS = {(1, 3), (1, 11), (58, 1), (58, 2), (58, 3), (58, 4)}
+"""Protocol and type of ICMP errors: unreachable, too big, time exceeded, a bad header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One packet; ports are 0 where its protocol has none (1 is ICMP, 6 TCP, 17 UDP)."""
+    """One packet; ports are 0 where its protocol has none (1 is ICMP, 6 TCP, 17 UDP, 58 ICMPv6)
+    or where it is a later fragment. ``error``: it is an ICMP error.
+    """
 
     source: str
     destination: str
     protocol: int
     source_port: int
     destination_port: int
+    error: bool = False
 
 
 class Capture:
@@ -92,17 +98,28 @@ class Capture:
 
 
 def _packet(frame: bytes) -> dict[str, Any]:
-    length = (frame[14] & 0x0F) * 4
-    protocol = frame[23]
+    """Of an Ethernet frame with an IP packet."""
+    if frame[14] >> 4 == 4:
+        later = struct.unpack_from("!H", frame, 20)[0] & 0x1FFF
+        at, protocol = 14 + (frame[14] & 0x0F) * 4, frame[23]
+        source, destination = socket.inet_ntoa(frame[26:30]), socket.inet_ntoa(frame[30:34])
+    else:
+        at, protocol, later = 54, frame[20], 0
+        if protocol == FRAGMENT and len(frame) >= 62:
+            at, protocol, later = 62, frame[54], struct.unpack_from("!H", frame, 56)[0] >> 3
+        source = socket.inet_ntop(socket.AF_INET6, frame[22:38])
+        destination = socket.inet_ntop(socket.AF_INET6, frame[38:54])
     ports = (0, 0)
-    if protocol in PORTED and len(frame) >= 14 + length + 4:
-        ports = struct.unpack_from("!HH", frame, 14 + length)
+    whole = not later and len(frame) >= at + 4
+    if protocol in PORTED and whole:
+        ports = struct.unpack_from("!HH", frame, at)
     return {
-        "source": socket.inet_ntoa(frame[26:30]),
-        "destination": socket.inet_ntoa(frame[30:34]),
+        "source": source,
+        "destination": destination,
         "protocol": protocol,
         "source_port": ports[0],
         "destination_port": ports[1],
+        "error": whole and (protocol, frame[at]) in ERRORS,
     }
 
 
@@ -111,7 +128,8 @@ def _main(device: str) -> None:
         listener.bind((device, 0x0003))
         print("ready", flush=True)
         while frame := listener.recv(65536):
-            if len(frame) >= 34 and frame[12:14] == struct.pack("!H", IPV4):
+            kind = int.from_bytes(frame[12:14], "big")
+            if len(frame) >= {IPV4: 34, IPV6: 54}.get(kind, 65536):
                 print(json.dumps(_packet(frame)), flush=True)
 
 

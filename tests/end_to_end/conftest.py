@@ -29,11 +29,15 @@ def set_leases(lab: Lab, seconds: float, grace_seconds: float) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def enrol(lab: Lab, host: Host, *arguments: object) -> None:
-    """A libvirtd with the hook, a host that joined, and its agent."""
+def enrol(lab: Lab, host: Host, *arguments: object, via: str = "") -> None:
+    """A libvirtd with the hook, a host that joined, and its agent.
+
+    ``arguments`` are of `zthook edge host add`, ``via`` of `zthook join`.
+    """
     host.install_hook(HOOK)
     host.libvirtd.start()
-    host.agent.join(lab.edge.daemon.add_host(host.name, *arguments))
+    token = lab.edge.daemon.add_host(host.name, *arguments)
+    host.agent.join(token, *(["--via", via] if via else []))
     host.agent.start()
 
 

@@ -27,7 +27,6 @@ from tests.lab.topology import (
     CLIENT,
     EDGE_ON_OVERLAY,
     OVERLAY_DEVICE,
-    OVERLAY_MTU,
     OVERLAY_PREFIX,
     UPLINK_DEVICE,
 )
@@ -293,23 +292,6 @@ def test_an_answer_for_an_address_that_others_stopped_is_back_with_the_next_pass
 
 
 @contextmanager
-def deleted(lab: Lab, machine: Machine) -> Iterator[None]:
-    """The overlay's device is gone while inside, as while zerotier-one restarts; then it is back
-    under its name, MAC and address, with nothing else of before.
-    """
-    show = machine.run("ip", "-j", "-4", "addr", "show", OVERLAY_DEVICE).stdout
-    addresses = [one["local"] for one in json.loads(show)[0]["addr_info"]]
-    mac = json.loads(machine.run("ip", "-j", "link", "show", OVERLAY_DEVICE).stdout)[0]["address"]
-    machine.ip(f"link del {OVERLAY_DEVICE}")
-    yield
-    lab._plug(machine.namespace, "overlay", OVERLAY_DEVICE, OVERLAY_MTU)
-    machine.ip(
-        f"link set {OVERLAY_DEVICE} address {mac}",
-        *(f"addr add {one}/{OVERLAY_PREFIX} dev {OVERLAY_DEVICE}" for one in addresses),
-    )
-
-
-@contextmanager
 def down(lab: Lab, machine: Machine) -> Iterator[None]:
     """The overlay's device is down while inside."""
     machine.ip(f"link set {OVERLAY_DEVICE} down")
@@ -317,7 +299,7 @@ def down(lab: Lab, machine: Machine) -> Iterator[None]:
     machine.ip(f"link set {OVERLAY_DEVICE} up")
 
 
-away = pytest.mark.parametrize("away", [deleted, down], ids=["deleted", "down"])
+away = pytest.mark.parametrize("away", [Lab.without_overlay, down], ids=["deleted", "down"])
 
 
 @away

@@ -21,11 +21,10 @@ table ip gateway {{
 
 
 class Gateway(Machine):
-    """``.20`` on the home's LAN, with the host's address on the overlay.
+    """``.20`` on the home's LAN, with the host's address on the overlay, where it is plugged in.
 
-    It forwards, has a route to the host's guests, and masquerades both ways, as its owner has
-    set it up; forget_route() and the others undo what he could have forgotten. ``overlay`` is
-    plugged in already.
+    It forwards, and masquerades both ways, as its owner has set it up: forward() and
+    masquerade() undo what he could have forgotten. Networks behind the host are to be told it.
     """
 
     def __init__(self, name: str, namespace: Namespace, folder: Path, line: Line, home: Home):
@@ -38,7 +37,6 @@ class Gateway(Machine):
             f"route add default via {home.router}",
         )
         self.forward(on=True)
-        self.route_guests(on=True)
         namespace.run("nft", "-f", "-", stdin=MASQUERADE.format(OVERLAY_DEVICE))
         self.masquerade(on=True)
 
@@ -46,10 +44,9 @@ class Gateway(Machine):
         """Whether it forwards at all."""
         self.namespace.sysctl(ipv4__ip_forward=int(on))
 
-    def route_guests(self, *, on: bool) -> None:
-        """Whether it knows the way to the host's guests."""
-        verb = f"replace {self._home.guests} via {self._home.host}"
-        self.ip(f"route {verb}" if on else f"route del {self._home.guests}")
+    def learn_route(self, network: object) -> None:
+        """Know the way to a network of guests that is behind the host."""
+        self.ip(f"route add {network} via {self._home.host}")
 
     def masquerade(self, *, on: bool) -> None:
         """Whether the LAN sees its address instead of the edge's."""

@@ -30,12 +30,18 @@ POWER_LOSS = """
 nft flush ruleset
 conntrack -F 2>/dev/null || :
 ip link del virbr0 2>/dev/null || :
-ip rule flush
-ip rule add pref 32766 table main
+for family in -4 -6; do
+    ip $family rule flush
+    ip $family rule add pref 32766 table main
+    ip -o $family route show table all |
+        sed -n 's/.* table \\([0-9][0-9]*\\).*/\\1/p' | sort -u |
+        while read -r table; do ip $family route flush table "$table"; done
+    ip $family route flush proto 123
+done
 ip rule add pref 32767 table default
-ip -o route show table all | sed -n 's/.* table \\([0-9][0-9]*\\).*/\\1/p' | sort -u |
-    while read -r table; do ip route flush table "$table"; done
+ip neigh flush nud permanent
 echo 0 >/proc/sys/net/ipv4/ip_forward
+echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
 echo 1 >/proc/sys/net/ipv4/conf/overlay0/rp_filter
 find /run/libvirt -mindepth 1 -delete
 """

@@ -1,6 +1,7 @@
 """A home, an edge and a client on one machine, in network namespaces."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -155,6 +156,25 @@ class Lab:
         self._plug(machine.namespace, "shared", "eth0")
         machine.ip("addr add 10.77.0.1/24 dev eth0")
         return machine
+
+    @contextmanager
+    def without_overlay(self, machine: Machine) -> Iterator[None]:
+        """Its overlay device is gone while inside, as while zerotier-one restarts.
+
+        Then it is back under its name, MAC and addresses, with nothing else of before.
+        """
+        device = topology.OVERLAY_DEVICE
+        [link] = json.loads(machine.run("ip", "-j", "addr", "show", device).stdout)
+        kept = [one for one in link["addr_info"] if one["scope"] == "global"]
+        machine.ip(f"link del {device}")
+        yield
+        self._plug(machine.namespace, "overlay", device, self._overlay_mtu)
+        # Down and up: its link-local address follows from its MAC.
+        machine.ip(
+            f"link set {device} down address {link['address']}",
+            f"link set {device} up",
+            *(f"addr add {one['local']}/{one['prefixlen']} dev {device}" for one in kept),
+        )
 
     def cut_overlay(self, name: str) -> None:
         """What a machine sends and is sent on the overlay is lost, and nobody is told."""

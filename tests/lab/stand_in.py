@@ -67,6 +67,14 @@ class StandIn(Guest):
         self.address = self.body.address
         return self.address
 
+    def add_leg(self, address: str) -> None:
+        """Give its second interface, a bridge's of its host, ADDRESS/PREFIX; it must run."""
+        second = self.domain.interfaces[1]
+        port = f"leg-{second.mac.replace(':', '')[-6:]}"
+        cable(self.body.namespace, "eth1", self.host.namespace, port)
+        self.host.ip(f"link set {port} master {second.source} address fe{second.mac[2:]}")
+        self.body.ip(f"link set eth1 address {second.mac}", f"addr add {address} dev eth1")
+
     def destroy(self) -> None:
         """Cut its power."""
         self.body.ip("link set eth0 down")
