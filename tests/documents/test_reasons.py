@@ -10,6 +10,7 @@ from zthook.model.mappings import MappingState
 PAGE = read(DOCS / "troubleshooting.md")
 TOLD_IN_FULL = (
     "zthook/host/claims.py",
+    "zthook/host/finding.py",
     "zthook/host/placement.py",
     "zthook/host/addresses.py",
     "zthook/host/report.py",

@@ -32,6 +32,7 @@ from zthook.wire.messages import (
 )
 
 CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home1", "", "credential-home1")
+OTHER_CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home2", "", "credential-home2")
 OTHER_HOST = "home2"
 
 
@@ -235,9 +236,15 @@ class FakeEdge:
             reason=reason,
             holder=Holder(guest=name, uuid=holder[1], host=holder[0]) if holder else None,
             arrives_as=self.translated.get(public or ""),
+            was=self._was(key),
             epoch=self.epochs[public or ""] if ours else 0,
             since=1.0,
         )
+
+    def _was(self, key: Key) -> str | None:
+        elsewhere = (claim for other, (_, claim) in self.claims.items() if other[1:] == key[1:])
+        found = (one.private for one in elsewhere if one is not self.claims[key][1])
+        return next(found, None)
 
     def _sight(
         self, key: Key, claim: ClaimMessage, holder: Key | None, name: str

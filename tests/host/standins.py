@@ -1,7 +1,7 @@
 """Stand-ins for libvirt and the kernel, and an agent that runs on them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -17,10 +17,11 @@ from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
 from zthook.host.agent import Agent, Parts, open_agent
 from zthook.host.credential import Credential
+from zthook.hypervisor.contract import Happened, Hint, OnHint
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import SystemClock
-from zthook.model.guests import Guest, Network
+from zthook.model.guests import Domain, Guest, Network
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ DEADLINE = 10.0
 
 
 class Libvirt:
-    """Running guests; ``hung`` makes every call wait, ``down`` fail."""
+    """Running guests; ``hung`` makes every call wait, ``down`` fail. ``read`` are the guests
+    whose definitions were asked for.
+    """
 
     def __init__(self) -> None:
         self.running: list[Guest] = []
+        self.defined: dict[UUID, Domain] = {}
+        self.read: list[UUID] = []
+        self.endings: dict[UUID, Happened] = {}
         self.agents: dict[UUID, list[tuple[str, IPAddress]]] = {}
         self.hung = False
         self.down = False
@@ -55,6 +61,15 @@ class Libvirt:
         await self._answer()
         return dict(NETWORKS)
 
+    async def definitions(self, guests: Collection[UUID]) -> dict[UUID, Domain]:
+        await self._answer()
+        self.read += [guest for guest in guests if guest in self.defined]
+        return {guest: self.defined[guest] for guest in guests if guest in self.defined}
+
+    async def ending(self, guest: UUID) -> Happened | None:
+        await self._answer()
+        return self.endings.get(guest)
+
     async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]:
         await self._answer()
         return self.agents.get(uuid, [])
@@ -62,11 +77,14 @@ class Libvirt:
 
 @dataclass
 class Kernel:
-    """The host's kernel; ``broken`` refuses changes. ``events`` is shared with the edge's."""
+    """The host's kernel; ``broken`` refuses changes. ``events`` is shared with the edge's.
+    ``answering`` is who answers a probe: device and address → MAC.
+    """
 
     events: list[str] = field(default_factory=list)
     plane: HostPlane | None = None
     seen: dict[str, dict[IPAddress, str]] = field(default_factory=dict)
+    answering: dict[tuple[str, IPAddress], str] = field(default_factory=dict)
     own: frozenset[IPAddress] = frozenset()
     routers: frozenset[IPAddress] = frozenset()
     prefixes: dict[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
@@ -104,6 +122,8 @@ class Kernel:
 
     def probe(self, address: IPAddress, device: str) -> None:
         self.events.append(f"probe {address} on {device}")
+        if (mac := self.answering.get((device, address))) is not None:
+            self.seen = {**self.seen, device: {**self.seen.get(device, {}), address: mac}}
 
     def own_addresses(self) -> frozenset[IPAddress]:
         return self.own
@@ -149,7 +169,7 @@ class Home:
         )
         self.places: Places | None = None
         self.started: list[UUID] = []
-        self.hint: Callable[[], None] = lambda: None
+        self.hear: OnHint = lambda _: None
 
     def _start_autostart(self, _uri: str, guest: UUID) -> bool:
         self.started.append(guest)
@@ -174,10 +194,8 @@ class Home:
         return {mac: (address,) for mac, address in known.items()}
 
     @asynccontextmanager
-    async def _hypervisor(
-        self, _settings: HostSettings, hint: Callable[[], None]
-    ) -> AsyncIterator[Libvirt]:
-        self.hint = hint
+    async def _hypervisor(self, _settings: HostSettings, on_hint: OnHint) -> AsyncIterator[Libvirt]:
+        self.hear = on_hint
         yield self.libvirt
 
     @asynccontextmanager
@@ -199,6 +217,14 @@ class Home:
                 task.cancel()
                 result = (await asyncio.gather(task, return_exceptions=True))[0]
             assert isinstance(result, asyncio.CancelledError), result
+
+    def hint(self) -> None:
+        """Something changed at libvirt."""
+        self.hear(Hint())
+
+    def tell(self, guest: UUID, what: Happened | None = None) -> None:
+        """Libvirt says this of a guest."""
+        self.hear(Hint(guest, what))
 
     def start(self, *guests: Guest) -> None:
         self.libvirt.running = list(guests)

@@ -29,7 +29,7 @@ async def served(home: Home) -> None:
 
 async def settled(agent: Agent) -> None:
     """The edge has our list, and there is no news that we have not asked about."""
-    await until(lambda: agent.passes.answers and not agent.client.list_due)
+    await until(lambda: agent.passes.said.answers and not agent.client.list_due)
 
 
 async def test_a_started_guest_is_claimed_and_a_stopped_one_withdrawn(home: Home) -> None:
@@ -82,7 +82,7 @@ async def test_a_lease_that_vanishes_cuts_nobody_off(home: Home) -> None:
         await served(home)
         home.leases = {}
         await another_pass(agent)
-        assert agent.passes.desired[0].source is Source.LAST
+        assert agent.passes.decisions.desired[0].source is Source.LAST
         assert held(home) == HELD
 
 
@@ -145,7 +145,9 @@ async def test_the_edge_away_and_back_is_caught_up_with(home: Home) -> None:
     home.way.down = True
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
-        await until(lambda: agent.client.pulse.health.up is False and agent.passes.desired)
+        await until(
+            lambda: agent.client.pulse.health.up is False and agent.passes.decisions.desired
+        )
         [row] = (await agent.status()).mappings
         assert row.state is MappingState.PENDING
         assert "connection refused" in row.reason
@@ -162,7 +164,7 @@ async def test_what_the_edge_could_not_be_told_to_let_go_of_is_shown(home: Home)
         await settled(agent)
         home.way.down = True
         home.start()
-        await until(lambda: not agent.passes.desired)
+        await until(lambda: not agent.passes.decisions.desired)
         await until(lambda: agent.client.pulse.up is False)
         [row] = (await agent.status()).mappings
         assert (row.guest, row.guest_state, row.public) == ("web1", "stopped", str(PUBLIC))
@@ -172,7 +174,7 @@ async def test_what_the_edge_could_not_be_told_to_let_go_of_is_shown(home: Home)
         home.way.down = False
         agent.link.poke()
         await until(lambda: held(home) is None)
-        await until(lambda: not agent.passes.answers)
+        await until(lambda: not agent.passes.said.answers)
         assert (await agent.status()).mappings == []
 
 
@@ -217,7 +219,7 @@ async def test_two_agents_are_named_and_tried_slowly(home: Home) -> None:
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
         await until(lambda: agent.client.fault)
-        await until(lambda: agent.passes.desired)
+        await until(lambda: agent.passes.decisions.desired)
         status = await agent.status()
         assert "edge: two agents use the credential of home1 (stop one of them)" in status.faults
         await another_pass(agent)
@@ -244,7 +246,7 @@ async def test_a_conflict_names_the_holder_and_is_granted_when_it_is_free(home: 
     home.edge.hold_elsewhere(str(PUBLIC), str(uuid(9)))
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
-        await until(lambda: agent.passes.answers)
+        await until(lambda: agent.passes.said.answers)
         [row] = (await agent.status()).mappings
         assert (row.state, row.reason) == (MappingState.CONFLICT, "held by db1 on home2")
         assert rules(home) == set()
@@ -297,7 +299,7 @@ async def test_a_guest_agents_address_is_taken_once_a_neighbour_entry_confirms_i
 async def test_an_incoming_guest_claims_when_it_runs(home: Home) -> None:
     home.libvirt.running = [guest(1, AddressRequest(PUBLIC), state=GuestState.INCOMING)]
     async with home.running() as agent:
-        await until(lambda: agent.passes.desired)
+        await until(lambda: agent.passes.decisions.desired)
         [row] = (await agent.status()).mappings
         assert row.reason == "waits for the migration to this host to end"
         assert held(home) is None
@@ -309,7 +311,7 @@ async def test_status_tells_everything_of_an_active_mapping(home: Home) -> None:
     home.libvirt.running = [WEB1]
     async with home.running() as agent:
         await served(home)
-        await until(lambda: agent.passes.answers)
+        await until(lambda: agent.passes.said.answers)
         [row] = (await agent.status()).mappings
     assert (row.guest, row.guest_state, row.public, row.private) == (
         "web1",

@@ -131,8 +131,10 @@ async def test_the_agent_says_it_in_its_status(home: Home) -> None:
     home.kernel.hops[EDGE] = OTHER
     home.libvirt.running = [guest(1, ASKED, interfaces=(on_bridge(),))]
     async with home.running() as agent:
-        await until(lambda: agent.passes.desired and agent.passes.desired[0].note)
-        await until(lambda: "MASQUERADE" in agent.passes.desired[0].note)
+        await until(
+            lambda: agent.passes.decisions.desired and agent.passes.decisions.desired[0].note
+        )
+        await until(lambda: "MASQUERADE" in agent.passes.decisions.desired[0].note)
         [row] = (await agent.status()).mappings
         assert (row.state, row.client) == ("active", "hide")
         assert row.reason.startswith("by the LAN gateway 192.168.193.2; unless that MASQUERADEs")

@@ -39,7 +39,7 @@ async def test_a_guest_is_reached_while_it_runs(edge: RealEdge, home1: Home) -> 
     async with home1.running() as agent:
         home1.start(guest(1, ASKED))
         await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE)})
-        await until(lambda: agent.passes.answers)
+        await until(lambda: agent.passes.said.answers)
         [row] = (await agent.status()).mappings
         assert row.state is MappingState.ACTIVE
         assert row.since is not None
@@ -56,7 +56,7 @@ async def test_the_second_gets_the_address_when_the_first_stops(
         home1.start(guest(1, ASKED))
         await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE)})
         home2.start(guest(2, ASKED))
-        await until(lambda: second.passes.answers)
+        await until(lambda: second.passes.said.answers)
         [row] = (await second.status()).mappings
         assert (row.state, row.reason) == (MappingState.CONFLICT, "held by web1 on home1")
         assert home2.kernel.rules == frozenset()
@@ -150,7 +150,7 @@ async def test_a_private_address_of_another_host_is_refused_with_the_reason(
         home1.start(guest(1, ASKED))
         await until(lambda: edge.reached())
         home2.start(guest(2, other))
-        await until(lambda: second.passes.answers)
+        await until(lambda: second.passes.said.answers)
         [row] = (await second.status()).mappings
         assert row.state is MappingState.REFUSED
         assert "home1" in row.reason

@@ -82,7 +82,7 @@ async def test_a_pool_without_an_address_is_told_and_left_alone(home: Home) -> N
     home.edge.pools["hk"] = []
     home.libvirt.running = [guest(1, AUTO)]
     async with home.running() as agent:
-        await until(lambda: agent.passes.answers)
+        await until(lambda: agent.passes.said.answers)
         await another_pass(agent)
         [row] = (await agent.status()).mappings
         assert (row.public, row.state) == (None, MappingState.REFUSED)
@@ -131,9 +131,9 @@ async def test_what_another_edge_said_does_not_count(home: Home, tmp_path: Path)
     home.credential = msgspec.structs.replace(home.credential, edge="e2")
     home.way.down = True
     async with home.running() as agent:
-        await until(lambda: agent.passes.desired)
+        await until(lambda: agent.passes.decisions.desired)
         await another_pass(agent)
-        assert agent.passes.answers == {}
+        assert agent.passes.said.answers == {}
         assert [one.active for one in home.kernel.rules] == []
 
 

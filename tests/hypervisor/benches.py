@@ -1,6 +1,5 @@
 """The hypervisors that the contract is tested on, each with the hands that move it."""
 
-from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any, Protocol
 from uuid import UUID
@@ -9,7 +8,7 @@ import libvirt
 
 from tests.hypervisor.domains import domain_xml
 from zthook.annotation import read_domain
-from zthook.hypervisor.contract import Hypervisor
+from zthook.hypervisor.contract import Hypervisor, OnHint
 from zthook.hypervisor.fake import FakeHypervisor
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
 from zthook.model.guests import GuestState, Network, NetworkKind
@@ -18,9 +17,10 @@ from zthook.model.guests import GuestState, Network, NetworkKind
 class Bench(Protocol):
     """Hands for one hypervisor: what an owner of guests does with virsh."""
 
-    def hypervisor(self, on_hint: Callable[[], None]) -> Hypervisor: ...
+    def hypervisor(self, on_hint: OnHint) -> Hypervisor: ...
     def define(self, name: str, uuid: UUID, publish: str = "") -> None: ...
     def start(self, uuid: UUID) -> None: ...
+    def start_transient(self, name: str, uuid: UUID) -> None: ...
     def stop(self, uuid: UUID) -> None: ...
     def pause(self, uuid: UUID) -> None: ...
     def resume(self, uuid: UUID) -> None: ...
@@ -40,7 +40,7 @@ class FakeBench:
             Network("default", NetworkKind.NAT, "virbr0", (prefix[1],), (prefix,))
         )
 
-    def hypervisor(self, on_hint: Callable[[], None]) -> Hypervisor:
+    def hypervisor(self, on_hint: OnHint) -> Hypervisor:
         self.fake.on_hint = on_hint
         return self.fake
 
@@ -53,6 +53,10 @@ class FakeBench:
 
     def start(self, uuid: UUID) -> None:
         self.fake.start(uuid)
+
+    def start_transient(self, name: str, uuid: UUID) -> None:
+        self._names[uuid] = name
+        self.fake.run(self._domain(uuid, ""))
 
     def stop(self, uuid: UUID) -> None:
         self.fake.stop(uuid)
@@ -81,7 +85,7 @@ class LibvirtBench:
 
     def close(self) -> None:
         self._end_all()
-        for domain in self._alive().listAllDomains():
+        for domain in self._alive().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT):
             domain.undefine()
         if not self._network().isActive():
             self._network().create()
@@ -104,7 +108,7 @@ class LibvirtBench:
                 if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                     raise
 
-    def hypervisor(self, on_hint: Callable[[], None]) -> Hypervisor:
+    def hypervisor(self, on_hint: OnHint) -> Hypervisor:
         return LibvirtHypervisor(self.uri, on_hint)
 
     def _of(self, uuid: UUID) -> Any:
@@ -118,6 +122,9 @@ class LibvirtBench:
 
     def start(self, uuid: UUID) -> None:
         self._of(uuid).create()
+
+    def start_transient(self, name: str, uuid: UUID) -> None:
+        self._alive().createXML(domain_xml(name, str(uuid), kind=self._kind))
 
     def stop(self, uuid: UUID) -> None:
         self._of(uuid).destroy()

@@ -18,6 +18,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from zthook.errors import HypervisorUnavailable
 from zthook.hypervisor import libvirt_hypervisor, link
+from zthook.hypervisor.contract import Happened, Hint
 from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
 from zthook.model.guests import GuestState
@@ -39,12 +40,14 @@ def bench(host: Host) -> Iterator[LibvirtBench]:
 
 
 class Hints:
-    """Counts hints; ``next()`` waits for one after the last that was waited for."""
+    """Keeps hints; ``next()`` waits for one after the last that was waited for."""
 
     def __init__(self) -> None:
         self._came = asyncio.Event()
+        self.said: set[Hint] = set()
 
-    def __call__(self) -> None:
+    def __call__(self, hint: Hint | None = None) -> None:
+        self.said |= {hint} if hint else set()
         self._came.set()
 
     async def next(self) -> None:
@@ -290,7 +293,12 @@ async def test_a_guest_that_migrates_is_incoming_until_it_runs(
     bench.define("web1", WEB1)
     bench.start(WEB1)
     seen: list[GuestState] = []
-    async with LibvirtHypervisor(uri(other), hints) as destination:
+    left = Hints()
+    async with (
+        LibvirtHypervisor(uri(other), hints) as destination,
+        LibvirtHypervisor(uri(host), left) as source,
+    ):
+        await source.guests()
         words = [
             *("migrate", "--live", "web1", "--unsafe", "--bandwidth", "1"),
             f"qemu+tcp://{other.overlay_address}/system",
@@ -302,7 +310,14 @@ async def test_a_guest_that_migrates_is_incoming_until_it_runs(
             seen += [guest.state for guest in await destination.guests()]
         await migration
         assert await names(destination) == {"web1"}
-    assert set(seen) == {GuestState.INCOMING, GuestState.RUNNING}
+
+        async def told() -> bool:
+            return Hint(WEB1, Happened.MIGRATED) in left.said
+
+        await until(told, "the source is told that it migrated")
+        assert await source.ending(WEB1) is Happened.MIGRATED
+        assert Happened.MIGRATED not in {hint.what for hint in hints.said}
+    assert set(seen) - {GuestState.STARTING} == {GuestState.INCOMING, GuestState.RUNNING}
     goal.lookupByUUIDString(str(WEB1)).destroy()
     goal.close()
 

@@ -23,8 +23,8 @@ STATES = {
     "by its user": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER), GuestState.PAUSED),
     "disk full": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR), GuestState.PAUSED),
     "being saved": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_SAVE), GuestState.PAUSED),
-    "starting": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP), GuestState.INCOMING),
-    "runs elsewhere": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY), GuestState.INCOMING),
+    "starting": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP), GuestState.STARTING),
+    "runs elsewhere": ((PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY), GuestState.LEFT),
 }
 
 

@@ -7,6 +7,9 @@ address with the guest's MAC. An address of the host, of a gateway or of another
 never taken, whoever says so. While none of them names one, the last known stays: a neighbour
 entry that fails for a moment or a lease that ended must not cut a guest off.
 
+A guest that migrated here has the address that it had where it came from. No lease tells
+of it, so that goes before all but the annotation, once the neighbour table shows it.
+
 A guest has many IPv6 addresses, and gives some of them up every day. Of those that it names
 itself the one made of its MAC is taken, else the one that was taken before.
 """
@@ -28,6 +31,7 @@ class Source(StrEnum):
     ANNOTATION = "annotation"
     STATIC = "static entry"
     LEASE = "DHCP lease"
+    MOVED = "its last host"
     AGENT = "guest agent"
     NEIGHBOUR = "neighbour table"
     LAST = "last known"
@@ -110,6 +114,19 @@ def found_address(
     )
 
 
+def brought(
+    spot: Spot, was: IPAddress, sightings: Sightings, forbidden: Mapping[IPAddress, str]
+) -> IPAddress | None:
+    """The address that a guest had on its last host, where it can have it here as well."""
+    here = any(was in prefix for prefix in spot.prefixes(sightings))
+    return was if here and was not in forbidden and not _useless(was) else None
+
+
+def answers_at(spot: Spot, address: IPAddress, sightings: Sightings) -> bool:
+    """Whether the neighbour table has the address with the guest's MAC."""
+    return _neighbours(spot, sightings).get(address) == spot.mac
+
+
 def doubtful(
     spot: Spot, version: int, sightings: Sightings, forbidden: Mapping[IPAddress, str]
 ) -> list[IPAddress]:
@@ -182,9 +199,8 @@ def _useless(address: IPAddress) -> bool:
 
 
 def _believed(found: Found, spot: Spot, sightings: Sightings) -> bool:
-    if found.source not in {Source.AGENT, Source.NEIGHBOUR}:
-        return True
-    return _neighbours(spot, sightings).get(found.address) == spot.mac
+    guests_own = found.source in {Source.AGENT, Source.NEIGHBOUR}
+    return not guests_own or answers_at(spot, found.address, sightings)
 
 
 def forbidden_addresses(

@@ -15,11 +15,13 @@ from zthook import __version__
 from zthook.config.places import Places
 from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.host.credential import Credential
+from zthook.host.departures import Departures
 from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_link import EdgeLink
 from zthook.host.gateway import Gateway, Ways
 from zthook.host.hooks import Hooks
 from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
+from zthook.host.lives import Lives
 from zthook.host.memory import Memory
 from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
 from zthook.host.passes import Passes
@@ -28,9 +30,10 @@ from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
 from zthook.host.status import AgentStatus
 from zthook.host.worker import KernelThread
+from zthook.hypervisor.contract import Hint, OnHint
 from zthook.model.clock import Clock
 
-Hint = Callable[[], None]
+Wake = Callable[[], None]
 
 
 class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Ways, Protocol):
@@ -49,8 +52,8 @@ class Parts:
     network.
     """
 
-    hypervisor: Callable[[HostSettings, Hint], AbstractAsyncContextManager[Lister]]
-    leases: Callable[[Path, Hint], AbstractAsyncContextManager[object]]
+    hypervisor: Callable[[HostSettings, OnHint], AbstractAsyncContextManager[Lister]]
+    leases: Callable[[Path, Wake], AbstractAsyncContextManager[object]]
     kernel_watch: Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
     dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
     overlay: Callable[[OverlaySettings], Overlay]
@@ -73,6 +76,8 @@ class Agent:
         kernel: HostKernel,
         hinted: asyncio.Event,
         missed: MissedStarts,
+        lives: Lives,
+        departures: Departures,
         memory: Memory,
         gateway: Gateway | None,
         clock: Clock,
@@ -90,7 +95,9 @@ class Agent:
             reservations=reservations,
             hinted=hinted,
             memory=memory,
+            departures=departures,
             gateway=gateway,
+            clock=clock,
         )
         self.hooks = Hooks(
             client=client,
@@ -99,6 +106,7 @@ class Agent:
             hint=hinted.set,
             take=self.passes.take_some,
             missed=missed,
+            lives=lives,
             seconds=settings.required_seconds,
             via=settings.via,
         )
@@ -131,8 +139,9 @@ class Agent:
         found = faults(healths)
         if self._gateway is not None:
             found += self._gateway.faults(edge_up=client.pulse.health.up)
-        if self.passes.fault is not None:
-            found.append(f"the edge does not take our claims: {self.passes.fault.message}")
+        said = self.passes.said
+        if said.fault is not None:
+            found.append(f"the edge does not take our claims: {said.fault.message}")
         if client.warning:
             found.append(f"edge: {client.warning}")
         renewed = client.renewed
@@ -148,10 +157,10 @@ class Agent:
             lease_seconds=session.lease_seconds if session else None,
             faults=found,
             mappings=mapping_views(
-                self.passes.desired,
-                EdgeNow(self.passes.answers, healths["edge"], client.fault or self.passes.fault),
+                self.passes.decisions.desired,
+                EdgeNow(said.answers, healths["edge"], client.fault or said.fault),
                 await self.kernel.traffic(),
-                self.passes.names,
+                said.names,
             ),
         )
 
@@ -195,7 +204,13 @@ async def open_agent(
             told_mac=lambda: client.edge_mac,
         )
         await stack.enter_async_context(parts.kernel_watch(kernel.nudge))
-        hypervisor = await stack.enter_async_context(parts.hypervisor(settings, hinted.set))
+        lives, departures = Lives(parts.clock), Departures(parts.clock)
+
+        def heard(hint: Hint) -> None:
+            lives.hear(hint)
+            hinted.set()
+
+        hypervisor = await stack.enter_async_context(parts.hypervisor(settings, heard))
         observer = Observer(
             hypervisor=hypervisor,
             neighbourhood=dataplane,
@@ -204,6 +219,8 @@ async def open_agent(
             dnsmasq=settings.dnsmasq_folder,
             clock=parts.clock,
             hint=hinted.set,
+            lives=lives,
+            migrated=departures.note,
         )
         stack.push_async_callback(observer.close)
         gateway = None
@@ -226,6 +243,8 @@ async def open_agent(
             kernel=kernel,
             hinted=hinted,
             missed=missed,
+            lives=lives,
+            departures=departures,
             memory=Memory(places),
             gateway=gateway,
             clock=parts.clock,

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from zthook.errors import Refused
-from zthook.host.addresses import Found, Spot, forbidden_addresses, found_address
+from zthook.host.addresses import Found, Spot, forbidden_addresses
 from zthook.host.answers import granted
 from zthook.host.desired import Desired, View, held
+from zthook.host.finding import find, waits
 from zthook.host.placement import Asked, Networks, Placement, place, resolved
 from zthook.host.publishing import asked_for
 from zthook.host.sharing import one_guest_each, one_way_out_each
@@ -19,12 +20,14 @@ from zthook.wire.messages import MappingReply
 
 def desire(view: View) -> list[Desired]:
     """What each annotated guest asks for, in a steady order."""
-    running = {one.domain.uuid for one in view.guests if one.state is not GuestState.INCOMING}
+    here = {one.domain.uuid for one in view.guests}
+    running = {one.domain.uuid for one in view.guests if one.state.begun}
     reserved = [domain for domain in view.reserved if domain.uuid not in running]
     starting = {domain.uuid for domain in reserved}
     domains: list[tuple[Domain, GuestState | None]] = [
         *((one.domain, one.state) for one in view.guests if one.domain.uuid not in starting),
         *((domain, None) for domain in reserved),
+        *((one, GuestState.LEFT) for one in view.departed if one.uuid not in here | starting),
     ]
     wanted = [
         one
@@ -42,10 +45,23 @@ def _of_domain(domain: Domain, state: GuestState | None, view: View) -> list[Des
         (request, Desired(domain, state, request, public))
         for request, public in asked_for(domain.publication)
     ]
-    if state is GuestState.INCOMING:
-        return [replace(one, waits="for the migration to this host to end") for _, one in asked]
-    forbidden = _forbidden(domain, view)
-    return [_of_request(request, plain, view, forbidden) for request, plain in asked]
+    if state is GuestState.STARTING:
+        return [replace(one, waits="for the guest to start") for _, one in asked]
+    forbidden = _forbidden(domain, view) if state is not GuestState.LEFT else {}
+    return [_in_state(_of_request(*one, view, forbidden)) for one in asked]
+
+
+def _in_state(one: Desired) -> Desired:
+    """A guest that is not here yet claims nothing, one that left what it had, to hand it on."""
+    if one.claim is None:
+        return one
+    if one.state is GuestState.INCOMING:
+        waits = "for the migration to this host to end"
+        return replace(one, claim=None, prospect=one.claim, source=None, waits=waits)
+    if one.state is GuestState.LEFT:
+        waits = "for the host that the guest migrated to"
+        return replace(one, claim=replace(one.claim, leaving=True), waits=waits)
+    return one
 
 
 def _forbidden(domain: Domain, view: View) -> dict[IPAddress, str]:
@@ -82,13 +98,14 @@ def _of_request(
         return replace(plain, refusal=error.message)
     if version is None or _is_told_first(request, answer):
         return replace(plain, claim=_claim(plain, placement, None), placement=placement)
-    found = _address(request, version, placement, plain, view, forbidden)
+    where = (request, version, plain, placement, view, forbidden)
+    found = find(*where)
     return replace(
         plain,
         claim=_claim(plain, placement, found),
         placement=placement,
         source=found.source if found else None,
-        waits="" if found else _waits(placement, plain.state, version),
+        waits="" if found else waits(*where),
         note=_note(placement, version, view),
     )
 
@@ -121,21 +138,6 @@ def _is_told_first(request: AddressRequest, answer: MappingReply | None) -> bool
     return answer is None and request.mode is Mode.ROUTED
 
 
-def _address(
-    request: AddressRequest,
-    version: int,
-    placement: Placement,
-    plain: Desired,
-    view: View,
-    forbidden: Mapping[IPAddress, str],
-) -> Found | None:
-    if plain.state is None or not placement.known:
-        return None  # a reservation: nothing may be forwarded before the guest is there
-    interface = placement.interface
-    spot = Spot(plain.domain.uuid, interface.mac, interface.bridge, placement.network)
-    return found_address(spot, version, request.private, view.sightings, forbidden)
-
-
 def _claim(one: Desired, placement: Placement, found: Found | None) -> Claim | None:
     if one.request is None or one.public is None:
         return None
@@ -150,29 +152,6 @@ def _claim(one: Desired, placement: Placement, found: Found | None) -> Claim | N
         egress=one.request.egress,
         ports=one.request.ports,
         allow=one.request.allow,
-    )
-
-
-def _waits(placement: Placement, state: GuestState | None, version: int) -> str:
-    if state is None:
-        return "for the guest to start"
-    if not placement.known:
-        return f"for libvirt's network {placement.interface.network!r} to be active"
-    if placement.interface.bridge is None:
-        return "for the guest's address, which this host can not see: give it as private="
-    if version == 6:
-        return (
-            "for the guest's IPv6 address: one that it makes of its MAC is found by itself, "
-            "another once it speaks, or give it as private="
-        )
-    if placement.network is not None and placement.network.prefixes:
-        return (
-            "for the guest's address: no DHCP lease yet; one that the guest gives itself is seen "
-            "once it speaks, or give it as private="
-        )
-    return (
-        "for the guest's address: give it as private=, or install the guest agent "
-        "(qemu-guest-agent) in the guest"
     )
 
 

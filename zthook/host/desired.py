@@ -22,6 +22,9 @@ class View:
     ``answers`` are what the edge said last: of two guests on this host with one address,
     the one that has it there keeps it. ``via`` is the LAN gateway of a host that is no member
     of the overlay, ``lacking`` tells of devices behind which guests are what it lacks.
+    ``moved`` are the private addresses of guests that migrate here, where they come from,
+    ``proven`` those of them that have been seen here. ``departed`` are guests that migrated
+    away and are claimed until they are elsewhere.
     """
 
     guests: Sequence[Guest]
@@ -31,6 +34,9 @@ class View:
     answers: Answers = field(default_factory=dict)
     via: IPv4Address | None = None
     lacking: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[ClaimKey, IPAddress] = field(default_factory=dict)
+    proven: frozenset[ClaimKey] = frozenset()
+    departed: Sequence[Domain] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Desired:
     With a claim ``waits`` says why its private address is not known, and ``note`` what may
     keep an active one from working. ``request`` and ``public`` (what is asked for) are None
     where the annotation itself is wrong, ``state`` None where the guest is about to start.
+    ``prospect`` is what a guest that migrates here will claim: this host is ready for it.
     """
 
     domain: Domain
@@ -48,6 +55,7 @@ class Desired:
     request: AddressRequest | None
     public: IPAddress | Auto | None = None
     claim: Claim | None = None
+    prospect: Claim | None = None
     placement: Placement | None = None
     source: Source | None = None
     refusal: str = ""

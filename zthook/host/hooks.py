@@ -18,15 +18,19 @@ from zthook.host.claims import claims, desire
 from zthook.host.desired import Desired, View
 from zthook.host.edge_client import EdgeClient
 from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall
+from zthook.host.lives import Lives
 from zthook.host.placement import Networks
 from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
+from zthook.hypervisor.contract import Happened, Hint
 from zthook.model.guests import Domain
 from zthook.wire.messages import MappingReply
 
 log = logging.getLogger("zthook.agent")
 
 ENDED = {"stopped", "release"}
+MIGRATED = "migrated"
+"""What the hook is told as the reason of ``release`` (libvirt 10.5 and later)."""
 
 EDGE_SHARE = 0.9
 """Of the time that the hook waits: the rest is for the way of our answer."""
@@ -51,6 +55,7 @@ class Hooks:
         hint: Callable[[], None],
         take: Callable[[Domain, Sequence[MappingReply]], None],
         missed: MissedStarts,
+        lives: Lives,
         seconds: float,
         via: IPv4Address | None = None,
     ) -> None:
@@ -60,6 +65,7 @@ class Hooks:
         self._hint = hint
         self._take = take
         self._missed = missed
+        self._lives = lives
         self._seconds = seconds * EDGE_SHARE
         self._via = via
 
@@ -80,6 +86,8 @@ class Hooks:
             return ALLOW
         if call.operation in ENDED:
             self._reservations.drop(domain.uuid)
+            if call.extra == MIGRATED:
+                self._lives.hear(Hint(domain.uuid, Happened.MIGRATED))
             return ALLOW
         return await self._prepare(domain) if domain.required else ALLOW
 

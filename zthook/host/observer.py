@@ -7,7 +7,8 @@ the last known stays true, as unknown is never an empty list.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -17,9 +18,11 @@ from zthook.errors import HypervisorUnavailable, KernelError
 from zthook.host.addresses import Addresses, Sightings, Spot
 from zthook.host.claims import spots
 from zthook.host.health import Pulse
+from zthook.host.lives import Lives
+from zthook.hypervisor.contract import Happened
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import Clock
-from zthook.model.guests import Guest, GuestState, Network
+from zthook.model.guests import Domain, Guest, GuestState, Network
 
 log = logging.getLogger("zthook.agent")
 T = TypeVar("T")
@@ -30,6 +33,8 @@ LATE_SECONDS = 6.0
 """After so long libvirt counts as hung; a required guest's hook may hold it for five."""
 AGENT_SECONDS = 10.0
 """Between two questions to one guest's agent."""
+CONFIRM_LOOKS, CONFIRM_GAP_SECONDS = 20, 0.01
+"""A guest that runs answers a probe within milliseconds."""
 
 
 class Lister(Protocol):
@@ -37,6 +42,8 @@ class Lister(Protocol):
 
     async def guests(self) -> list[Guest]: ...
     async def networks(self) -> dict[str, Network]: ...
+    async def definitions(self, guests: Collection[UUID]) -> dict[UUID, Domain]: ...
+    async def ending(self, guest: UUID) -> Happened | None: ...
     async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]: ...
 
 
@@ -66,7 +73,8 @@ ReadLeases = Callable[[Path, str], Addresses]
 class Observer:
     """``known`` is false until libvirt has answered once, and the kernel about its guests.
 
-    ``looked`` is when the listing that ``guests`` comes from began (boottime).
+    ``looked`` is when the listing that ``guests`` comes from began (boottime). ``migrated``
+    is called with the guests that it misses because they run on another host now.
     """
 
     def __init__(
@@ -79,6 +87,8 @@ class Observer:
         dnsmasq: Path,
         clock: Clock,
         hint: Callable[[], None],
+        lives: Lives,
+        migrated: Callable[[Iterable[Domain]], None],
     ) -> None:
         self.known = False
         self.guests: list[Guest] = []
@@ -93,6 +103,8 @@ class Observer:
         self._dnsmasq = dnsmasq
         self._clock = clock
         self._hint = hint
+        self._lives = lives
+        self._migrated = migrated
         self._listed_once = False
         self._listing: asyncio.Task[None] | None = None
         self._asking: dict[UUID, asyncio.Task[None]] = {}
@@ -154,10 +166,19 @@ class Observer:
         except HypervisorUnavailable as error:
             self.pulse.bad(error)
             return
+        running = {guest.domain.uuid for guest in guests}
+        gone = [one.domain for one in self.guests if one.domain.uuid not in running]
+        self._migrated([one for one in gone if await self._is_elsewhere(one)])
         self.pulse.good()
         self.guests, self.networks, self.looked = guests, networks, began
         self._listed_once = True
-        self._forget({guest.domain.uuid for guest in guests})
+        self._lives.forget(running, began)
+        self._forget(running)
+
+    async def _is_elsewhere(self, gone: Domain) -> bool:
+        if not gone.annotated:
+            return False
+        return await self._lives.went_elsewhere(gone.uuid, self._hypervisor.ending)
 
     def _forget(self, running: set[UUID]) -> None:
         for guest in self._agents.keys() - running:
@@ -197,6 +218,21 @@ class Observer:
                 await self._work(partial(self._neighbourhood.probe, address, device))
             except KernelError as error:
                 log.debug("no probe of %s: %s", address, error.message)
+
+    async def confirm(self, address: IPAddress, device: str, mac: str) -> bool:
+        """Whether a probe shows within a moment that ``mac`` has the address; it is seen then."""
+        await self.probe([address], device)
+        for _ in range(CONFIRM_LOOKS):
+            try:
+                entries = await self._work(partial(self._neighbourhood.neighbours, device))
+            except KernelError:
+                return False
+            if entries.get(address) == mac:
+                known = {**self.sightings.neighbours, device: entries}
+                self.sightings = replace(self.sightings, neighbours=known)
+                return True
+            await asyncio.sleep(CONFIRM_GAP_SECONDS)
+        return False
 
     def _answered(self, guest: UUID, _task: asyncio.Task[None]) -> None:
         del self._asking[guest]

@@ -25,13 +25,14 @@ def rules(wanted: Iterable[Desired], answers: Answers) -> frozenset[GuestRule]:
     """A rule for each claim that is active or may become it with the edge's next answer.
 
     They are there before the claim is sent, so that the first packet after the grant
-    passes. A claim that the edge answered with no has none.
+    passes; and before a guest that migrates here runs, which may be the first to speak. A
+    claim that the edge answered with no has none.
     """
     return frozenset(rule for one in wanted for rule in _rule(one, answers.get(one.key)))
 
 
 def _rule(one: Desired, answer: MappingReply | None) -> list[GuestRule]:
-    claim, placement = one.claim, one.placement
+    claim, placement = one.claim or one.prospect, one.placement
     if claim is None or placement is None or claim.private is None:
         return []
     if answer is not None and answer.state in DENIED:

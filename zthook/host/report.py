@@ -10,6 +10,7 @@ from zthook.host.desired import Desired
 from zthook.host.health import Health
 from zthook.host.status import MappingView, TrafficView
 from zthook.kernel.traffic import Traffic
+from zthook.model.guests import GuestState
 from zthook.model.mappings import MappingState
 from zthook.wire.messages import MappingReply
 
@@ -118,7 +119,7 @@ def _judged(one: Desired, answer: MappingReply | None, edge: EdgeNow) -> tuple[M
             MappingState.PENDING,
             f"waits for the edge: {why}" if why else "waits for the edge's answer",
         )
-    if answer.state == "pending" and one.waits:
+    if one.waits and (answer.state == "pending" or one.state is GuestState.LEFT):
         return MappingState.PENDING, f"waits {one.waits}"
     return MappingState(answer.state), answer.reason or one.note
 

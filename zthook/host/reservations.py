@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from zthook.model.clock import Clock
-from zthook.model.guests import Domain, Guest, GuestState
+from zthook.model.guests import Domain, Guest
 
 LASTS_SECONDS = 60.0
 """A guest that does not run so long after its hook asked will not: libvirt gave up."""
@@ -23,7 +23,7 @@ class Reservations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._by_guest: dict[UUID, _Reservation] = {}
-        self._arriving: set[UUID] = set()
+        self._arriving: dict[UUID, float] = {}
 
     def add(self, domain: Domain) -> None:
         """Keep what this guest's hook asked for; replaces an earlier one."""
@@ -32,15 +32,20 @@ class Reservations:
     def drop(self, guest: UUID) -> None:
         """The guest stopped, or was not allowed to start."""
         self._by_guest.pop(guest, None)
-        self._arriving.discard(guest)
+        self._arriving.pop(guest, None)
 
     def expect(self, guest: UUID) -> None:
         """Libvirt said that this guest migrates here."""
-        self._arriving.add(guest)
+        self._arriving[guest] = self._clock.boottime()
 
     def arrives(self, guest: UUID) -> bool:
         """Whether it migrates here: then it claims nothing before it runs here."""
         return guest in self._arriving
+
+    @property
+    def arriving(self) -> frozenset[UUID]:
+        """Those that migrate here and do not run here yet."""
+        return frozenset(self._arriving)
 
     def settle(self, guests: Iterable[Guest], looked: float) -> None:
         """Drop those that ran in a listing begun at ``looked`` (boottime), and old ones.
@@ -51,8 +56,12 @@ class Reservations:
         """
         now = self._clock.boottime()
         states = {guest.domain.uuid: guest.state for guest in guests}
-        running = {one for one, state in states.items() if state is not GuestState.INCOMING}
-        self._arriving -= running
+        running = {one for one, state in states.items() if state.begun}
+        self._arriving = {
+            guest: told
+            for guest, told in self._arriving.items()
+            if guest not in running and (guest in states or now - told <= LASTS_SECONDS)
+        }
         for guest, one in list(self._by_guest.items()):
             started = guest in running and looked > one.made
             given_up = guest not in states and now - one.made > LASTS_SECONDS

@@ -29,6 +29,8 @@ def _precedence(one: Desired, held: Mapping[ClaimKey, str]) -> tuple[bool, int, 
 
 
 def _unless_taken(one: Desired, owners: Mapping[IPAddress, Desired]) -> Desired:
+    if one.prospect is not None and one.prospect.private in owners:
+        return replace(one, prospect=replace(one.prospect, private=None))
     if one.claim is None or one.claim.private is None:
         return one
     owner = owners[one.claim.private].domain

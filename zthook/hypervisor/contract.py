@@ -1,11 +1,37 @@
 """What the agent needs of a hypervisor."""
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
 from zthook.model.addresses import IPAddress
-from zthook.model.guests import Guest, Network
+from zthook.model.guests import Domain, Guest, Network
+
+
+class Happened(StrEnum):
+    """What is said of a guest that no later look shows, or not for certain.
+
+    MIGRATED: it stopped here, as it runs on another host now. STOPPED: it stopped for any
+    other reason. DEFINED: what counts from its next start may be another.
+    """
+
+    MIGRATED = "migrated"
+    STOPPED = "stopped"
+    DEFINED = "defined"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something may have changed, with ``guest`` and ``what`` where more is known of it."""
+
+    guest: UUID | None = None
+    what: Happened | None = None
+
+
+OnHint = Callable[[Hint], None]
 
 
 class Hypervisor(Protocol):
@@ -31,6 +57,16 @@ class Hypervisor(Protocol):
 
     async def networks(self) -> dict[str, Network]:
         """The active networks by name."""
+        ...
+
+    async def definitions(self, guests: Collection[UUID]) -> dict[UUID, Domain]:
+        """What counts from their next start, of those guests that outlive their end."""
+        ...
+
+    async def ending(self, guest: UUID) -> Happened | None:
+        """Why a guest does not run: MIGRATED or STOPPED; None where it runs, or is not known
+        any more.
+        """
         ...
 
     async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]:

@@ -8,15 +8,16 @@ import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
+from uuid import UUID
 
 import libvirt
+
+from zthook.hypervisor.contract import Happened, Hint, OnHint
 
 Connection = Any
 """A libvirt.virConnect; the binding has no types."""
 
 DOMAIN_EVENTS = (
-    libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-    libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE,
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
     libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
@@ -48,23 +49,43 @@ def supported(call: Callable[[], Any]) -> Any:
         raise
 
 
+def meaning(event: int, detail: int) -> Happened | None:
+    """What a lifecycle event says that a listing does not."""
+    if event == libvirt.VIR_DOMAIN_EVENT_DEFINED:
+        return Happened.DEFINED
+    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+        left = detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED
+        return Happened.MIGRATED if left else Happened.STOPPED
+    return None
+
+
 class Subscription:
     """Calls ``hint`` for each event of a connection, and ``lost`` when it breaks.
 
     Both are called in libvirt's thread and must not call libvirt.
     """
 
-    def __init__(
-        self, connection: Connection, hint: Callable[[], None], lost: Callable[[], None]
-    ) -> None:
+    def __init__(self, connection: Connection, hint: OnHint, lost: Callable[[], None]) -> None:
         def said(*_: object) -> None:
-            hint()
+            hint(Hint())
 
+        def lived(_connection: object, domain: Any, event: int, detail: int, _: object) -> None:
+            hint(Hint(UUID(domain.UUIDString()), meaning(event, detail)))
+
+        def edited(_connection: object, domain: Any, *_: object) -> None:
+            # Live, defined, or both: the event does not say.
+            hint(Hint(UUID(domain.UUIDString()), Happened.DEFINED))
+
+        callbacks = {
+            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: lived,
+            libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE: edited,
+            **dict.fromkeys(DOMAIN_EVENTS, said),
+        }
         self._connection = connection
         supported(partial(connection.registerCloseCallback, lambda *_: lost(), None))
         self._domain = [
-            supported(partial(connection.domainEventRegisterAny, None, event, said, None))
-            for event in DOMAIN_EVENTS
+            supported(partial(connection.domainEventRegisterAny, None, event, callback, None))
+            for event, callback in callbacks.items()
         ]
         self._network = [
             supported(partial(connection.networkEventRegisterAny, None, event, said, None))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -11,9 +11,10 @@ from uuid import UUID
 
 from zthook.errors import HypervisorUnavailable
 from zthook.hypervisor import listing
+from zthook.hypervisor.contract import Happened, Hint, OnHint
 from zthook.hypervisor.link import Link
 from zthook.model.addresses import IPAddress
-from zthook.model.guests import Guest, Network
+from zthook.model.guests import Domain, Guest, Network
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class LibvirtHypervisor:
     agents are asked through a connection of their own, so that a hung one delays no listing.
     """
 
-    def __init__(self, uri: str, on_hint: Callable[[], None]) -> None:
+    def __init__(self, uri: str, on_hint: OnHint) -> None:
         self._on_hint = on_hint
         self._closed = False
         self._broken = asyncio.Event()
@@ -42,10 +43,10 @@ class LibvirtHypervisor:
         self._keeper: asyncio.Task[None] | None = None
         self._main = Link(
             uri,
-            opened=self._hint,
+            opened=partial(self._hint, Hint()),
             hint=self._hint,
             lost=partial(self._tell, self._break),
-            recovered=self._hint,
+            recovered=partial(self._hint, Hint()),
         )
         self._agents = Link(uri)
 
@@ -72,6 +73,13 @@ class LibvirtHypervisor:
     async def networks(self) -> dict[str, Network]:
         return await self._main.call(listing.networks, CALL_SECONDS)
 
+    async def definitions(self, guests: Collection[UUID]) -> dict[UUID, Domain]:
+        wanted = frozenset(guests)
+        return await self._main.call(partial(listing.definitions, guests=wanted), CALL_SECONDS)
+
+    async def ending(self, guest: UUID) -> Happened | None:
+        return await self._main.call(partial(listing.ending, guest=guest), CALL_SECONDS)
+
     async def agent_addresses(self, uuid: UUID) -> list[tuple[str, IPAddress]]:
         return await self._agents.call(
             lambda connection: listing.agent_addresses(connection, uuid), AGENT_SECONDS
@@ -92,12 +100,12 @@ class LibvirtHypervisor:
                 pause = BACKOFF_SECONDS[0]
                 await self._broken.wait()
 
-    def _hint(self) -> None:
-        self._tell(self._on_hint)
+    def _hint(self, hint: Hint) -> None:
+        self._tell(partial(self._on_hint, hint))
 
     def _break(self) -> None:
         self._broken.set()
-        self._on_hint()
+        self._on_hint(Hint())
 
     def _tell(self, callback: Callable[[], None]) -> None:
         """Call it in the event loop; from libvirt's threads."""

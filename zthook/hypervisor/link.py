@@ -8,6 +8,7 @@ from typing import TypeVar
 import libvirt
 
 from zthook.errors import HypervisorUnavailable
+from zthook.hypervisor.contract import OnHint
 from zthook.hypervisor.events import Connection, Subscription, start_event_loop, supported
 from zthook.hypervisor.lane import Lane
 
@@ -18,7 +19,7 @@ KEEPALIVE_SECONDS, KEEPALIVE_COUNT = 5, 3
 """A libvirtd that is silent for so long is given up; what waits for it then fails."""
 
 
-def nothing() -> None:
+def nothing(*_: object) -> None:
     """For who needs no callback."""
 
 
@@ -35,7 +36,7 @@ class Link:
         uri: str,
         *,
         opened: Callable[[], None] = nothing,
-        hint: Callable[[], None] = nothing,
+        hint: OnHint = nothing,
         lost: Callable[[], None] = nothing,
         recovered: Callable[[], None] = nothing,
     ) -> None:

@@ -4,7 +4,7 @@ Every function may raise libvirt.libvirtError, and HypervisorUnavailable where l
 what can not be read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import ip_address
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,9 +13,10 @@ import libvirt
 
 from zthook.annotation import read_domain, read_network
 from zthook.errors import AnnotationError, HypervisorUnavailable
+from zthook.hypervisor.contract import Happened
 from zthook.hypervisor.events import Connection
 from zthook.model.addresses import IPAddress
-from zthook.model.guests import Guest, GuestState, Network
+from zthook.model.guests import Domain, Guest, GuestState, Network
 
 T = TypeVar("T")
 
@@ -24,7 +25,10 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_CRASHED,  # kept by on_crash="preserve"
     libvirt.VIR_DOMAIN_PMSUSPENDED,
 }
-_NOT_BEGUN = {libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY}
+_NOT_HERE = {
+    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: GuestState.STARTING,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: GuestState.LEFT,
+}
 _NOT_LEAVING = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_NO_SUPPORT,
@@ -43,16 +47,16 @@ def guest_state(state: int, reason: int, leaving: Callable[[], bool]) -> GuestSt
     """What libvirt's state and reason mean; None: it does not run any more.
 
     Both ends of a migration are paused for its sake: ``leaving`` is asked then, and tells
-    the source, which holds the guest until it is gone. INCOMING is the other end, and a guest
-    that has not begun to run, or runs at its destination already (post-copy).
+    the source, which holds the guest until it is gone; INCOMING is the other end. With
+    post-copy the guest runs there before all of it has left here.
     """
     if state == libvirt.VIR_DOMAIN_SHUTOFF:
         return None
     if state not in _PAUSED:
         return GuestState.RUNNING
     if state == libvirt.VIR_DOMAIN_PAUSED:
-        if reason in _NOT_BEGUN:
-            return GuestState.INCOMING
+        if reason in _NOT_HERE:
+            return _NOT_HERE[reason]
         if reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION and not leaving():
             return GuestState.INCOMING
     return GuestState.PAUSED
@@ -69,6 +73,35 @@ def networks(connection: Connection) -> dict[str, Network]:
     active = connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
     found = [_network(network) for network in active]
     return {network.name: network for network in found if network is not None}
+
+
+def definitions(connection: Connection, guests: Collection[UUID]) -> dict[UUID, Domain]:
+    """What counts from the next start of those of ``guests`` that are persistent."""
+    found = (_definition(connection, guest) for guest in guests)
+    return {domain.uuid: domain for domain in found if domain is not None}
+
+
+def _definition(connection: Connection, guest: UUID) -> Domain | None:
+    domain = _unless_gone(
+        lambda: connection.lookupByUUIDString(str(guest)), libvirt.VIR_ERR_NO_DOMAIN
+    )
+    if domain is None or not domain.isPersistent():
+        return None
+    xml = _unless_gone(
+        lambda: domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), libvirt.VIR_ERR_NO_DOMAIN
+    )
+    return None if xml is None else _read(domain, xml)
+
+
+def ending(connection: Connection, guest: UUID) -> Happened | None:
+    """Why the guest does not run, where libvirt still knows of it."""
+    said = _unless_gone(
+        lambda: connection.lookupByUUIDString(str(guest)).state(), libvirt.VIR_ERR_NO_DOMAIN
+    )
+    if said is None or said[0] != libvirt.VIR_DOMAIN_SHUTOFF:
+        return None
+    left = said[1] == libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED
+    return Happened.MIGRATED if left else Happened.STOPPED
 
 
 def agent_addresses(connection: Connection, uuid: UUID) -> list[tuple[str, IPAddress]]:
@@ -105,10 +138,12 @@ def _guest(domain: Any) -> Guest | None:
         return None
     state, reason = said
     meant = guest_state(state, reason, lambda: _leaves(domain))
-    if meant is None:
-        return None
+    return None if meant is None else Guest(_read(domain, xml), meant)
+
+
+def _read(domain: Any, xml: str) -> Domain:
     try:
-        return Guest(read_domain(xml.encode()), meant)
+        return read_domain(xml.encode())
     except AnnotationError as error:
         raise HypervisorUnavailable(
             f"libvirt's XML of guest {domain.name()} can not be read: {error.message}"

@@ -26,11 +26,22 @@ class NetworkKind(StrEnum):
 
 
 class GuestState(StrEnum):
-    """What matters of libvirt's states: an incoming migration claims nothing."""
+    """What matters of libvirt's states.
 
+    STARTING and INCOMING have not begun to run here: a guest that is being started or
+    restored, and one that migrates here. LEFT runs at the host that it migrated to already.
+    """
+
+    STARTING = "starting"
+    INCOMING = "incoming"
     RUNNING = "running"
     PAUSED = "paused"
-    INCOMING = "incoming"
+    LEFT = "left"
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has begun to run here."""
+        return self not in {GuestState.STARTING, GuestState.INCOMING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,92 @@
+"""What is asked so that guests' addresses become known: of the edge, the guests, the network."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from zthook.errors import ZthookError
+from zthook.host.addresses import Source, Spot, brought, doubtful
+from zthook.host.answers import granted, to_message
+from zthook.host.arrivals import Arrivals
+from zthook.host.claims import spots
+from zthook.host.decisions import Decisions
+from zthook.host.desired import Desired
+from zthook.host.edge_client import EdgeClient
+from zthook.host.observer import Observer
+from zthook.model.addresses import IPAddress
+from zthook.model.guests import GuestState
+from zthook.model.mappings import Claim
+
+log = logging.getLogger("zthook.agent")
+
+WEAK = {None, Source.MOVED, Source.AGENT, Source.NEIGHBOUR, Source.LAST}
+"""Better asked about once more."""
+
+
+class Inquiries:
+    """Asks for what ``decisions`` lack."""
+
+    def __init__(
+        self, client: EdgeClient, observer: Observer, arrivals: Arrivals, decisions: Decisions
+    ) -> None:
+        self._client = client
+        self._observer = observer
+        self._arrivals = arrivals
+        self._decisions = decisions
+
+    async def about_arrivals(self) -> bool:
+        """Learn what can be known now of guests that come from another host; whether any do."""
+        due = self._arrivals.due(self._decisions.desired) if self._client.ready else []
+        if due:
+            await self._ask_edge(due)
+        unproven = self.unproven()
+        for spot, was in unproven:
+            if spot.device is not None:
+                await self._observer.confirm(was, spot.device, spot.mac)
+        return bool(due or unproven)
+
+    async def _ask_edge(self, due: Sequence[Claim]) -> None:
+        """By a reservation, which no list of ours repeats: it ends with the next one."""
+        messages = [to_message(replace(claim, private=None), {}) for claim in due]
+        try:
+            self._arrivals.told((await self._client.reserve(messages)).mappings)
+        except ZthookError as error:
+            log.debug("nothing is known of guests that migrate here: %s", error.message)
+
+    def unproven(self) -> list[tuple[Spot, IPAddress]]:
+        """Where guests run that may have the address they had on another host."""
+        sightings = self._decisions.sightings
+        return [
+            (spot, was)
+            for one, was in self._arrivals.unproven(self._decisions.desired)
+            for spot in self._spots(one)
+            if brought(spot, was, sightings, {}) is not None
+        ]
+
+    def _spots(self, one: Desired) -> list[Spot]:
+        return spots(one.domain, self._observer.networks)
+
+    async def further(self) -> None:
+        """Ask guest agents where nothing better says the address; probe what is doubtful."""
+        weak = [
+            one
+            for one in self._decisions.desired
+            if one.claim and one.state and one.state is not GuestState.LEFT and one.source in WEAK
+        ]
+        self._observer.ask_agents({one.domain.uuid for one in weak})
+        for one in weak:
+            for spot in self._spots(one):
+                if spot.device is not None:
+                    await self._observer.probe(self._doubtful(one, spot), spot.device)
+
+    def _doubtful(self, one: Desired, spot: Spot) -> Iterable[IPAddress]:
+        public = granted(one.public, self._decisions.answers.get(one.key))
+        if public is None:
+            return ()
+        sightings = self._decisions.sightings
+        found = doubtful(spot, public.version, sightings, dict.fromkeys(sightings.own, ""))
+        # A guest that is paused answers no probe, and keeps what it had.
+        mine = one.placement is not None and one.placement.interface.mac == spot.mac
+        if mine and one.source is Source.MOVED and one.state is GuestState.RUNNING and one.claim:
+            found += [one.claim.private] if one.claim.private else []
+        return found
