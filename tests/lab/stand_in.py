@@ -12,6 +12,23 @@ from tests.lab.machine import Page, Unreached
 from tests.lab.namespace import Namespace, cable
 
 DHCP = Path(__file__).parent / "guest" / "network"
+DHCP6 = Path(__file__).with_name("dhcp6.py")
+
+
+MANAGED = """
+<network>
+  <name>managed</name>
+  <forward mode="nat"><nat ipv6="yes"/></forward>
+  <bridge name="virbr7" stp="off" delay="0"/>
+  <ip address="10.66.0.1" netmask="255.255.255.0">
+    <dhcp><range start="10.66.0.100" end="10.66.0.199"/></dhcp>
+  </ip>
+  <ip family="ipv6" address="fd00:166::1" prefix="64">
+    <dhcp><range start="fd00:166::100" end="fd00:166::1ff"/></dhcp>
+  </ip>
+</network>
+"""
+"""A network ``managed`` that gives IPv6 addresses by DHCPv6, where ``default`` advertises them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,12 @@ class StandIn(Guest):
             return [line.split()[3].split("/")[0] for line in listed.stdout.splitlines()]
 
         return wait_until(mine, 10, f"{self.name} has an IPv6 address")[0]
+
+    def ask_dhcp6(self) -> str:
+        """Take the IPv6 address that its network's DHCPv6 gives it."""
+        given = self.body.run("python3", DHCP6, "eth0", self.name).stdout.strip()
+        self.body.ip(f"addr add {given}/128 dev eth0")
+        return given
 
     def fetch(self, address: str, port: int = 80) -> Page:
         """The page that the guest itself fetches there; LabError where it gets none."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Host, Lab, StandIn, wait_until
+from tests.lab.stand_in import MANAGED
 from tests.lab.topology import CLIENT, CLIENT6, EDGE6_ON_OVERLAY, UPLINKS
 
 pytestmark = pytest.mark.lab
@@ -56,6 +57,17 @@ def test_a_guest_takes_an_address_of_the_advertised_prefix(host: Host, guest: St
     assert host.page(guest.address6).saw == str(host.home.guests6[1])
     assert guest.fetch(CLIENT).saw == host.line.outer
     assert guest.fetch(CLIENT6).saw.startswith("2001:db8:11:"), "translated, as in IPv4"
+
+
+def test_a_guest_is_given_an_address_by_dhcpv6(host: Host) -> None:
+    host.run("virsh", "-q", "net-create", "/dev/stdin", stdin=MANAGED)
+    guest = host.stand_in("managed1", network="managed")
+    guest.boot()
+    given = guest.ask_dhcp6()
+    assert given.startswith("fd00:166::1")
+    assert host.page(given).name == "managed1"
+    assert given in host.virsh("net-dhcp-leases", "managed")
+    guest.destroy()
 
 
 def test_a_real_guest_with_an_address_given(host: Host) -> None:
