@@ -15,6 +15,7 @@ TOLD_IN_FULL = (
     "zthook/host/addresses.py",
     "zthook/host/report.py",
     "zthook/host/sharing.py",
+    "zthook/host/later.py",
     "zthook/host/gateway.py",
     "zthook/host/hooks.py",
     "zthook/edge/grounds.py",

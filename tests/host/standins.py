@@ -15,8 +15,9 @@ from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
 from tests.host.making import MAC, NETWORKS
 from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
-from zthook.host.agent import Agent, Parts, open_agent
+from zthook.host.agent import Agent
 from zthook.host.credential import Credential
+from zthook.host.opening import Parts, open_agent
 from zthook.hypervisor.contract import Happened, Hint, OnHint
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork

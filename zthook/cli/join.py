@@ -140,7 +140,7 @@ def _clear_kernel(places: Places) -> None:
     import asyncio
 
     from zthook.config.loading import load_host
-    from zthook.host.agent import clear_kernel
+    from zthook.host.opening import clear_kernel
     from zthook.host.parts import system_parts
 
     if places.host_config.exists():

@@ -1,116 +1,51 @@
-"""An enrolled host's agent: its parts put together, and what it can be asked."""
+"""An enrolled host's agent: what runs, and what it can be asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
-from ipaddress import IPv4Address
-from pathlib import Path
-from typing import Protocol
-from uuid import UUID
-
-import httpx
+from collections.abc import Callable
+from contextlib import suppress
 
 from zthook import __version__
-from zthook.config.places import Places
-from zthook.config.settings import HostSettings, OverlaySettings
-from zthook.host.credential import Credential
-from zthook.host.departures import Departures
 from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_link import EdgeLink
-from zthook.host.gateway import Gateway, Ways
+from zthook.host.gateway import Gateway
 from zthook.host.hooks import Hooks
-from zthook.host.host_kernel import Dataplane, HostKernel, Overlay
-from zthook.host.lives import Lives
-from zthook.host.memory import Memory
-from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
+from zthook.host.host_kernel import HostKernel
+from zthook.host.next_starts import NextStarts
+from zthook.host.observer import Observer
 from zthook.host.passes import Passes
 from zthook.host.report import EdgeNow, faults, mapping_views
-from zthook.host.reservations import Reservations
-from zthook.host.starts import MissedStarts
 from zthook.host.status import AgentStatus
-from zthook.host.worker import KernelThread
-from zthook.hypervisor.contract import Hint, OnHint
 from zthook.model.clock import Clock
-
-Wake = Callable[[], None]
-
-
-class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Ways, Protocol):
-    """``zthook.kernel.HostDataplane`` as far as the agent uses it."""
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """How an agent gets what it stands on; tests hand in their own.
-
-    ``hypervisor``, ``leases`` and ``kernel_watch`` are open while inside, and hint.
-    ``dataplane`` and ``overlay`` are made in the kernel thread. ``start_autostart`` starts
-    a guest at a libvirt URI, see ``zthook.hypervisor.starting``. ``transport`` None is the
-    network.
-    """
-
-    hypervisor: Callable[[HostSettings, OnHint], AbstractAsyncContextManager[Lister]]
-    leases: Callable[[Path, Wake], AbstractAsyncContextManager[object]]
-    kernel_watch: Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
-    dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
-    overlay: Callable[[OverlaySettings], Overlay]
-    read_leases: ReadLeases
-    start_autostart: Callable[[str, UUID], bool]
-    clock: Clock
-    transport: httpx.AsyncBaseTransport | None = None
 
 
 class Agent:
-    """The running agent of one credential; ``hooks`` answers libvirt's hook."""
+    """The running agent of one credential; ``hooks`` answers libvirt's hook, ``hint`` has it
+    look soon. ``gateway`` is there where this host is behind one.
+    """
 
     def __init__(
         self,
         *,
-        settings: HostSettings,
         client: EdgeClient,
         link: EdgeLink,
         observer: Observer,
         kernel: HostKernel,
-        hinted: asyncio.Event,
-        missed: MissedStarts,
-        lives: Lives,
-        departures: Departures,
-        memory: Memory,
+        passes: Passes,
+        hooks: Hooks,
+        hint: Callable[[], None],
         gateway: Gateway | None,
+        next_starts: NextStarts,
         clock: Clock,
     ) -> None:
-        reservations = Reservations(clock)
         self.client = client
         self.link = link
         self.observer = observer
         self.kernel = kernel
-        self.hint = hinted.set
-        self.passes = Passes(
-            client=client,
-            observer=observer,
-            kernel=kernel,
-            reservations=reservations,
-            hinted=hinted,
-            memory=memory,
-            departures=departures,
-            gateway=gateway,
-            clock=clock,
-        )
-        self.hooks = Hooks(
-            client=client,
-            known=observer,
-            reservations=reservations,
-            hint=hinted.set,
-            take=self.passes.take_some,
-            missed=missed,
-            lives=lives,
-            seconds=settings.required_seconds,
-            via=settings.via,
-        )
+        self.passes = passes
+        self.hooks = hooks
+        self.hint = hint
         self._gateway = gateway
+        self._next_starts = next_starts
         self._clock = clock
 
     async def run(self) -> None:
@@ -161,104 +96,6 @@ class Agent:
                 EdgeNow(said.answers, healths["edge"], client.fault or said.fault),
                 await self.kernel.traffic(),
                 said.names,
+                self._next_starts.differing(self.observer.guests),
             ),
         )
-
-
-@asynccontextmanager
-async def open_agent(
-    settings: HostSettings, credential: Credential, parts: Parts, places: Places | None = None
-) -> AsyncIterator[Agent]:
-    """An agent with everything open, not running yet. Leaving it withdraws nothing.
-
-    ``places`` is where an agent finds what the one before it knew; None: nowhere.
-    """
-    hinted = asyncio.Event()
-    async with AsyncExitStack() as stack:
-        work = KernelThread()
-        stack.callback(work.close)
-        dataplane = await work(lambda: parts.dataplane(settings))
-        stack.push_async_callback(work, dataplane.close)
-        overlay = await work(lambda: parts.overlay(settings.overlay))
-        missed = MissedStarts(lambda guest: parts.start_autostart(settings.libvirt_uri, guest))
-        stack.push_async_callback(missed.close)
-
-        def edge_turned() -> None:
-            hinted.set()
-            if client.pulse.up:
-                missed.retry()
-
-        client = EdgeClient(
-            credential, parts.clock, on_change=edge_turned, transport=parts.transport
-        )
-        stack.push_async_callback(client.close)
-        link = EdgeLink(client, hinted.set, parts.clock)
-        kernel = HostKernel(
-            dataplane,
-            overlay,
-            IPv4Address(credential.address),
-            work=work,
-            clock=parts.clock,
-            hint=hinted.set,
-            on_overlay=link.poke,
-            told_mac=lambda: client.edge_mac,
-        )
-        await stack.enter_async_context(parts.kernel_watch(kernel.nudge))
-        lives, departures = Lives(parts.clock), Departures(parts.clock)
-
-        def heard(hint: Hint) -> None:
-            lives.hear(hint)
-            hinted.set()
-
-        hypervisor = await stack.enter_async_context(parts.hypervisor(settings, heard))
-        observer = Observer(
-            hypervisor=hypervisor,
-            neighbourhood=dataplane,
-            work=work,
-            read_leases=parts.read_leases,
-            dnsmasq=settings.dnsmasq_folder,
-            clock=parts.clock,
-            hint=hinted.set,
-            lives=lives,
-            migrated=departures.note,
-        )
-        stack.push_async_callback(observer.close)
-        gateway = None
-        if settings.via is not None:
-            gateway = Gateway(
-                settings.via,
-                IPv4Address(credential.address),
-                ways=dataplane,
-                work=work,
-                clock=parts.clock,
-                hint=hinted.set,
-            )
-            stack.push_async_callback(gateway.close)
-        await stack.enter_async_context(parts.leases(settings.dnsmasq_folder, hinted.set))
-        yield Agent(
-            settings=settings,
-            client=client,
-            link=link,
-            observer=observer,
-            kernel=kernel,
-            hinted=hinted,
-            missed=missed,
-            lives=lives,
-            departures=departures,
-            memory=Memory(places),
-            gateway=gateway,
-            clock=parts.clock,
-        )
-
-
-async def clear_kernel(settings: HostSettings, parts: Parts) -> None:
-    """Take everything of ours out of this host's kernel: it belongs to no edge any more."""
-    work = KernelThread()
-    try:
-        dataplane = await work(lambda: parts.dataplane(settings))
-        try:
-            await work(lambda: dataplane.apply(None))
-        finally:
-            await work(dataplane.close)
-    finally:
-        work.close()

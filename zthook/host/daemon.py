@@ -22,9 +22,10 @@ from zthook.config.loading import load_host
 from zthook.config.places import Places
 from zthook.config.settings import HostSettings
 from zthook.errors import AnnotationError, NotEnrolled, Refused
-from zthook.host.agent import Agent, Parts, clear_kernel, open_agent
+from zthook.host.agent import Agent
 from zthook.host.credential import JOIN_HINT, Credential, load_credential
 from zthook.host.hook_socket import ALLOW, HookAnswer, HookCall, serve_hooks
+from zthook.host.opening import Parts, clear_kernel, open_agent
 from zthook.host.status import AgentStatus
 from zthook.model.waiting import within
 from zthook.wire import notify

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from zthook.config.settings import HostSettings
-from zthook.host.agent import HostPlaneAndNeighbours, Parts
+from zthook.host.opening import HostPlaneAndNeighbours, Parts
 from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
 from zthook.hypervisor.starting import start_autostart

@@ -19,6 +19,7 @@ from zthook.host.gateway import Gateway
 from zthook.host.host_kernel import HostKernel
 from zthook.host.inquiries import Inquiries
 from zthook.host.memory import Memory
+from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
 from zthook.host.planes import rules
 from zthook.host.reservations import Reservations
@@ -56,6 +57,7 @@ class Passes:
         hinted: asyncio.Event,
         memory: Memory,
         gateway: Gateway | None,
+        next_starts: NextStarts,
         clock: Clock,
     ) -> None:
         self.ended = 0
@@ -66,6 +68,7 @@ class Passes:
         self._departures = departures
         self._hinted = hinted
         self._gateway = gateway
+        self._next_starts = next_starts
         self._arrivals = Arrivals(clock)
         self.decisions = Decisions(
             client=client,
@@ -126,6 +129,7 @@ class Passes:
         self.decisions.conclude()
         await self._settle(widen=False)
         self._acted_on = looked
+        self._next_starts.look(self._observer.guests)
         await self._inquiries.further()
         if self._gateway is not None and self._client.ready:
             self._gateway.look(self.decisions.desired)

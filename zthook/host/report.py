@@ -8,6 +8,8 @@ from zthook.errors import NotAuthenticated, ZthookError
 from zthook.host.answers import Answers, Names, granted
 from zthook.host.desired import Desired
 from zthook.host.health import Health
+from zthook.host.later import compared, later_rows
+from zthook.host.next_starts import NextStart
 from zthook.host.status import MappingView, TrafficView
 from zthook.kernel.traffic import Traffic
 from zthook.model.guests import GuestState
@@ -39,14 +41,16 @@ def mapping_views(
     edge: EdgeNow,
     traffic: Mapping[IPv4Address, Traffic],
     names: Names,
+    next_starts: Iterable[NextStart] = (),
 ) -> list[MappingView]:
     """One row for each address that a guest here asks for, by guest name.
 
-    And one for each that is asked for no more, while the edge has not let go of it.
-    ``names`` are those of all guests that there are answers for.
+    And one for each that is asked for no more, while the edge has not let go of it, and for
+    each that is asked for from the guest's next start on. ``names`` are those of all guests
+    that there are answers for.
     """
-    wanted = list(desired)
-    rows = [_view(one, edge, traffic) for one in wanted]
+    wanted, later = list(desired), {one.defined.uuid: one for one in next_starts}
+    rows = [compared(_view(one, edge, traffic), one, later) for one in wanted]
     asked = {one.key for one in wanted}
     states = {row.uuid: row.guest_state for row in rows}
     rows += [
@@ -54,6 +58,7 @@ def mapping_views(
         for key, answer in edge.answers.items()
         if answer.state == "active" and key not in asked and not edge.forgot_us
     ]
+    rows += [row for one in later.values() for row in later_rows(one, asked)]
     return sorted(rows, key=lambda row: (row.guest, row.public or row.asked or ""))
 
 

@@ -22,7 +22,8 @@ class MappingView(msgspec.Struct, frozen=True):
     it is wrong. ``public`` is the address, None while the edge has chosen none; ``source``
     who named ``private``. ``ports`` and ``allow`` are as in the annotation, empty for all.
     ``since`` is Unix time of the state's last change as the edge tells it, None where it
-    does not.
+    does not. ``differs``: from its next start on the guest asks for something else here
+    (``zthook apply`` makes it count now).
     """
 
     guest: str
@@ -38,6 +39,7 @@ class MappingView(msgspec.Struct, frozen=True):
     reason: str = ""
     since: float | None = None
     required: bool = False
+    differs: bool = False
     egress: str | None = None
     ports: list[str] = []
     allow: list[str] = []

@@ -15,7 +15,7 @@ class Happened(StrEnum):
     """What is said of a guest that no later look shows, or not for certain.
 
     MIGRATED: it stopped here, as it runs on another host now. STOPPED: it stopped for any
-    other reason. DEFINED: what counts from its next start may be another.
+    other reason. DEFINED: what counts from its next start may be another, or nothing.
     """
 
     MIGRATED = "migrated"

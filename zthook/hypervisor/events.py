@@ -51,7 +51,7 @@ def supported(call: Callable[[], Any]) -> Any:
 
 def meaning(event: int, detail: int) -> Happened | None:
     """What a lifecycle event says that a listing does not."""
-    if event == libvirt.VIR_DOMAIN_EVENT_DEFINED:
+    if event in {libvirt.VIR_DOMAIN_EVENT_DEFINED, libvirt.VIR_DOMAIN_EVENT_UNDEFINED}:
         return Happened.DEFINED
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
         left = detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED
