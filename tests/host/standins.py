@@ -170,11 +170,19 @@ class Home:
         )
         self.places: Places | None = None
         self.started: list[UUID] = []
+        self.kept_off: list[UUID] = []
+        self.searches = 0
         self.hear: OnHint = lambda _: None
 
     def _start_autostart(self, _uri: str, guest: UUID) -> bool:
         self.started.append(guest)
         return True
+
+    def _failed_autostarts(self, _uri: str) -> list[tuple[UUID, str]]:
+        self.searches += 1
+        if self.libvirt.down:
+            raise HypervisorUnavailable("libvirtd does not answer")
+        return [(guest, "web") for guest in self.kept_off]
 
     @property
     def parts(self) -> Parts:
@@ -186,6 +194,7 @@ class Home:
             overlay=lambda _settings: self.kernel,
             read_leases=self._read_leases,
             start_autostart=self._start_autostart,
+            failed_autostarts=self._failed_autostarts,
             clock=SystemClock(),
             transport=self.transport,
         )

@@ -1,12 +1,15 @@
 """Libvirt's hook: who may start, who not and why, and that libvirt is never asked."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.host.making import PRIVATE, PUBLIC, guest, uuid
 from tests.host.standins import Home, another_pass, until
 from zthook.annotation.document import MAX_BYTES
+from zthook.config.places import Places
+from zthook.host import starts
 from zthook.host.hook_socket import HookAnswer, HookCall
 from zthook.model.publication import AddressRequest
 from zthook.wire.messages import ClaimMessage
@@ -122,6 +125,33 @@ async def test_a_guest_refused_for_want_of_the_edge_is_started_when_it_is_reache
         await until(lambda: sorted(home.started) == [uuid(1), uuid(2)])
         await another_pass(agent)
         assert len(home.started) == 2
+
+
+@pytest.mark.parametrize("libvirt_is_late", [False, True])
+async def test_a_guest_whose_hook_gave_up_before_there_was_an_agent_is_started(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libvirt_is_late: bool
+) -> None:
+    monkeypatch.setattr(starts, "SEARCH_SECONDS", 0.05)
+    home.places = Places(tmp_path, tmp_path, tmp_path)
+    home.kept_off = [uuid(1), uuid(2)]
+    home.way.down = True
+    home.libvirt.down = libvirt_is_late
+    home.start(guest(3, AddressRequest(PUBLIC)))
+    async with home.running() as agent:
+        await until(lambda: agent.client.pulse.health.up is False)
+        assert home.searches == 0
+        await home.bring_back()
+        await until(lambda: home.searches > libvirt_is_late)
+        home.libvirt.down = False
+        home.hint()
+        await until(lambda: home.started == [uuid(1), uuid(2)])
+        await until(home.places.told.exists)
+    # Whoever is off now was put off by somebody.
+    searches = home.searches
+    async with home.running() as agent:
+        await until(lambda: agent.client.ready)
+        await another_pass(agent)
+        assert home.searches == searches
 
 
 async def test_a_guest_refused_for_another_reason_is_not_started(home: Home) -> None:

@@ -136,13 +136,19 @@ class LibvirtBench:
         self._of(uuid).resume()
 
     def annotate(self, uuid: UUID, publish: str) -> None:
+        self._annotate(uuid, publish, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def annotate_definition(self, uuid: UUID, publish: str) -> None:
+        self._annotate(uuid, publish, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+    def _annotate(self, uuid: UUID, publish: str, flags: int) -> None:
         bare = publish.replace(' xmlns:zthook="urn:zthook:1"', "").replace("zthook:", "") or None
         self._of(uuid).setMetadata(
             libvirt.VIR_DOMAIN_METADATA_ELEMENT,
             bare,
             "zthook",
             "urn:zthook:1",
-            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+            flags,
         )
 
     def stop_network(self) -> None:

@@ -21,6 +21,7 @@ from zthook.hypervisor import libvirt_hypervisor, link
 from zthook.hypervisor.contract import Happened, Hint
 from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
+from zthook.hypervisor.starting import failed_autostarts
 from zthook.model.guests import GuestState
 
 pytestmark = pytest.mark.lab
@@ -403,6 +404,22 @@ def test_a_required_guest_is_refused_with_the_agent_s_reason_in_virsh(
     assert "guest web1 may not start without 203.0.113.10" in said
     assert "it is held by db1 on home2" in said
     assert host.virsh("domstate", "web1") == "shut off"
+
+
+def test_autostart_guests_that_were_kept_off_are_found(host: Host, bench: LibvirtBench) -> None:
+    bench.define("web1", WEB1, REQUIRED)
+    bench.define("db1", DB1, REQUIRED)
+    host.virsh("autostart", "web1")
+    assert failed_autostarts(uri(host)) == []  # it was never tried
+    for name in ("web1", "db1"):
+        refused(host, "start", name)
+    assert failed_autostarts(uri(host)) == [(WEB1, "web1")]
+    bench.annotate_definition(WEB1, annotation("203.0.113.10"))
+    assert failed_autostarts(uri(host)) == []
+    bench.start(WEB1)
+    bench.stop(WEB1)
+    bench.annotate_definition(WEB1, REQUIRED)
+    assert failed_autostarts(uri(host)) == []
 
 
 def test_without_an_agent_a_guest_starts_unless_it_insists(host: Host, bench: LibvirtBench) -> None:

@@ -47,8 +47,8 @@ class Parts:
 
     ``hypervisor``, ``leases`` and ``kernel_watch`` are open while inside, and hint.
     ``dataplane`` and ``overlay`` are made in the kernel thread. ``start_autostart`` starts
-    a guest at a libvirt URI, see ``zthook.hypervisor.starting``. ``transport`` None is the
-    network.
+    a guest at a libvirt URI, ``failed_autostarts`` finds those there that could not, see
+    ``zthook.hypervisor.starting``. ``transport`` None is the network.
     """
 
     hypervisor: Callable[[HostSettings, OnHint], AbstractAsyncContextManager[Lister]]
@@ -58,6 +58,7 @@ class Parts:
     overlay: Callable[[OverlaySettings], Overlay]
     read_leases: ReadLeases
     start_autostart: Callable[[str, UUID], bool]
+    failed_autostarts: Callable[[str], list[tuple[UUID, str]]]
     clock: Clock
     transport: httpx.AsyncBaseTransport | None = None
 
@@ -77,7 +78,12 @@ async def open_agent(
         dataplane = await work(lambda: parts.dataplane(settings))
         stack.push_async_callback(work, dataplane.close)
         overlay = await work(lambda: parts.overlay(settings.overlay))
-        missed = MissedStarts(lambda guest: parts.start_autostart(settings.libvirt_uri, guest))
+        uri = settings.libvirt_uri
+        first = places is not None and not places.told.exists()  # since the host booted
+        missed = MissedStarts(
+            lambda guest: parts.start_autostart(uri, guest),
+            (lambda: parts.failed_autostarts(uri)) if first else None,
+        )
         stack.push_async_callback(missed.close)
 
         def edge_turned() -> None:

@@ -7,7 +7,7 @@ from zthook.config.settings import HostSettings
 from zthook.host.opening import HostPlaneAndNeighbours, Parts
 from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
-from zthook.hypervisor.starting import start_autostart
+from zthook.hypervisor.starting import failed_autostarts, start_autostart
 from zthook.kernel.host import KernelHostDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
@@ -27,6 +27,7 @@ def system_parts() -> Parts:
         overlay=open_overlay,
         read_leases=read_leases,
         start_autostart=start_autostart,
+        failed_autostarts=failed_autostarts,
         clock=SystemClock(),
     )
 

@@ -2,12 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from uuid import UUID
 
-from zthook.errors import ZthookError
+from zthook.errors import HypervisorUnavailable, ZthookError
 
 log = logging.getLogger("zthook.agent")
+
+SEARCH_SECONDS, SEARCHES = 2.0, 150
+"""Between two tries to find those that nobody told of, and how many: libvirt may come late."""
+
+Find = Callable[[], list[tuple[UUID, str]]]
+"""``zthook.hypervisor.starting.failed_autostarts``."""
 
 
 class MissedStarts:
@@ -15,10 +21,13 @@ class MissedStarts:
 
     ``start`` (blocking, in a thread of its own) tells whether it started the guest. One
     that is refused again for want of the edge is missed anew; any other failure is final.
+    ``find`` (likewise) tells of those whose hook gave up before an agent heard it; None
+    where an agent ran before this one since the host booted, and heard them all.
     """
 
-    def __init__(self, start: Callable[[UUID], bool]) -> None:
+    def __init__(self, start: Callable[[UUID], bool], find: Find | None = None) -> None:
         self._start = start
+        self._find = find
         self._missed: dict[UUID, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -34,9 +43,27 @@ class MissedStarts:
         """The edge is reached."""
         missed, self._missed = self._missed, {}
         for guest, name in missed.items():
-            task = asyncio.create_task(self._try(guest, name))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._try(guest, name))
+        find, self._find = self._find, None
+        if find is not None:
+            self._begin(self._search(find))
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _search(self, find: Find) -> None:
+        for _ in range(SEARCHES):
+            try:
+                found = await asyncio.to_thread(find)
+            except HypervisorUnavailable as error:
+                log.debug("guests that did not start are not known yet: %s", error.message)
+                await asyncio.sleep(SEARCH_SECONDS)
+                continue
+            for guest, name in found:
+                await self._try(guest, name)
+            return
 
     async def close(self) -> None:
         """Start none any more."""
