@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.kernel.topology import Namespace
+from zthook.kernel.connection_table import is_liberal, marked, remark
 from zthook.kernel.conntrack import (
     Through,
     end_begun,
@@ -332,6 +333,30 @@ def test_marks_are_ended_but_what_is_kept(memory: Memory) -> None:
     assert left == [0x100, 0x102, 0x103, 0x105, *range(0x300, 0x306)]
     left = memory.after(lambda: end_marked(0x300, 0x300, lambda _: False))
     assert left == [0x100, 0x102, 0x103, 0x105]
+
+
+def test_a_mark_is_changed_in_its_own_bits_alone(memory: Memory, version: int) -> None:
+    memory.enter(*versioned(version, WEB, DNS), first=0x104)
+    listing = [marked(0x100, 0x300)]
+
+    def to_tcp() -> int:
+        return remark(listing, lambda one: one.protocol == TCP, 0x300, 0x300, "marking")
+
+    assert memory.inside.call(to_tcp) == 1
+    assert memory.marks() == [0x105, 0x304]
+
+
+def test_who_was_forgiven_is_known(memory: Memory, version: int) -> None:
+    memory.enter(*versioned(version, WEB, DNS), first=8)
+    found: list[bool] = []
+
+    def look() -> int:
+        return end_marked(8, 8, lambda one: not found.append(is_liberal(one)))
+
+    memory.inside.call(look)
+    memory.inside.call(lambda: forgive_marked(8, 8))
+    memory.inside.call(look)
+    assert sorted(found) == [False, False, False, True]
 
 
 def test_each_connection_is_told_whole(memory: Memory, version: int) -> None:

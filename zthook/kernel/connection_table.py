@@ -91,6 +91,25 @@ def forgive(
     )
 
 
+def remark(
+    listings: Collection[Listing],
+    belongs: Callable[[Connection], bool],
+    value: int,
+    mask: int,
+    about: str,
+) -> int:
+    """Give what belongs the value in the bits ``mask`` of its mark; how many there were."""
+    mark = marked(value, mask).wanted
+    return _each(listings, belongs, lambda one: message(CHANGE, ACK, _named(one) + mark), about)
+
+
+def is_liberal(one: Connection) -> bool:
+    """Whether it is TCP that may go on whatever went by unseen: forgiven, or begun unseen."""
+    found = attributes(one.listed, GENERIC.size).get(PROTOCOL_STATE, b"")
+    flags = attributes(attributes(found).get(TCP, b"")).get(FLAGS_ORIGINAL, b"\0")
+    return bool(flags[0] & BE_LIBERAL[0])
+
+
 def marked(value: int, mask: int) -> Listing:
     """Those whose mark has the value ``value`` in the bits ``mask``."""
     bits = attribute(MARK, struct.pack(">I", value)), attribute(MARK_MASK, struct.pack(">I", mask))
