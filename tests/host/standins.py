@@ -138,7 +138,7 @@ class Kernel:
     def next_hop(self, address: IPAddress) -> IPAddress | None:
         return self.hops.get(address, min(self.routers, default=None))
 
-    def traffic(self) -> Mapping[IPv4Address, Traffic]:
+    def traffic(self) -> Mapping[IPAddress, Traffic]:
         return {rule.private: Traffic(100, 1, 200, 2) for rule in self.rules}
 
     def close(self) -> None:

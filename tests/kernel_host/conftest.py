@@ -19,7 +19,7 @@ def built() -> Iterator[Home]:
 
 @pytest.fixture
 def home(built: Home) -> Iterator[Home]:
-    for echo in built.echo.values():
+    for echo in (*built.echo.values(), built.other_echo):
         echo.heard.clear()
     return built
 

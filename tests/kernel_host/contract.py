@@ -3,12 +3,17 @@
 A test class that has these methods gives a fixture ``world`` (see World).
 """
 
-from ipaddress import IPv4Address
-from typing import Protocol
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Any, Protocol
+
+import pytest
 
 from tests.lab.commands import wait_until
 from zthook.kernel.host import HostDataplane
+from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.mappings import GuestRule, HostPlane
+from zthook.model.publication import Egress, Mode, PortRange, Ports
 
 OVERLAY, BRIDGE = "zt0", "virbr0"
 EDGE, EDGE_MAC = IPv4Address("192.168.193.222"), "02:00:00:00:02:22"
@@ -18,6 +23,47 @@ WEB, DATABASE = IPv4Address("192.168.122.50"), IPv4Address("192.168.122.51")
 def plane(*guests: IPv4Address, hide: bool = False, mac: str = EDGE_MAC) -> HostPlane:
     rules = frozenset(GuestRule(one, BRIDGE, hide) for one in guests)
     return HostPlane(OVERLAY, EDGE, mac, rules)
+
+
+def mapped(private: IPAddress, public: str, **more: Any) -> GuestRule:
+    """One that is active, with its public address."""
+    return GuestRule(private, BRIDGE, public=ip_address(public), active=True, **more)
+
+
+def ports(*some: str) -> Ports:
+    return tuple(map(PortRange.parse, some))
+
+
+ROUTED = {"mode": Mode.ROUTED}
+VARIATIONS: dict[str, tuple[GuestRule, ...]] = {
+    "pending": (GuestRule(WEB, BRIDGE),),
+    "active": (mapped(WEB, "203.0.113.10"),),
+    "another address": (mapped(WEB, "203.0.113.11"),),
+    "ports": (mapped(WEB, "203.0.113.10", ports=ports("tcp/80:8080", "udp/27000-27100")),),
+    "other ports": (mapped(WEB, "203.0.113.10", ports=ports("tcp/80:8081", "udp/27050-27200")),),
+    "egress": (mapped(WEB, "203.0.113.10", egress=Egress.PUBLIC),),
+    "allow": (mapped(WEB, "203.0.113.10", allow=(ip_network("198.51.100.0/24"),)),),
+    "routed": (mapped(WEB, "203.0.113.10", **ROUTED),),
+    "routed, arriving otherwise": (
+        mapped(WEB, "203.0.113.10", arrives_as=ip_address("10.9.0.10"), **ROUTED),
+    ),
+    "routed ports": (mapped(WEB, "203.0.113.10", ports=ports("tcp/80-90:8080"), **ROUTED),),
+    "routed egress": (mapped(WEB, "203.0.113.10", egress=Egress.PUBLIC, **ROUTED),),
+    "sharing": (
+        mapped(WEB, "203.0.113.10", ports=ports("tcp/80"), **ROUTED),
+        mapped(DATABASE, "203.0.113.10", ports=ports("tcp/81-90"), **ROUTED),
+    ),
+    "two addresses": (
+        mapped(WEB, "203.0.113.10", ports=ports("tcp/80")),
+        mapped(WEB, "203.0.113.11", ports=ports("tcp/75-85"), egress=Egress.PUBLIC),
+    ),
+    "in each other's way": (
+        mapped(WEB, "203.0.113.10", ports=ports("tcp/75-85"), **ROUTED),
+        mapped(DATABASE, "203.0.113.10", ports=ports("tcp/80-90"), **ROUTED),
+        mapped(DATABASE, "203.0.113.10", **ROUTED),
+    ),
+}
+EVERY_VARIATION = pytest.mark.parametrize("name", VARIATIONS)
 
 
 class World(Protocol):
@@ -100,6 +146,31 @@ class HostDataplaneContract:
         assert world.dataplane.apply(plane(WEB, hide=True))
         assert world.dataplane.apply(plane(WEB, hide=True)) == []
         assert world.dataplane.apply(plane(WEB))
+
+    @EVERY_VARIATION
+    def test_whatever_is_mapped_comes_and_goes(self, world: World, name: str) -> None:
+        desired = replace(plane(), rules=frozenset(VARIATIONS[name]))
+        assert world.dataplane.apply(desired)
+        assert world.dataplane.apply(desired) == []
+        assert not world.dataplane.drifted()
+        assert world.another().apply(desired) == []
+        assert world.dataplane.apply(None)
+        assert not world.traces()
+
+    @pytest.mark.parametrize("step", [1, 5])
+    def test_each_changes_into_others_in_place(self, world: World, step: int) -> None:
+        some = list(VARIATIONS.values())
+        for place in range(len(some)):
+            desired = replace(plane(), rules=frozenset(some[place * step % len(some)]))
+            assert world.dataplane.apply(desired)
+            assert world.dataplane.apply(desired) == []
+
+    def test_pools_are_followed(self, world: World) -> None:
+        for pools in (["203.0.113.0/28"], ["203.0.113.8-203.0.113.20", "203.0.113.21"], []):
+            ranges = tuple(map(AddressRange.parse, pools))
+            desired = replace(plane(WEB), pools=ranges)
+            assert world.dataplane.apply(desired)
+            assert world.dataplane.apply(desired) == []
 
     def test_another_edge_is_followed(self, world: World) -> None:
         world.dataplane.apply(plane(WEB))

@@ -2,38 +2,63 @@
 
     client 198.51.100.7 ── edge .222 ──┐ overlay 192.168.193.0/24, MTU 2800
        │                    member .5 ─┤
-       └─ home line 192.0.2.0/24 ── host .2 ── virbr0 192.168.122.1 ── guest .50
+       └─ home line 192.0.2.0/24 ── host .2 ── virbr0 192.168.122.1 ── guest .50, sibling .51
                                         ├───── virbr1 10.99.0.1 ────── lonely 10.99.0.50
                                         └───── br0 10.20.0.2 ───────── neighbour 10.20.0.50
                                                   └ router 10.20.0.1, its default gateway
 
-The client stands on the far side of the home line too, so that what leaks there is seen.
+The client stands on the far side of the home line too, so that what leaks there is seen. It
+reaches the guests in both modes: the addresses of PUBLIC the edge translates, those of ROUTED
+it only routes. ELSEWHERE stands for guests on another host: the edge itself has it.
 """
 
 import socket
-from ipaddress import IPv4Address
+from collections.abc import Iterable
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Any
 
 from tests.kernel_host import libvirt_rules
 from tests.kernel_host.inside import Capture, Echo, Inside, own_name
 from tests.lab.namespace import Namespace, cable
 from zthook.kernel.host import KernelHostDataplane
+from zthook.model.addresses import AddressRange
 from zthook.model.mappings import GuestRule, HostPlane
+from zthook.model.publication import Egress, Mode, PortRange
 
 PLACES = (
-    "client", "edge", "member", "switch", "host", "guest", "lonely", "neighbour", "router",
+    "client", "edge", "member", "switch", "host",
+    "guest", "sibling", "lonely", "neighbour", "router",
 )  # fmt: skip
 CLIENT, EDGE, MEMBER = "198.51.100.7", "192.168.193.222", "192.168.193.5"
-GUEST, LONELY, NEIGHBOUR = "192.168.122.50", "10.99.0.50", "10.20.0.50"
+GUEST, SIBLING = "192.168.122.50", "192.168.122.51"
+LONELY, NEIGHBOUR = "10.99.0.50", "10.20.0.50"
 HOST_ON_OVERLAY, HOST_ON_LAN, HOST_AT_HOME = "192.168.193.2", "10.20.0.2", "192.0.2.2"
 EDGE_MAC = "02:00:00:00:02:22"
-PUBLIC = {GUEST: "203.0.113.10", NEIGHBOUR: "203.0.113.11", LONELY: "203.0.113.12"}
-PORT = 8080
+PUBLIC = {
+    GUEST: "203.0.113.10",
+    NEIGHBOUR: "203.0.113.11",
+    LONELY: "203.0.113.12",
+    SIBLING: "203.0.113.13",
+}
+ROUTED = {GUEST: "203.0.113.20", SIBLING: "203.0.113.21"}
+SHARED, ELSEWHERE = "203.0.113.19", "203.0.113.30"
+POOLS = (AddressRange.parse("203.0.113.0/27"),)
+PORT, OTHER_PORT = 8080, 8081
+
+BRIDGE_FILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+ECHO_REQUEST, ECHO_REPLY = bytes.fromhex("0800f7fe00010000"), bytes.fromhex("0000fffe00010000")
 
 EDGE_RULES = """
 table ip byhand {{
     chain arriving {{
         type nat hook prerouting priority dstnat;
-        iifname "up0" dnat to ip daddr map {{ {pairs} }}
+        iifname "up0" ip daddr {shared} dnat to ip daddr . tcp dport map {{
+            {shared} . 80 : {guest} . {port}, {shared} . 81 : {sibling} . {port} }}
+        iifname "up0" dnat to ip daddr map {{ {inward} }}
+    }}
+    chain leaving {{
+        type nat hook postrouting priority srcnat;
+        oifname "up0" snat to ip saddr map {{ {outward} }}
     }}
 }}
 """
@@ -49,11 +74,11 @@ class Home:
         self._cable_edge()
         self._cable_host()
         self.load_rules()
-        names = ("guest", "lonely", "neighbour", "member", "client", "router")
-        self.echo = {name: Echo(self.inside[name], PORT) for name in names}
+        self.echo = {name: Echo(self.inside[name], PORT) for name in PLACES if name != "switch"}
+        self.other_echo = Echo(self.inside["guest"], OTHER_PORT)
 
     def close(self) -> None:
-        for echo in self.echo.values():
+        for echo in (*self.echo.values(), self.other_echo):
             echo.close()
         for inside in self.inside.values():
             inside.close()
@@ -81,21 +106,35 @@ class Home:
         client.ip(f"addr add {CLIENT}/24 dev eth0", "route add 203.0.113.0/24 via 198.51.100.1")
         edge.ip(
             "addr add 198.51.100.1/24 dev up0",
-            *(f"route add {one}/32 via {HOST_ON_OVERLAY} dev zt0" for one in PUBLIC),
+            f"addr add {ELSEWHERE}/32 dev lo",
+            *(
+                f"route add {one}/32 via {HOST_ON_OVERLAY} dev zt0"
+                for one in (*PUBLIC, *ROUTED.values())
+            ),
         )
         edge.sysctl(ipv4__ip_forward=1)
-        pairs = ", ".join(f"{public} : {private}" for private, public in PUBLIC.items())
-        edge.run("nft", "-f", "-", stdin=EDGE_RULES.format(pairs=pairs))
+        inward = ", ".join(f"{public} : {private}" for private, public in PUBLIC.items())
+        outward = ", ".join(f"{private} : {public}" for private, public in PUBLIC.items())
+        rules = EDGE_RULES.format(
+            inward=inward,
+            outward=outward,
+            shared=SHARED,
+            guest=GUEST,
+            sibling=SIBLING,
+            port=PORT,
+        )
+        edge.run("nft", "-f", "-", stdin=rules)
 
     def _cable_host(self) -> None:
         host = self.spaces["host"]
         cable(host, "wan0", self.spaces["client"], "hl0")
         self.spaces["client"].ip("addr add 192.0.2.1/24 dev hl0")
         host.ip(f"addr add {HOST_AT_HOME}/24 dev wan0", "route add default via 192.0.2.1")
-        self._bridge("virbr0", "192.168.122.1", {"guest": GUEST})
+        self._bridge("virbr0", "192.168.122.1", {"guest": GUEST, "sibling": SIBLING})
         self._bridge("virbr1", "10.99.0.1", {"lonely": LONELY})
         self._bridge("br0", HOST_ON_LAN, {"neighbour": NEIGHBOUR, "router": "10.20.0.1"})
-        self.spaces["guest"].ip("route add default via 192.168.122.1")
+        for name in ("guest", "sibling"):
+            self.spaces[name].ip("route add default via 192.168.122.1")
         self.spaces["neighbour"].ip("route add default via 10.20.0.1")
         host.sysctl(ipv4__ip_forward=1, ipv4__conf__all__rp_filter=1, ipv4__conf__zt0__rp_filter=1)
 
@@ -117,31 +156,55 @@ class Home:
         host.run("iptables-nft-restore", "--noflush", stdin=libvirt_rules.networks())
         host.run("iptables-nft", "-t", "nat", "-A", "POSTROUTING", "-o", "wan0", "-j", "MASQUERADE")
 
+    def filter_bridges(self, how: int) -> bool:
+        """Let bridged packets pass the host's rules, too (1), or not (0); False: no such kernel."""
+        done = self.spaces["host"].run("sh", "-c", f"echo {how} >{BRIDGE_FILTER}", check=False)
+        return done.returncode == 0
+
     def dataplane(self) -> KernelHostDataplane:
         """The host's."""
         return self.inside["host"](KernelHostDataplane)
 
-    def answers(self, place: str, address: str, *, seconds: float = 3) -> bool:
+    def answers(self, place: str, address: str, *, port: int = PORT, seconds: float = 3) -> bool:
         """Whether a TCP connection from ``place`` to the echo server there comes about."""
         with self.inside[place].socket(socket.AF_INET, socket.SOCK_STREAM) as one:
             one.settimeout(seconds)
             try:
-                one.connect((address, PORT))
+                one.connect((address, port))
                 return echoes(one)
             except OSError:
                 return False
 
-    def udp(self, place: str, address: str) -> socket.socket:
+    def pings(self, place: str, address: str, *, seconds: float = 3) -> bool:
+        """Whether an echo request from ``place`` is answered from there."""
+        with self.inside[place].socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as one:
+            one.settimeout(seconds)
+            one.connect((address, 0))
+            one.send(ECHO_REQUEST)
+            try:
+                while one.recv(100)[20:] != ECHO_REPLY:
+                    pass
+            except OSError:
+                return False
+            return True
+
+    def udp(self, place: str, address: str, port: int = PORT) -> socket.socket:
         """Connected to the echo server there."""
         one = self.inside[place].socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.connect((address, PORT))
+        one.connect((address, port))
         return one
 
-    def tcp(self, place: str, address: str) -> socket.socket:
+    def tcp(self, place: str, address: str, port: int = PORT) -> socket.socket:
         """Connected to the echo server there. Raises OSError after 3 s."""
         one = self.inside[place].socket(socket.AF_INET, socket.SOCK_STREAM)
-        one.connect((address, PORT))
+        one.connect((address, port))
         return one
+
+    def heard(self, place: str) -> list[str]:
+        """Who spoke to the echo server there since this was last asked."""
+        heard = self.echo[place].heard
+        said, heard[:] = list(heard), []
+        return said
 
     def reaches(self, guest: str) -> bool:
         """Whether the client reaches it by its public address."""
@@ -185,10 +248,38 @@ def read_exactly(connection: socket.socket, length: int) -> bytes:
     return b"".join(parts)
 
 
-def plane(*rules: GuestRule, edge_mac: str = EDGE_MAC) -> HostPlane:
+def plane(
+    *rules: GuestRule, edge_mac: str = EDGE_MAC, pools: tuple[AddressRange, ...] = ()
+) -> HostPlane:
     """The host's, with these guests."""
-    return HostPlane("zt0", IPv4Address(EDGE), edge_mac, frozenset(rules))
+    return HostPlane("zt0", IPv4Address(EDGE), edge_mac, frozenset(rules), pools)
 
 
-def rule(private: str, device: str = "virbr0", *, hide: bool = False) -> GuestRule:
-    return GuestRule(IPv4Address(private), device, hide)
+def rule(
+    private: str,
+    device: str = "virbr0",
+    *,
+    hide: bool = False,
+    public: str | None = None,
+    mode: Mode = Mode.NAT,
+    egress: Egress = Egress.HOME,
+    ports: Iterable[str] = (),
+    allow: Iterable[str] = (),
+) -> GuestRule:
+    """A guest's; it is active where its public address is given."""
+    return GuestRule(
+        IPv4Address(private),
+        device,
+        hide,
+        public=ip_address(public) if public else None,
+        mode=mode,
+        egress=egress,
+        ports=tuple(map(PortRange.parse, ports)),
+        allow=tuple(map(ip_network, allow)),
+        active=public is not None,
+    )
+
+
+def routed(private: str, device: str = "virbr0", **more: Any) -> GuestRule:
+    """One whose address the edge only routes here."""
+    return rule(private, device, public=ROUTED[private], mode=Mode.ROUTED, **more)

@@ -13,6 +13,7 @@ from tests.lab.namespace import Namespace
 P = ParamSpec("P")
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
+IP_PKTINFO = 8
 
 
 class Inside:
@@ -46,12 +47,14 @@ class Echo:
 
     def __init__(self, inside: Inside, port: int) -> None:
         self.heard: list[str] = []
+        self._connections: list[socket.socket] = []
         self._tcp = inside.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._tcp.bind(("0.0.0.0", port))
         self._tcp.listen(16)
         self._tcp.settimeout(None)
         self._udp = inside.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         self._udp.bind(("0.0.0.0", port))
         self._udp.settimeout(None)
         self._threads = ThreadPoolExecutor(8)
@@ -63,6 +66,7 @@ class Echo:
             while True:
                 connection, peer = self._tcp.accept()
                 self.heard.append(peer[0])
+                self._connections.append(connection)
                 self._threads.submit(self._echo, connection)
 
     @staticmethod
@@ -74,11 +78,14 @@ class Echo:
     def _answer(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                words, peer = self._udp.recvfrom(4096)
+                words, [(level, kind, about)], _, peer = self._udp.recvmsg(4096, 100)
                 if not words:
                     return
                 self.heard.append(peer[0])
-                self._udp.sendto(words, peer)
+                # From the address that was asked (behind the device's index, which is not
+                # asked for): by itself it would be that of the way back.
+                told = bytes(4) + about[4:8] + bytes(4)
+                self._udp.sendmsg([words], [(level, kind, told)], 0, peer)
 
     def close(self) -> None:
         self._tcp.shutdown(socket.SHUT_RDWR)
@@ -86,6 +93,9 @@ class Echo:
         with contextlib.suppress(OSError):  # an unconnected socket: the reader wakes all the same
             self._udp.shutdown(socket.SHUT_RDWR)
         self._udp.close()
+        for connection in self._connections:  # the other side may be gone without a word
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 

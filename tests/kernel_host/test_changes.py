@@ -8,7 +8,6 @@ import pytest
 from tests.kernel_host.home import (
     EDGE_MAC,
     GUEST,
-    HOST_ON_OVERLAY,
     LONELY,
     NEIGHBOUR,
     PUBLIC,
@@ -18,28 +17,12 @@ from tests.kernel_host.home import (
     read_exactly,
     rule,
 )
+from tests.kernel_host.overlay import lose_overlay, regain_overlay
 from tests.lab.commands import wait_until
-from tests.lab.namespace import cable
 from zthook.errors import KernelError
 from zthook.kernel.host import KernelHostDataplane
 
 pytestmark = pytest.mark.netns
-
-
-def lose_overlay(home: Home) -> None:
-    home.spaces["host"].ip("link del zt0")
-
-
-def regain_overlay(home: Home) -> None:
-    """The device as a restarted overlay daemon makes it: strict again, without our routes."""
-    host, switch = home.spaces["host"], home.spaces["switch"]
-    cable(host, "zt0", switch, "host", mtu=2800)
-    switch.ip("link set host master br0")
-    host.ip(f"addr add {HOST_ON_OVERLAY}/24 dev zt0")
-    host.sysctl(ipv4__conf__zt0__rp_filter=1)
-    # Who was a neighbour of the old device asks anew; in tests at once.
-    for name in ("edge", "member"):
-        home.spaces[name].ip(f"neigh flush to {HOST_ON_OVERLAY}")
 
 
 def test_no_trace_is_left(home: Home) -> None:
@@ -87,19 +70,19 @@ def test_unmapping_ends_the_connections_of_that_guest_alone(
 def test_a_crash_before_connections_were_ended_is_made_up_for(
     home: Home, dataplane: KernelHostDataplane
 ) -> None:
-    inside = home.inside["host"]
+    inside, host = home.inside["host"], home.spaces["host"]
     inside(dataplane.apply, plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True)))
     with home.tcp("client", PUBLIC[GUEST]) as connection:
         assert echoes(connection)
         for name in ("guests", "inbound", "outbound"):
-            element = f"inet zthook_host {name} {{ {GUEST} }}"
-            home.spaces["host"].run("nft", f"delete element {element}")
+            host.run("nft", f"delete element inet zthook_host {name} {{ {GUEST} }}")
         connection.settimeout(1)
-        assert echoes(connection)
+        assert not echoes(connection)
+        assert host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
         successor = home.dataplane()
         lines = inside(successor.apply, plane(rule(NEIGHBOUR, "br0", hide=True)))
         assert any("ended" in line for line in lines)
-        assert not echoes(connection)
+        assert not host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
         inside(successor.close)
 
 

@@ -26,7 +26,7 @@ class FakeWorld:
         self.dataplane.objects.discard("table")
 
     def remove_policy_rule(self) -> None:
-        self.dataplane.objects.discard("policy rule")
+        self.dataplane.objects.discard("IPv4 policy rules")
 
     def remove_overlay(self) -> None:
         self.dataplane.remove_device(OVERLAY)

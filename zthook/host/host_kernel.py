@@ -11,7 +11,7 @@ from zthook.host.health import Pulse
 from zthook.host.observer import Worker
 from zthook.host.planes import EdgeSide, plane
 from zthook.kernel.traffic import Traffic
-from zthook.model.addresses import AddressRange
+from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.clock import Clock
 from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 from zthook.model.waiting import within
@@ -30,7 +30,7 @@ class Dataplane(Protocol):
     def apply(self, desired: HostPlane | None) -> list[str]: ...
     def drifted(self) -> bool: ...
     def mac_of(self, address: IPv4Address, device: str) -> str | None: ...
-    def traffic(self) -> Mapping[IPv4Address, Traffic]: ...
+    def traffic(self) -> Mapping[IPAddress, Traffic]: ...
 
 
 class Overlay(Protocol):
@@ -145,7 +145,7 @@ class HostKernel:
         if mac is not None:
             self.side = EdgeSide(device.name, self._edge, mac)
 
-    async def traffic(self) -> Mapping[IPv4Address, Traffic]:
+    async def traffic(self) -> Mapping[IPAddress, Traffic]:
         """Counted by private address; empty where the kernel does not say."""
         try:
             return await self._work(self._dataplane.traffic)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from zthook.errors import NotAuthenticated, ZthookError
 from zthook.host.answers import Answers, Names, granted
@@ -12,6 +11,7 @@ from zthook.host.later import compared, later_rows
 from zthook.host.next_starts import NextStart
 from zthook.host.status import MappingView, TrafficView
 from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import IPAddress
 from zthook.model.guests import GuestState
 from zthook.model.mappings import MappingState
 from zthook.wire.messages import MappingReply
@@ -39,7 +39,7 @@ class EdgeNow:
 def mapping_views(
     desired: Iterable[Desired],
     edge: EdgeNow,
-    traffic: Mapping[IPv4Address, Traffic],
+    traffic: Mapping[IPAddress, Traffic],
     names: Names,
     next_starts: Iterable[NextStart] = (),
 ) -> list[MappingView]:
@@ -82,13 +82,13 @@ def _left(answer: MappingReply, guest: str, guest_state: str, edge: EdgeNow) -> 
     )
 
 
-def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPv4Address, Traffic]) -> MappingView:
+def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPAddress, Traffic]) -> MappingView:
     request, claim = one.request, one.claim
     answer = edge.answers.get(one.key) if claim else None
     state, reason = _judged(one, answer, edge)
     private = claim.private if claim else request.private if request else None
     public = granted(one.public, answer)
-    counted = traffic.get(private) if isinstance(private, IPv4Address) else None
+    counted = traffic.get(private) if private else None
     return MappingView(
         guest=one.domain.name,
         uuid=str(one.domain.uuid),

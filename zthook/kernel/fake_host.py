@@ -1,7 +1,14 @@
 """A host's kernel in memory, for tests: the same contract as the real one."""
 
-from ipaddress import IPv4Address
-
+from zthook.kernel.host_translations import (
+    Translation,
+    arrival,
+    brought,
+    families,
+    leavers,
+    nearby,
+)
+from zthook.kernel.links import link_local_of
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import GuestRule, HostPlane
@@ -24,8 +31,8 @@ class FakeHostDataplane:
         self.own: set[IPAddress] = set()
         self.routers: set[IPAddress] = set()
         self.prefixes: dict[str, tuple[IPNetwork, ...]] = {}
-        self.counted: dict[IPv4Address, Traffic] = {}
-        self.connections: set[IPv4Address] = set()
+        self.counted: dict[IPAddress, Traffic] = {}
+        self.connections: set[IPAddress] = set()
         self.fault: Exception | None = None
         self.closed = False
         self._applied: set[str] | None = None
@@ -44,17 +51,23 @@ class FakeHostDataplane:
         return lines + self._missing(plane)
 
     def _wanted(self, plane: HostPlane) -> set[str]:
-        here = plane.overlay in self.known
+        versions = families(plane)
         return {
             "table",
-            "policy rule",
-            "black hole",
             f"{plane.overlay}: members other than {plane.edge_mac.lower()} dropped",
-            *({f"route via {plane.edge} dev {plane.overlay}"} if here else ()),
+            *(one for version in versions for one in self._way(plane, version)),
             *(one for rule in plane.rules for one in _guest(rule)),
+            *(f"{one} by the edge" for one in plane.pools if one.first.version in versions),
         }
 
-    def _end_others(self, guests: set[IPv4Address]) -> None:
+    def _way(self, plane: HostPlane, version: int) -> list[str]:
+        always = [f"IPv{version} policy rules", f"IPv{version} black hole"]
+        if plane.overlay not in self.known:
+            return always
+        hop = plane.edge if version == plane.edge.version else link_local_of(plane.edge_mac)
+        return [*always, f"route via {hop} dev {plane.overlay}"]
+
+    def _end_others(self, guests: set[IPAddress]) -> None:
         self.connections &= guests
         self.counted = {one: self.counted.get(one, Traffic()) for one in guests}
 
@@ -111,7 +124,7 @@ class FakeHostDataplane:
         near = any(address in one for some in self.prefixes.values() for one in some)
         return None if near else next(iter(self.routers), None)
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[IPAddress, Traffic]:
         self._ask()
         return dict(self.counted)
 
@@ -125,4 +138,15 @@ class FakeHostDataplane:
 
 def _guest(rule: GuestRule) -> list[str]:
     mapped = f"guest {rule.private}"
-    return [mapped, f"{mapped} hidden on {rule.device}"] if rule.hide else [mapped]
+    return [
+        mapped,
+        *([f"{mapped} hidden on {rule.device}"] if rule.hide else []),
+        *(f"{mapped} is {_words(one)}" for one in brought([rule])),
+        *(f"{mapped} is {_words(one)} here" for one in nearby([rule])),
+        *(f"{mapped} is there for {one} here" for one in (rule.allow if rule.active else ())),
+        *(f"{mapped} leaves as {arrival(one)}" for one in leavers([rule]).values()),
+    ]
+
+
+def _words(one: Translation) -> str:
+    return f"{one.address} {one.ports}" if one.ports else str(one.address)

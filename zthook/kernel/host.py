@@ -1,35 +1,38 @@
 """The host's dataplane: the kernel takes mapped guests' packets from the edge, and back to it."""
 
-import socket
-import struct
-from ipaddress import IPv4Address
 from typing import Protocol
 
 from zthook.errors import KernelError
-from zthook.kernel import host_rules, host_table, sysctl
-from zthook.kernel.conntrack import end_marked, forgive_marked
+from zthook.kernel import host_settings, host_table
+from zthook.kernel.conntrack import forgive_marked
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
+from zthook.kernel.host_chains import chains
+from zthook.kernel.host_connections import Standing, end_others, end_untranslated
+from zthook.kernel.host_elements import Around, elements
 from zthook.kernel.host_marks import Marks
+from zthook.kernel.host_notices import About
+from zthook.kernel.host_settings import FORWARDING
 from zthook.kernel.host_table import Table
-from zthook.kernel.links import addresses, connected_prefixes, find_device, gateways, next_hop
+from zthook.kernel.host_translations import families
+from zthook.kernel.host_way import Edge, Way
+from zthook.kernel.links import (
+    addresses,
+    connected_prefixes,
+    find_device,
+    gateways,
+    link_local_of,
+    next_hop,
+)
 from zthook.kernel.neighbours import neighbours, probe
-from zthook.kernel.netlink import attributes
 from zthook.kernel.nft import Nft
 from zthook.kernel.rtnetlink import IPRoute
-from zthook.kernel.rules import PolicyRule, keep_way, remove_way
 from zthook.kernel.traffic import Traffic
-from zthook.kernel.watch import Notification, Subscription
+from zthook.kernel.watch import Subscription
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import HostPlane
 
-# Of linux/if_link.h and linux/rtnetlink.h: attributes, and the sizes of what stands before them.
-LINK_NAME, LINK_HEADER = 3, 16
-IPV4 = bytes([socket.AF_INET])
-ROUTE_TABLE, ROUTE_HEADER = 15, 12
-FORWARDING = "net/ipv4/ip_forward"
-LOOSE = "2"
 ROUNDS = 4
 """Changing takes one round and seeing that it stayed another; the rest is for others' changes."""
 
@@ -83,7 +86,7 @@ class HostDataplane(Protocol):
         """The router by which ``address`` is reached; None where it is on-link or not reached."""
         ...
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[IPAddress, Traffic]:
         """Of each mapped guest, by private address; only what went through the edge."""
         ...
 
@@ -96,7 +99,7 @@ class KernelHostDataplane:
     """The kernel of the network namespace of the thread that makes it; for that thread alone.
 
     ``mark`` is the mask of packet and connection marks that are ours (host_marks.Marks),
-    ``table`` and ``preference`` are the policy rule's.
+    ``table`` and ``preference`` are our first route table's and policy rule's (host_way.Way).
     """
 
     def __init__(
@@ -106,21 +109,22 @@ class KernelHostDataplane:
         table: int = 12300,
         preference: int = 12300,
     ) -> None:
-        self._mark = mark
-        self._rule = PolicyRule(4, preference, table, Marks(mark).brought, mark)
-        self._chains = host_rules.chains(mark)
+        self._marks = Marks(mark)
+        self._way = Way(self._marks, table, preference)
+        self._chains = chains(mark)
         self._nft = Nft()
         self._firewalls = Firewalls(self._nft, passage.HOST)
         self._ip = IPRoute()
-        self._changes = Subscription("link", "address", "route", "rule")
-        self._overlay = ""
+        self._changes = Subscription("link", "address", "route", "rule", "neighbour")
+        self._plane: HostPlane | None = None
         self._generation: int | None = None
-        self._swept = self._closed = False
+        self._closed: set[int] = set()
+        self._bridged: set[int] = set()
+        self._swept = False
         self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
-        plane = desired if desired is not None and desired.rules else None
-        self._overlay = plane.overlay if plane else ""
+        self._plane = plane = desired if desired is not None and desired.rules else None
         self._generation = None
         lines: list[str] = []
         for _ in range(ROUNDS):
@@ -138,30 +142,38 @@ class KernelHostDataplane:
 
     def _keep(self, plane: HostPlane) -> list[str]:
         """The way out first, then the marks; forwarding once the filter is there."""
+        versions = families(plane)
         found = host_table.observe(self._nft)
         # Known from then on: a flush of the whole ruleset takes the set that says so along.
-        self._closed = self._closed or _is_closed(found)
-        wanted = host_rules.elements(plane, closed=self._closed)
-        device = find_device(self._ip, plane.overlay)
-        self._away = device is None
-        lines = keep_way(self._rule, plane.edge, device.index if device else None)
-        lines += _set(_filter_path(plane.overlay), LOOSE)
-        guests = frozenset(rule.private for rule in plane.rules)
-        if found is not None and found.guests - guests:
+        self._closed |= _closed(found) | host_settings.not_forwarding(versions)
+        edge = self._edge(plane)
+        self._bridged = host_settings.bridged(versions)
+        wanted = elements(plane, Around(edge.hops, self._closed & versions, self._bridged))
+        lines = self._way.keep(self._ip, edge) + host_settings.loosen(plane.overlay)
+        anew = found is None or not found.is_whole(self._chains)
+        if found is None or anew or host_table.takes_away(found, wanted):
             self._swept = False
         lines += host_table.keep(self._nft, found, self._chains, wanted)
         if found is None:
-            forgive_marked(self._rule.mark, self._rule.mask)
-        lines += self._end_others(guests) + _set(FORWARDING, "1")
+            self._forgive()
+        lines += self._end_others(plane) + host_settings.forward(versions)
+        lines += self._way.remove(self._ip, but=versions)
         return lines + self._firewalls.keep(self._opening(plane))
+
+    def _edge(self, plane: HostPlane) -> Edge:
+        device = find_device(self._ip, plane.overlay)
+        self._away = device is None
+        hops: dict[int, IPAddress] = {4: plane.edge, 6: link_local_of(plane.edge_mac)}
+        asked = {version: hop for version, hop in hops.items() if version in families(plane)}
+        return Edge(asked, device.index if device else None, plane.edge_mac)
 
     def _opening(self, plane: HostPlane) -> Opening:
         """What is marked has passed our own table, which comes before the firewalls."""
-        marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, self._mark)
+        marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, self._marks.mask)
         reached = frozenset(
             Reach(plane.edge_mac, rule.private, plane.overlay, rule.device) for rule in plane.rules
         )
-        return Opening(marked, frozenset({4}), reached)
+        return Opening(marked, families(plane), reached)
 
     def _remove(self) -> list[str]:
         """The marks first: what is still marked has its way until its connection is ended."""
@@ -170,36 +182,47 @@ class KernelHostDataplane:
         if found is not None:
             self._swept = False
             host_table.empty(self._nft, found)
-        lines = self._end_others(frozenset())
+        lines = self._end_others(None)
         lines += self._firewalls.keep(None)
         if found is not None:
             host_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
-        return lines + remove_way(self._rule.table)
+        return lines + self._way.remove(self._ip)
 
-    def _end_others(self, guests: frozenset[IPAddress]) -> list[str]:
-        """End the edge's connections to guests that are not mapped, where that is not known.
+    def _forgive(self) -> None:
+        marks = self._marks
+        for value in (marks.brought, marks.leaving, marks.local):
+            forgive_marked(value, marks.mask)
+
+    def _end_others(self, plane: HostPlane | None) -> list[str]:
+        """End connections of ours that no mapping explains, where it is not known that none are.
 
         At the start it is not: a process before this one may not have come so far.
         """
         if self._swept:
             return []
-        kept = {guest.packed for guest in guests}
-        mark, mask = self._rule.mark, self._rule.mask
-        ended = end_marked(mark, mask, lambda one: one.destination in kept)
+        rules = plane.rules if plane else frozenset()
+        own = {one.address for one in addresses(self._ip)}
+        standing = Standing(rules, plane.pools if plane else (), own)
+        ended = end_others(self._marks, standing) + end_untranslated(self._marks, rules)
         self._swept = True
-        return [f"{ended} connections to unmapped guests ended"] if ended else []
+        return [f"{ended} connections without a mapping ended"] if ended else []
 
     def _missing(self) -> list[str]:
         tell = self._away and not self._told_away
         self._told_away = self._away
-        if not tell:
+        if not tell or self._plane is None:
             return []
-        return [f"overlay device {self._overlay} is away: answers to the edge are dropped"]
+        return [f"overlay device {self._plane.overlay} is away: answers to the edge are dropped"]
 
     def _notice(self) -> bool:
         """Whether the kernel told of a change that concerns us since this was last asked."""
-        told = [concerns(one, self._overlay, self._rule.table) for one in self._changes.drain()]
+        about = About(
+            self._plane.overlay if self._plane else "",
+            families(self._plane) if self._plane else frozenset({4}),
+            self._way.tables,
+        )
+        told = [about.concerns(one) for one in self._changes.drain()]
         return any(told)
 
     def drifted(self) -> bool:
@@ -210,11 +233,11 @@ class KernelHostDataplane:
         return self._firewalls.drifted()
 
     def _settings_stay(self) -> bool:
-        """Nobody is told of these, but to read them costs next to nothing."""
-        return not self._overlay or (
-            sysctl.read(FORWARDING) == "1"
-            and sysctl.read(_filter_path(self._overlay)) in {LOOSE, None}
-        )
+        plane = self._plane
+        if plane is None:
+            return True
+        stay = host_settings.stay(plane.overlay, families(plane))
+        return stay and host_settings.bridged(families(plane)) == self._bridged
 
     def mac_of(self, address: IPAddress, device: str) -> str | None:
         return self.neighbours(device).get(address)
@@ -242,7 +265,7 @@ class KernelHostDataplane:
     def next_hop(self, address: IPAddress) -> IPAddress | None:
         return next_hop(self._ip, address)
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[IPAddress, Traffic]:
         found = host_table.observe(self._nft)
         return found.traffic() if found else {}
 
@@ -252,31 +275,7 @@ class KernelHostDataplane:
         self._changes.close()
 
 
-def concerns(one: Notification, overlay: str, table: int) -> bool:
-    """Whether it may be about the device ``overlay``, or about IPv4's rules and ``table``.
-
-    A device that goes takes its routes along without a word about them, and so does its
-    last address; of addresses the device's name is not told.
-    """
-    if one.kind == "link":
-        name = attributes(one.payload, LINK_HEADER).get(LINK_NAME, b"")
-        return name.rstrip(b"\0") == overlay.encode()
-    if one.payload[:1] != IPV4:
-        return one.kind == "lost"
-    if one.kind == "route":
-        found = attributes(one.payload, ROUTE_HEADER).get(ROUTE_TABLE, bytes(4))
-        return struct.unpack("=I", found) == (table,)
-    return True
-
-
-def _filter_path(device: str) -> str:
-    return f"net/ipv4/conf/{device}/rp_filter"
-
-
-def _is_closed(found: Table | None) -> bool:
-    """Whether forwarding is on for our mappings alone: it was off when they came."""
-    return bool(found and found.sets.get("closed")) or sysctl.read(FORWARDING) == "0"
-
-
-def _set(path: str, value: str) -> list[str]:
-    return [f"{path.replace('/', '.')} set to {value}"] if sysctl.write(path, value) else []
+def _closed(found: Table | None) -> set[int]:
+    """The IP versions for which forwarding was off when our mappings came: it is on for these."""
+    names = found.sets.get("closed", frozenset()) if found else frozenset()
+    return {version for version in FORWARDING if f"ipv{version}" in names}

@@ -10,37 +10,18 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from zthook.errors import KernelError
-from zthook.kernel.host_marks import Marks
-from zthook.model.mappings import HostPlane
+from zthook.kernel.host_sets import FAMILIES, SPECS, Elements
 
 FAMILY = "inet"
 TABLE = "zthook_host"
 
-SETS = {
-    "overlay": "ifname",
-    "closed": "ifname",
-    "edge": "ifname . ether_addr",
-    "guests": "ipv4_addr",
-    "hidden": "ifname . ipv4_addr",
-    "inbound": "ipv4_addr",
-    "outbound": "ipv4_addr",
-}
-"""Set → type of its elements. ``closed`` has the overlay device where forwarding is on for our
-mappings alone; ``hidden`` has the guests for which this host rewrites the client."""
-
-COUNTED = ("inbound", "outbound")
-"""These count what passes; they are beside ``guests`` because a look into a set counts too."""
-
-Elements = Mapping[str, frozenset[str]]
-"""Set → its elements as nft writes them."""
-
 Counters = Mapping[tuple[str, str], tuple[int, int]]
 """Set and element → bytes and packets."""
 
-DEVICE_NAME = re.compile(r'[^\s"/*\\]{1,15}')
+REFILLED = frozenset(f"pools{family.suffix}" for family in FAMILIES)
+"""Sets that are filled anew where they differ: new ranges may overlap the old ones."""
 
-MANGLE, FORWARD, SOURCE_NAT = -150, -5, 95
-"""Priorities: where marks are made; before the filters of others; before the NAT of others."""
+DEVICE_NAME = re.compile(r'[^\s"/*\\]{1,15}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,115 +50,6 @@ class Chain:
     rules: tuple[Rule, ...]
 
 
-def chains(mark: int) -> tuple[Chain, ...]:
-    """The constant rules. ``mark`` is the bits that are ours; all others are left as they are."""
-    marks = Marks(mark)
-    others, brought = f"0x{~mark & 0xFFFFFFFF:08x}", f"0x{marks.brought:08x}"
-    ours = f"ct mark & 0x{mark:08x} == {brought}"
-    not_ours = f"ct mark & 0x{mark:08x} != {brought}"
-    bits = f"{others} | {brought}"
-    return (
-        _mark_arriving(bits, ours),
-        Chain(
-            "mark_own_errors",
-            Hook("route", "output", MANGLE),
-            (
-                Rule(
-                    f"ct direction reply {ours} meta mark set meta mark & {bits}",
-                    "what this host reports about them goes back to the edge",
-                ),
-            ),
-        ),
-        _forward(ours, not_ours),
-        Chain(
-            "past_the_edge",
-            None,
-            (
-                Rule(
-                    f"ct direction reply {not_ours} accept",
-                    "answers to what the guest itself began",
-                ),
-                Rule("counter drop", "anything else came past its mapping"),
-            ),
-        ),
-        Chain(
-            "hide_client",
-            Hook("nat", "postrouting", SOURCE_NAT),
-            (
-                Rule(
-                    f"{ours} oifname . ip daddr @hidden masquerade", "the client becomes this host"
-                ),
-            ),
-        ),
-    )
-
-
-def _mark_arriving(bits: str, ours: str) -> Chain:
-    """Not only a connection's first packet marks it: one that was there before heals too."""
-    return Chain(
-        "mark_arriving",
-        Hook("filter", "prerouting", MANGLE),
-        (
-            Rule(
-                "iifname . ether saddr @edge ip daddr @guests"
-                f" ct direction original ct mark set ct mark & {bits}",
-                "connections that the edge brings are ours",
-            ),
-            Rule(
-                f"iifname != @overlay ct direction reply {ours} meta mark set meta mark & {bits}",
-                "their answers go back to the edge",
-            ),
-        ),
-    )
-
-
-def _forward(ours: str, not_ours: str) -> Chain:
-    return Chain(
-        "forward",
-        Hook("filter", "forward", FORWARD),
-        (
-            Rule(
-                "iifname @overlay ip daddr @guests iifname . ether saddr != @edge"
-                " goto past_the_edge",
-                "members reach mapped guests through the edge",
-            ),
-            Rule(
-                f"iifname @overlay {ours} iifname . ether saddr != @edge counter drop",
-                "nobody else speaks in the edge's connections",
-            ),
-            Rule(
-                f"iifname != @overlay oifname != @overlay ct direction reply {ours} counter drop",
-                "an answer that would not go back to the edge goes nowhere",
-            ),
-            Rule(
-                f"iifname @closed ct direction original {not_ours} counter drop",
-                "forwarding is on for mappings alone",
-            ),
-            Rule(f"iifname @overlay {ours} ip daddr @inbound", "counts, to the guest"),
-            Rule(f"oifname @overlay {ours} ip saddr @outbound", "counts, from the guest"),
-        ),
-    )
-
-
-def elements(plane: HostPlane, *, closed: bool) -> Elements:
-    """What the sets hold for ``plane``.
-
-    Raises KernelError for a device name that no kernel would take.
-    """
-    overlay = quoted(plane.overlay)
-    guests = frozenset(str(rule.private) for rule in plane.rules)
-    hidden = (f"{quoted(rule.device)} . {rule.private}" for rule in plane.rules if rule.hide)
-    return {
-        "overlay": frozenset({overlay}),
-        "closed": frozenset({overlay} if closed else ()),
-        "edge": frozenset({f"{overlay} . {plane.edge_mac.lower()}"}),
-        "guests": guests,
-        "hidden": frozenset(hidden),
-        "inbound": guests,
-        "outbound": guests,
-    }
-
-
 def quoted(device: str) -> str:
     """A device's name as nft reads it. Raises KernelError where it can be none."""
     if not DEVICE_NAME.fullmatch(device):
@@ -187,7 +59,8 @@ def quoted(device: str) -> str:
 
 def version(wanted: Sequence[Chain]) -> str:
     """Another one for any other rules, or other types of the sets."""
-    return sha256(repr((SETS, COUNTED, wanted)).encode()).hexdigest()[:8]
+    definitions = [spec.definition for spec in SPECS.values()]
+    return sha256(repr((definitions, wanted)).encode()).hexdigest()[:8]
 
 
 def label(rule: Rule, of: str) -> str:
@@ -208,16 +81,12 @@ def render_table(wanted: Sequence[Chain], filled: Elements, counters: Counters) 
         f"add table {FAMILY} {TABLE}",
         f"delete table {FAMILY} {TABLE}",
         f"table {FAMILY} {TABLE} {{",
-        *(f"\tset {name} {{ type {kind};{_counter(name)} }}" for name, kind in SETS.items()),
+        *(f"\t{spec.definition}" for spec in SPECS.values()),
         *(line for chain in wanted for line in _chain_lines(chain, version(wanted))),
         "}",
         *_statements("add", counting),
     ]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _counter(name: str) -> str:
-    return " counter;" if name in COUNTED else ""
 
 
 def _counting(name: str, element: str, counters: Counters) -> str:
@@ -238,12 +107,22 @@ def _chain_lines(chain: Chain, of: str) -> Iterable[str]:
 
 def render_change(found: Elements, wanted: Elements) -> str:
     """The transaction that makes the sets' elements be ``wanted``; empty where they are."""
-    gone = {name: found.get(name, frozenset()) - some for name, some in wanted.items()}
-    come = {name: some - found.get(name, frozenset()) for name, some in wanted.items()}
-    lines = [*_statements("delete", gone), *_statements("add", come)]
+    before = {name: found.get(name, frozenset()) for name in wanted}
+    anew = {name for name in REFILLED & wanted.keys() if before[name] != wanted[name]}
+    gone = {name: before[name] - wanted[name] for name in wanted.keys() - anew}
+    come = {name: some if name in anew else some - before[name] for name, some in wanted.items()}
+    lines = [
+        *(f"flush set {FAMILY} {TABLE} {name}" for name in sorted(anew)),
+        *_statements("delete", {name: map(_key, some) for name, some in gone.items()}),
+        *_statements("add", come),
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _statements(verb: str, some: Elements) -> list[str]:
+def _key(element: str) -> str:
+    return element.partition(" : ")[0]
+
+
+def _statements(verb: str, some: Mapping[str, Iterable[str]]) -> list[str]:
     listed = ((name, ", ".join(sorted(some[name]))) for name in sorted(some))
     return [f"{verb} element {FAMILY} {TABLE} {name} {{ {all_} }}" for name, all_ in listed if all_]

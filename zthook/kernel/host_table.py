@@ -1,17 +1,26 @@
 """The host's nftables table as the kernel shows it, and as it becomes what it should be."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 from zthook.kernel import host_rules
-from zthook.kernel.host_rules import FAMILY, SETS, TABLE, Chain, Counters, Elements
+from zthook.kernel.host_rules import FAMILY, TABLE, Chain, Counters
+from zthook.kernel.host_sets import FAMILIES, MAPPED, SPECS, Elements, family_of
 from zthook.kernel.nft import Nft
 from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import AddressRange, IPAddress
 
 Labels = Mapping[str, tuple[str, ...]]
 """A chain with its hook → its rules' comments in order."""
+
+TOLD = frozenset(
+    f"{name}{family.suffix}"
+    for name in ("guests", "hidden", "outgoing", "brought", "brought_ports", "met", "met_ports")
+    for family in FAMILIES
+) | {"overlay", "edge", "closed"}
+"""Each of a mapping's other elements comes and goes with one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +32,15 @@ class Table:
     counters: Counters
 
     @property
-    def guests(self) -> frozenset[IPv4Address]:
+    def guests(self) -> frozenset[IPAddress]:
         """The private addresses that are mapped."""
-        return frozenset(map(IPv4Address, self.sets.get("guests", ())))
+        return frozenset(
+            ip_address(one)
+            for family in FAMILIES
+            for one in self.sets.get(f"guests{family.suffix}", ())
+        )
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[IPAddress, Traffic]:
         """By private address."""
         return {
             one: Traffic(*self._counted("inbound", one), *self._counted("outbound", one))
@@ -36,10 +49,11 @@ class Table:
 
     def is_whole(self, wanted: Sequence[Chain]) -> bool:
         """Whether it has exactly these rules, and every set."""
-        return self.labels == _labels(wanted) and self.sets.keys() == SETS.keys()
+        return self.labels == _labels(wanted) and self.sets.keys() == SPECS.keys()
 
-    def _counted(self, name: str, address: IPv4Address) -> tuple[int, int]:
-        return self.counters.get((name, str(address)), (0, 0))
+    def _counted(self, name: str, address: IPAddress) -> tuple[int, int]:
+        counter = f"{name}{family_of(address).suffix}", str(address)
+        return self.counters.get(counter, (0, 0))
 
 
 def observe(nft: Nft) -> Table | None:
@@ -53,7 +67,8 @@ def read(listing: Iterable[Mapping[str, Any]]) -> Table:
     objects = list(listing)
     chains = [one["chain"] for one in objects if "chain" in one]
     rules = [one["rule"] for one in objects if "rule" in one]
-    sets = {one["set"]["name"]: one["set"].get("elem", []) for one in objects if "set" in one}
+    filled = [found for one in objects if (found := one.get("set") or one.get("map"))]
+    sets = {one["name"]: one.get("elem", []) for one in filled}
     return Table(
         {
             _described(one): tuple(
@@ -84,14 +99,37 @@ def _counter(element: Any) -> Mapping[str, int] | None:
 
 
 def _text(name: str, element: Any) -> str:
-    """The element as ``host_rules`` writes it."""
-    value = element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
-    parts = value["concat"] if isinstance(value, dict) else [value]
-    kinds = SETS.get(name, "").split(" . ")
-    if len(kinds) != len(parts):
-        return str(value)
-    named = zip(kinds, parts, strict=True)
-    return " . ".join(f'"{part}"' if kind == "ifname" else str(part) for kind, part in named)
+    """The element as ``host_elements`` writes it; of a set that we do not know, in any way."""
+    spec = SPECS.get(name)
+    if spec is None:
+        return str(element)
+    if isinstance(element, list):
+        key, value = element
+        return f"{_joined(spec.key, key)} : {_joined(spec.value, value)}"
+    return _joined(spec.key, element)
+
+
+def _joined(kinds: Sequence[str], value: Any) -> str:
+    """The parts of a key, or of a value."""
+    if isinstance(value, dict) and "elem" in value:
+        value = value["elem"]["val"]
+    parts = value["concat"] if isinstance(value, dict) and "concat" in value else [value]
+    # Where somebody made a set of the same name it may have other types: no kind fits then.
+    known = kinds if len(kinds) == len(parts) else [""] * len(parts)
+    return " . ".join(_part(kind, part) for kind, part in zip(known, parts, strict=True))
+
+
+def _part(kind: str, part: Any) -> str:
+    match part:
+        case {"prefix": {"addr": address, "len": length}}:
+            return str(AddressRange.parse(f"{address}/{length}"))
+        case {"range": [first, last]}:
+            return f"{_part(kind, first)}-{_part(kind, last)}"
+        case str() if kind == "ifname":
+            return f'"{part}"'
+        case str() if kind.endswith("_addr") and kind != "ether_addr":
+            return str(ip_address(part))
+    return str(part)
 
 
 def _labels(wanted: Sequence[Chain]) -> Labels:
@@ -122,21 +160,27 @@ def keep(nft: Nft, found: Table | None, chains: Sequence[Chain], wanted: Element
     return _differences(found.sets, wanted)
 
 
+def takes_away(found: Table, wanted: Elements) -> bool:
+    """Whether anything is mapped by ``found`` that is not wanted, or otherwise."""
+    judged = (*MAPPED, *host_rules.REFILLED)
+    return any(found.sets.get(name, frozenset()) - wanted[name] for name in judged)
+
+
 def _differences(found: Elements, wanted: Elements) -> list[str]:
-    """The counting sets have the same elements as ``guests`` and are not told of for themselves."""
-    lines = []
-    for name in wanted:
+    """What differs in the sets that are told of; where nothing does, in all."""
+    return list(_changed(found, wanted, TOLD)) or list(_changed(found, wanted, wanted.keys()))
+
+
+def _changed(found: Elements, wanted: Elements, names: Collection[str]) -> Iterator[str]:
+    for name in sorted(names):
         gone, come = found[name] - wanted[name], wanted[name] - found[name]
-        if name in host_rules.COUNTED and (gone or come) and found["guests"] != wanted["guests"]:
-            continue
-        lines += [f"{name}: {element} removed" for element in sorted(gone)]
-        lines += [f"{name}: {element} added" for element in sorted(come)]
-    return lines
+        yield from (f"{name}: {element} removed" for element in sorted(gone))
+        yield from (f"{name}: {element} added" for element in sorted(come))
 
 
 def empty(nft: Nft, found: Table) -> None:
     """Let no guest be mapped any more; what answers are still on their way keep their mark."""
-    nothing: Elements = {name: frozenset() for name in ("guests", "hidden")}
+    nothing = {name: frozenset[str]() for name in MAPPED & found.sets.keys()}
     nft.run(host_rules.render_change(found.sets, nothing))
 
 

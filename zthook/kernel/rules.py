@@ -1,17 +1,14 @@
-"""Policy rules of ours (protocol 123), and the way that they send marked packets."""
+"""Policy rules of ours (protocol 123)."""
 
 import errno
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 
 from zthook.kernel.netlink import ACK, ROUTE, Netlink, attribute, attributes, message
-from zthook.kernel.route_batch import remove_routes, set_routes
-from zthook.kernel.routes import FAMILIES, HEADER, NUMBER, Route, network_of, own_routes
+from zthook.kernel.routes import FAMILIES, HEADER, NUMBER, network_of
 from zthook.kernel.rtnetlink import PROTOCOL
 from zthook.model.addresses import IPNetwork
 
-ALL = IPv4Network("0.0.0.0/0")
 LOCAL_TABLE = 255
 FIRST = 0
 """The preference of a rule that comes before the local table, the machine's own addresses."""
@@ -179,63 +176,3 @@ def _read(
         found.get(INCOMING, b"").rstrip(b"\0").decode(errors="replace") or None,
         found.get(SUPPRESS_UP_TO) == DEFAULT_LENGTH,
     )
-
-
-def keep_way(rule: PolicyRule, edge: IPv4Address, device: int | None) -> list[str]:
-    """Make marked packets go to ``edge`` by the device with that index, or nowhere (None).
-
-    The black hole comes first and the rule last, so that at no moment a marked packet
-    leaves by another line. A line for each thing that was put right.
-    """
-    lines = _keep_routes(rule.table, edge, device)
-    found = _mark_rules()
-    if rule not in found:
-        with Netlink(ROUTE) as kernel:
-            add_rules(kernel, [rule])
-        lines.append(f"{rule} was missing: added")
-    return lines + _remove_way(found - {rule}, kept=rule.table)
-
-
-def _mark_rules() -> frozenset[PolicyRule]:
-    return frozenset(rule for rule in own_rules() if rule.version == ALL.version and rule.mask)
-
-
-def _keep_routes(table: int, edge: IPv4Address, device: int | None) -> list[str]:
-    wanted = [Route(ALL, None, table=table)]
-    wanted += [Route(ALL, device, edge, table)] if device is not None else []
-    found = own_routes(table)
-    missing, extra = [one for one in wanted if one not in found], found - set(wanted)
-    with Netlink(ROUTE) as kernel:
-        remove_routes(kernel, extra)
-        set_routes(kernel, missing)
-    return [f"{_named(one)} removed" for one in extra] + [
-        f"{_named(one)} was missing: added" for one in missing
-    ]
-
-
-def _named(route: Route) -> str:
-    kind = "" if route.device is None else "route "
-    return f"{kind}{route} in table {route.table}"
-
-
-def remove_way(table: int) -> list[str]:
-    """Take every mark rule of ours away, and our routes in its table and in ``table``."""
-    return _remove_way(_mark_rules(), kept=None) + _remove_routes(table)
-
-
-def _remove_way(some: frozenset[PolicyRule], *, kept: int | None) -> list[str]:
-    lines = []
-    for rule in sorted(some):
-        with Netlink(ROUTE) as kernel:
-            remove_rules(kernel, [rule])
-        lines.append(f"{rule} removed")
-        if rule.table != kept:
-            lines += _remove_routes(rule.table)
-    return lines
-
-
-def _remove_routes(table: int) -> list[str]:
-    found = own_routes(table)
-    with Netlink(ROUTE) as kernel:
-        remove_routes(kernel, found)
-    return [f"{_named(one)} removed" for one in found]

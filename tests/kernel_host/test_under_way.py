@@ -1,0 +1,152 @@
+"""A guest that came by live migration speaks first: this host never saw the connection begin."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from tests.kernel_host.home import (
+    CLIENT,
+    GUEST,
+    HOST_AT_HOME,
+    PORT,
+    PUBLIC,
+    ROUTED,
+    Home,
+    echoes,
+    plane,
+    routed,
+    rule,
+)
+from zthook.kernel.host import KernelHostDataplane
+from zthook.model.mappings import GuestRule
+from zthook.model.publication import Egress
+
+pytestmark = pytest.mark.netns
+
+PORTS = [f"tcp/7000:{PORT + 10}"]
+CASES = pytest.mark.parametrize(
+    ("mapped", "public", "port"),
+    [
+        (rule(GUEST), PUBLIC[GUEST], PORT + 10),
+        (rule(GUEST, ports=PORTS), PUBLIC[GUEST], PORT + 10),
+        (rule(GUEST, public=PUBLIC[GUEST], egress=Egress.PUBLIC), PUBLIC[GUEST], PORT + 10),
+        (routed(GUEST), ROUTED[GUEST], PORT + 10),
+        (routed(GUEST, ports=PORTS), ROUTED[GUEST], 7000),
+        (routed(GUEST, egress=Egress.PUBLIC), ROUTED[GUEST], PORT + 10),
+    ],
+    ids=["nat", "nat ports", "nat egress", "routed", "routed ports", "routed egress"],
+)
+
+
+@contextmanager
+def connected(home: Home, public: str, port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The guest's end of a connection, and the client's."""
+    with home.inside["guest"].socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((GUEST, PORT + 10))
+        listener.listen()
+        with home.tcp("client", public, port) as client:
+            server, _ = listener.accept()
+            with server:
+                server.settimeout(3)
+                yield server, client
+
+
+def forget(home: Home) -> None:
+    """What the host knows of connections: as of one that has just got the guest."""
+    home.spaces["host"].run("conntrack", "-F")
+
+
+@CASES
+def test_it_goes_on_by_the_edge(
+    home: Home, dataplane: KernelHostDataplane, mapped: GuestRule, public: str, port: int
+) -> None:
+    inside = home.inside["host"]
+    inside(dataplane.apply, plane(mapped))
+    with connected(home, public, port) as (server, client), closing(home.leak()) as leak:
+        for _ in range(2):
+            forget(home)
+            server.sendall(b"first")
+            assert client.recv(10) == b"first"
+            client.sendall(b"second")
+            assert server.recv(10) == b"second"
+        forget(home)
+        client.sendall(b"third")
+        assert server.recv(10) == b"third"
+        server.sendall(b"fourth")
+        assert client.recv(10) == b"fourth"
+        assert CLIENT not in {destination for _, destination in leak.packets()}
+
+
+def test_a_change_of_others_does_not_end_it(home: Home, dataplane: KernelHostDataplane) -> None:
+    inside = home.inside["host"]
+    egress = routed(GUEST, egress=Egress.PUBLIC)
+    inside(dataplane.apply, plane(egress))
+    with (
+        connected(home, ROUTED[GUEST], PORT + 10) as (server, client),
+        home.tcp("guest", CLIENT) as own,
+    ):
+        forget(home)
+        server.sendall(b"first")
+        assert client.recv(10) == b"first"
+        inside(dataplane.apply, plane(routed(GUEST)))
+        server.sendall(b"second")
+        assert client.recv(10) == b"second"
+        assert echoes(own)  # nobody could tell it from the other any more
+
+
+def test_what_the_guest_begins_goes_home(home: Home, dataplane: KernelHostDataplane) -> None:
+    home.inside["host"](dataplane.apply, plane(rule(GUEST, ports=PORTS)))
+    with home.tcp("guest", CLIENT) as one:
+        forget(home)
+        assert echoes(one)
+        assert home.answers("guest", CLIENT)
+    assert home.heard("client") == [HOST_AT_HOME] * 2
+
+
+def test_what_is_near_is_found_there(home: Home, dataplane: KernelHostDataplane) -> None:
+    home.inside["host"](dataplane.apply, plane(rule(GUEST)))
+    with home.tcp("guest", "10.20.0.1") as one:
+        forget(home)
+        assert echoes(one)
+
+
+def test_unmapped_it_ends(home: Home, dataplane: KernelHostDataplane) -> None:
+    inside = home.inside["host"]
+    inside(dataplane.apply, plane(rule(GUEST)))
+    with connected(home, PUBLIC[GUEST], PORT + 10) as (server, client):
+        forget(home)
+        server.sendall(b"first")
+        assert client.recv(10) == b"first"
+        inside(dataplane.apply, None)
+        server.sendall(b"second")
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.recv(10)
+
+
+def test_the_edge_as_the_client(home: Home, dataplane: KernelHostDataplane) -> None:
+    """Where it hides clients behind its own overlay address."""
+    home.inside["host"](dataplane.apply, plane(rule(GUEST)))
+    edge = home.spaces["edge"]
+    edge.run("nft", "-f", "-", stdin=HIDING)
+    try:
+        with connected(home, PUBLIC[GUEST], PORT + 10) as (server, client):
+            assert server.getpeername()[0] == "192.168.193.222"
+            forget(home)
+            server.sendall(b"first")
+            assert client.recv(10) == b"first"
+    finally:
+        edge.run("nft", "delete", "table", "ip", "hiding")
+
+
+HIDING = """
+table ip hiding {
+    chain leaving {
+        type nat hook postrouting priority srcnat - 1;
+        oifname "zt0" ct status dnat masquerade
+    }
+}
+"""
