@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.cli_host.conftest import ACTIVE, PUBLIC, STATUS, UUID, Agent
 from zthook.cli import join as joining
+from zthook.cli.status import way
 from zthook.config.loading import load_host
 from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
@@ -33,6 +35,28 @@ def test_the_table_has_everything_of_a_mapping(zthook: Zthook, agent: Agent) -> 
     assert words[:7] == ["test", "running", PUBLIC, "192.168.122.50", "nat", "keep", "active"]
     assert "1.2 MB" in line
     assert "831 B" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"ports": ["tcp/80:8080", "udp/53"]}, "nat keep tcp/80:8080 udp/53"),
+        ({"ports": ["tcp/80", "tcp/443", "udp/53", "udp/54"]}, "nat keep tcp/80 tcp/443 +2"),
+        ({"mode": "routed", "egress": "public"}, "routed keep egress=public"),
+        ({"mode": None, "client": None}, ""),
+    ],
+)
+def test_how_it_is_mapped_is_one_word_after_another(changes: dict[str, Any], shown: str) -> None:
+    assert way(msgspec.structs.replace(ACTIVE, **changes)) == shown
+
+
+def test_an_auto_without_an_address_yet_is_shown_as_that(zthook: Zthook, agent: Agent) -> None:
+    auto = msgspec.structs.replace(
+        ACTIVE, asked="auto/hk/0", public=None, private=None, state=MappingState.REFUSED
+    )
+    agent.show(auto)
+    [line] = [line for line in zthook("status")[1].splitlines() if line.startswith("test ")]
+    assert line.split()[:4] == ["test", "running", "auto", "-"]
 
 
 @pytest.mark.parametrize("name", ["test", UUID])
