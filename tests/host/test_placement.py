@@ -4,6 +4,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.host.making import (
     PRIVATE,
@@ -272,3 +274,49 @@ def test_where_everybody_allowed_is_of_the_other_family_it_is_refused() -> None:
         "every <allow> is of another family than 2001:db8::10, so that nobody could reach it: "
         "add one that is of its family"
     )
+
+
+REQUESTS = st.builds(
+    AddressRequest,
+    public=st.sampled_from([PUBLIC, IPv6Address("2001:db8::10"), None]),
+    mode=st.sampled_from(Mode),
+    client=st.none() | st.sampled_from(Client),
+    egress=st.sampled_from(Egress),
+    interface=st.none() | st.integers(1, 3).map(mac),
+)
+INTERFACES = st.lists(
+    st.sampled_from(["default", "lab", "dual", "gone", "br0", "macvtap", "nowhere"]), max_size=3
+)
+
+
+def interface(number: int, where: str) -> Interface:
+    others = {
+        "br0": on_bridge(number),
+        "macvtap": macvtap(number),
+        "nowhere": Interface(mac(number), NetworkKind.OTHER),
+    }
+    return others.get(where) or on_network(number, where)
+
+
+@given(request_=REQUESTS, where=INTERFACES, via=st.none() | st.just(VIA))
+def test_whatever_is_asked_for_is_refused_with_a_reason_or_can_work(
+    request_: AddressRequest, where: list[str], via: IPv4Address | None
+) -> None:
+    interfaces = [interface(number, one) for number, one in enumerate(where, 1)]
+    one = placed(request_, *interfaces, via=via)
+    assert (one.claim is None) == bool(one.refusal)
+    if one.claim is None or one.placement is None or not one.placement.known:
+        return
+    kind, claim = one.placement.interface.kind, one.claim
+    assert request_.interface in {None, one.placement.interface.mac}
+    if via is not None:
+        assert (claim.client, claim.rewriter, claim.mode) == (HIDE, Rewriter.EDGE, Mode.NAT)
+        assert claim.egress is Egress.HOME
+        assert not one.placement.carried
+        return
+    assert claim.client is (request_.client or claim.client)
+    if claim.mode is Mode.ROUTED or claim.egress is Egress.PUBLIC or claim.client is KEEP:
+        assert kind.routed_by_host
+    if not kind.routed_by_host:
+        assert (claim.client, claim.rewriter) == (HIDE, Rewriter.HOST)
+    assert kind is not NetworkKind.MACVTAP

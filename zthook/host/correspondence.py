@@ -44,14 +44,15 @@ class Correspondence:
         self._sent: list[Claim] = []
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
 
-    async def tell(self, compose: Compose) -> list[MappingReply] | None:
+    async def tell(self, now: Sequence[Claim], compose: Compose) -> list[MappingReply] | None:
         """Send the list where the edge may lack it: its answer, None where there is none.
 
-        What fails is tried again.
+        ``now`` tells whether there is anything new to say, and ``compose`` what it is when it
+        is our turn. What fails is tried again.
         """
         if not self._client.ready:
             return None  # the link hints when it is
-        if not self._client.list_due and list(compose()) == self._sent:
+        if not self._client.list_due and list(now) == self._sent:
             return None
         try:
             reply = await self._client.list_claims(lambda: self._messages(compose))

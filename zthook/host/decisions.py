@@ -73,10 +73,15 @@ class Decisions:
         self._said.known = frozenset(one.domain.uuid for one in self.desired)
         self._said.names |= {one.domain.uuid: one.domain.name for one in self.desired}
 
+    @property
     def claims(self) -> list[Claim]:
-        """Decide anew: what is claimed."""
-        self.decide()
+        """What the edge is asked for."""
         return claims(self.desired)
+
+    def compose(self) -> list[Claim]:
+        """The same, decided anew: a reservation may have come in between."""
+        self.decide()
+        return self.claims
 
     def conclude(self) -> None:
         """What was decided is done: keep what the next agent needs of it."""

@@ -123,7 +123,8 @@ class Passes:
             if await self._inquiries.about_arrivals():
                 self.decisions.decide()
             await self._settle(widen=True)
-            if (answers := await self.said.tell(self.decisions.claims)) is None:
+            answers = await self.said.tell(self.decisions.claims, self.decisions.compose)
+            if answers is None:
                 break
             self._arrivals.told(answers)
         self.decisions.conclude()
