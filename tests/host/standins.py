@@ -19,6 +19,7 @@ from zthook.host.agent import Agent
 from zthook.host.credential import Credential
 from zthook.host.opening import Parts, open_agent
 from zthook.hypervisor.contract import Happened, Hint, OnHint
+from zthook.kernel.hearing import OnHeard
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.clock import SystemClock
@@ -190,6 +191,7 @@ class Home:
             hypervisor=self._hypervisor,
             leases=self._leases,
             kernel_watch=self._kernel_watch,
+            arp=self._arp,
             dataplane=lambda _settings: self.kernel,
             overlay=lambda _settings: self.kernel,
             read_leases=self._read_leases,
@@ -215,6 +217,11 @@ class Home:
     @asynccontextmanager
     async def _kernel_watch(self, nudge: Callable[[str], None]) -> AsyncIterator[None]:
         self.nudge = nudge
+        yield
+
+    @asynccontextmanager
+    async def _arp(self, on_heard: OnHeard) -> AsyncIterator[None]:
+        self.announce = on_heard
         yield
 
     @asynccontextmanager

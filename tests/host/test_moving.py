@@ -350,3 +350,45 @@ async def test_a_required_guest_that_migrates_here_is_known_by_its_hooks_questio
         await until(lambda: {one.private for one in other.kernel.rules} == {PRIVATE})
         assert home.edge.events.count("POST /v1/claims") == 1
         assert domain(1, required).required
+
+
+async def test_this_host_asks_for_whoever_begins_to_run_here(home: Home, other: Home) -> None:
+    """Its router had another MAC where it was: it learns this host's from the question."""
+    fixed = replace(ASKED, private=PRIVATE)
+    home.start(guest(1, fixed))
+    async with home.running(), other.running() as destination:
+        await served(home)
+        other.start(incoming(fixed))
+        await until(lambda: other.kernel.rules)
+        home.edge.events.clear()
+        other.kernel.events.clear()
+        await resume(other, fixed)
+        await until(lambda: f"probe {PRIVATE} on virbr0" in other.kernel.events)
+        await another_pass(destination)
+        assert other.kernel.events.count(f"probe {PRIVATE} on virbr0") == 1
+
+
+async def test_a_guest_that_announces_itself_is_seen_at_once(home: Home) -> None:
+    """As one does that is restored from a saved state, or that takes an address by itself."""
+    home.leases = {}
+    home.start(WEB1)
+    async with home.running() as agent:
+        await until(lambda: agent.passes.said.answers)
+        home.announce("br7", MAC, PRIVATE)  # of no network of its own
+        home.announce("virbr0", mac(7), PRIVATE)  # nobody's
+        assert not agent.observer.sightings.heard
+        home.announce("virbr0", MAC, PRIVATE + 1)  # it does not answer there
+        await until(lambda: f"probe {PRIVATE + 1} on virbr0" in home.kernel.events)
+        home.kernel.answering[BRIDGE] = MAC
+        home.announce("virbr0", MAC, PRIVATE)
+        await served(home)
+        assert not any(agent.observer.sightings.heard.values())
+
+
+async def test_what_a_guest_shouts_fills_nothing(home: Home) -> None:
+    home.start(WEB1)
+    async with home.running() as agent:
+        await served(home)
+        for last in range(50):
+            home.announce("virbr0", MAC, IPv4Address("192.168.122.100") + last)
+        assert len(agent.observer.sightings.heard["virbr0"]) <= 4

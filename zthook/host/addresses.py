@@ -52,7 +52,8 @@ class Sightings:
 
     ``leases``: bridge → what DHCP gave away; ``neighbours``: device → address → MAC;
     ``agents``: guest → (MAC, address) as the guest agent says; ``own``: the host's addresses;
-    ``gateways``: its routers; ``on_link``: device → prefixes that are reached there;
+    ``gateways``: its routers; ``on_link``: device → prefixes that are reached there; ``heard``:
+    device → address → the MAC that said lately that it has it;
     ``last``: what was found by the pass before; ``accepted``: where the edge takes private
     addresses of this host.
     """
@@ -63,6 +64,7 @@ class Sightings:
     own: frozenset[IPAddress] = frozenset()
     gateways: frozenset[IPAddress] = frozenset()
     on_link: Mapping[str, tuple[IPNetwork, ...]] = field(default_factory=dict)
+    heard: Mapping[str, Mapping[IPAddress, str]] = field(default_factory=dict)
     last: Addresses = field(default_factory=dict)
     accepted: tuple[IPNetwork, ...] = PRIVATE_PREFIXES
 
@@ -125,6 +127,18 @@ def brought(
 def answers_at(spot: Spot, address: IPAddress, sightings: Sightings) -> bool:
     """Whether the neighbour table has the address with the guest's MAC."""
     return _neighbours(spot, sightings).get(address) == spot.mac
+
+
+def heard_of(
+    spot: Spot, sightings: Sightings, forbidden: Mapping[IPAddress, str]
+) -> list[IPAddress]:
+    """What the guest said lately that it has, and no entry confirms: worth a probe at once."""
+    said = sightings.heard.get(spot.device or "", {})
+    return [
+        address
+        for address, mac in said.items()
+        if mac == spot.mac and address not in forbidden and not answers_at(spot, address, sightings)
+    ]
 
 
 def doubtful(

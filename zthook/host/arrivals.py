@@ -35,6 +35,7 @@ class Arrivals:
         self._came: set[UUID] = set()
         self._began: dict[UUID, float] = {}
         self._asked: dict[UUID, float] = {}
+        self._greeted: set[ClaimKey] = set()
         self._was: dict[ClaimKey, IPAddress] = {}
 
     @property
@@ -53,6 +54,7 @@ class Arrivals:
         self._came &= here
         begun = {one.domain.uuid for one in guests if one.state.begun}
         self._began = {guest: self._began.get(guest, now) for guest in begun}
+        self._greeted = {key for key in self._greeted if key[0] in begun}
         self._asked = {guest: when for guest, when in self._asked.items() if guest in here}
         self._was = {key: was for key, was in self._was.items() if key[0] in here}
         self.answers = {key: one for key, one in self.answers.items() if key[0] in self._came}
@@ -85,6 +87,24 @@ class Arrivals:
             for one in desired
             if one.claim is not None and one.claim.private is None and one.key in self._was
         ]
+
+    def new(self, desired: Iterable[Desired]) -> list[Desired]:
+        """Those that began to run here and are claimed with an address, each once.
+
+        Where such a guest was before, its router had another MAC: until this host has asked
+        for it, all it says goes to nobody.
+        """
+        now = self._clock.boottime()
+        found = [
+            one
+            for one in desired
+            if one.claim is not None
+            and one.claim.private is not None
+            and one.key not in self._greeted
+            and now - self._began.get(one.domain.uuid, -PROOF_SECONDS) < PROOF_SECONDS
+        ]
+        self._greeted |= {one.key for one in found}
+        return found
 
     def see(self, desired: Iterable[Desired]) -> None:
         """Take in which of them have what they had."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from zthook.errors import ZthookError
-from zthook.host.addresses import Source, Spot, brought, doubtful
+from zthook.host.addresses import Source, Spot, brought, doubtful, heard_of
 from zthook.host.answers import granted, to_message
 from zthook.host.arrivals import Arrivals
 from zthook.host.claims import spots
@@ -34,16 +34,37 @@ class Inquiries:
         self._arrivals = arrivals
         self._decisions = decisions
 
-    async def about_arrivals(self) -> bool:
-        """Learn what can be known now of guests that come from another host; whether any do."""
+    async def at_once(self) -> bool:
+        """Learn what can be known within a moment; whether there was anything to ask.
+
+        That is of guests that come from another host, and what guests say by themselves.
+        """
         due = self._arrivals.due(self._decisions.desired) if self._client.ready else []
         if due:
             await self._ask_edge(due)
-        unproven = self.unproven()
-        for spot, was in unproven:
+        unproven = [*self.unproven(), *self._heard()]
+        for spot, address in unproven:
             if spot.device is not None:
-                await self._observer.confirm(was, spot.device, spot.mac)
+                await self._observer.confirm(address, spot.device, spot.mac)
+        for one in self._arrivals.new(self._decisions.desired):
+            device = one.placement.interface.bridge if one.placement else None
+            if device is not None and one.claim is not None and one.claim.private is not None:
+                await self._observer.probe([one.claim.private], device)
         return bool(due or unproven)
+
+    def _heard(self) -> list[tuple[Spot, IPAddress]]:
+        """What guests said that they have, where nothing better tells; each once."""
+        sightings = self._decisions.sightings
+        own = dict.fromkeys(sightings.own, "")
+        found = [
+            (spot, address)
+            for one in self._weak()
+            for spot in self._spots(one)
+            for address in heard_of(spot, sightings, own)
+        ]
+        for spot, address in found:
+            self._observer.forget_heard(address, spot.device or "")
+        return found
 
     async def _ask_edge(self, due: Sequence[Claim]) -> None:
         """By a reservation, which no list of ours repeats: it ends with the next one."""
@@ -68,16 +89,19 @@ class Inquiries:
 
     async def further(self) -> None:
         """Ask guest agents where nothing better says the address; probe what is doubtful."""
-        weak = [
-            one
-            for one in self._decisions.desired
-            if one.claim and one.state and one.state is not GuestState.LEFT and one.source in WEAK
-        ]
+        weak = self._weak()
         self._observer.ask_agents({one.domain.uuid for one in weak})
         for one in weak:
             for spot in self._spots(one):
                 if spot.device is not None:
                     await self._observer.probe(self._doubtful(one, spot), spot.device)
+
+    def _weak(self) -> list[Desired]:
+        return [
+            one
+            for one in self._decisions.desired
+            if one.claim and one.state and one.state is not GuestState.LEFT and one.source in WEAK
+        ]
 
     def _doubtful(self, one: Desired, spot: Spot) -> Iterable[IPAddress]:
         public = granted(one.public, self._decisions.answers.get(one.key))

@@ -33,6 +33,8 @@ LATE_SECONDS = 6.0
 """After so long libvirt counts as hung; a required guest's hook may hold it for five."""
 AGENT_SECONDS = 10.0
 """Between two questions to one guest's agent."""
+MOST_HEARD = 4
+"""Addresses of one guest that are kept of what it says."""
 CONFIRM_LOOKS, CONFIRM_GAP_SECONDS = 20, 0.01
 """A guest that runs answers a probe within milliseconds."""
 
@@ -110,6 +112,7 @@ class Observer:
         self._asking: dict[UUID, asyncio.Task[None]] = {}
         self._asked: dict[UUID, float] = {}
         self._agents: Agents = {}
+        self._macs: dict[str, str] = {}
 
     async def look(self) -> None:
         """Look at everything once; never raises for libvirt, which may stay unknown."""
@@ -123,11 +126,13 @@ class Observer:
             if guest.domain.annotated
             for spot in spots(guest.domain, self.networks)
         ]
+        self._macs = {spot.mac: spot.device for spot in places if spot.device}
         try:
-            self.sightings = await self._work(lambda: self._read(places, agents))
+            seen = await self._work(lambda: self._read(places, agents))
         except KernelError as error:
             log.warning("the kernel did not say which addresses it has: %s", error.message)
         else:
+            self.sightings = replace(seen, heard=self.sightings.heard)
             self.known = True
 
     async def close(self) -> None:
@@ -233,6 +238,25 @@ class Observer:
                 return True
             await asyncio.sleep(CONFIRM_GAP_SECONDS)
         return False
+
+    def hear(self, device: str, mac: str, address: IPAddress) -> None:
+        """Somebody said on ``device`` that it has this address; hints where a guest of ours did."""
+        if self._macs.get(mac) != device:
+            return
+        said = self.sightings.heard.get(device, {})
+        if said.get(address) != mac:
+            mine = [one for one, of in said.items() if of == mac]
+            kept = {one: of for one, of in said.items() if one not in mine[: 1 - MOST_HEARD]}
+            self._take_heard({**self.sightings.heard, device: {**kept, address: mac}})
+            self._hint()
+
+    def forget_heard(self, address: IPAddress, device: str) -> None:
+        """It was looked into."""
+        left = {one: mac for one, mac in self.sightings.heard[device].items() if one != address}
+        self._take_heard({**self.sightings.heard, device: left})
+
+    def _take_heard(self, heard: Mapping[str, Mapping[IPAddress, str]]) -> None:
+        self.sightings = replace(self.sightings, heard=heard)
 
     def _answered(self, guest: UUID, _task: asyncio.Task[None]) -> None:
         del self._asking[guest]

@@ -30,6 +30,7 @@ from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
 from zthook.host.worker import KernelThread
 from zthook.hypervisor.contract import Hint, OnHint
+from zthook.kernel.hearing import OnHeard
 from zthook.model.clock import Clock
 
 Wake = Callable[[], None]
@@ -45,7 +46,7 @@ class HostPlaneAndNeighbours(Dataplane, Neighbourhood, Ways, Protocol):
 class Parts:
     """How an agent gets what it stands on; tests hand in their own.
 
-    ``hypervisor``, ``leases`` and ``kernel_watch`` are open while inside, and hint.
+    ``hypervisor``, ``leases``, ``kernel_watch`` and ``arp`` are open while inside, and hint.
     ``dataplane`` and ``overlay`` are made in the kernel thread. ``start_autostart`` starts
     a guest at a libvirt URI, ``failed_autostarts`` finds those there that could not, see
     ``zthook.hypervisor.starting``. ``transport`` None is the network.
@@ -54,6 +55,7 @@ class Parts:
     hypervisor: Callable[[HostSettings, OnHint], AbstractAsyncContextManager[Lister]]
     leases: Callable[[Path, Wake], AbstractAsyncContextManager[object]]
     kernel_watch: Callable[[Callable[[str], None]], AbstractAsyncContextManager[None]]
+    arp: Callable[[OnHeard], AbstractAsyncContextManager[None]]
     dataplane: Callable[[HostSettings], HostPlaneAndNeighbours]
     overlay: Callable[[OverlaySettings], Overlay]
     read_leases: ReadLeases
@@ -126,6 +128,7 @@ async def open_agent(
             migrated=departures.note,
         )
         stack.push_async_callback(observer.close)
+        await stack.enter_async_context(parts.arp(observer.hear))
         next_starts = NextStarts(hypervisor.definitions, lives, parts.clock)
         stack.push_async_callback(next_starts.close)
         gateway = None

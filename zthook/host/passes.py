@@ -120,7 +120,7 @@ class Passes:
         self.decisions.follow()
         for _ in range(ROUNDS):
             self.decisions.decide()
-            if await self._inquiries.about_arrivals():
+            if await self._inquiries.at_once():
                 self.decisions.decide()
             await self._settle(widen=True)
             answers = await self.said.tell(self.decisions.claims, self.decisions.compose)
