@@ -196,7 +196,8 @@ def test_an_annotated_address_of_somebody_else_is_refused(private: str, whose: s
     sightings = replace(leased((2, "192.168.122.60")), own=frozenset({ip_address("192.168.1.5")}))
     asked = replace(ASKED, private=ip_address(private))
     [one] = desire(view(guest(1, asked), guest(2), sightings=sightings))
-    assert one.refusal == f"private address {private} is {whose}"
+    right = "write the guest's own, or leave private out"
+    assert one.refusal == f"private address {private} is {whose}: {right}"
 
 
 def two_guests_with_one_address() -> tuple[Guest, Guest]:
@@ -218,7 +219,8 @@ def test_of_two_guests_with_one_address_the_one_that_has_it_keeps_it(
     assert [one.claim is not None for one in wanted] == [holder == 1, holder == 2]
     refused = wanted[other - 1]
     assert refused.refusal == (
-        f"private address {PRIVATE} is that of guest 'web{holder}' on this host"
+        f"private address {PRIVATE} is that of guest 'web{holder}' on this host: "
+        "give one of the two another"
     )
 
 

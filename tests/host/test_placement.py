@@ -101,7 +101,11 @@ NEEDS = "needs the guest's default route to go through this host, and "
             "a macvtap guest can not talk to its own host: it is reached only through another "
             "machine (via in host.toml); a bridge instead of macvtap works",
         ),
-        (ASKED, NOWHERE, f"interface {mac(1)} hangs on no bridge or libvirt network"),
+        (
+            ASKED,
+            NOWHERE,
+            f"interface {mac(1)} hangs on no bridge or libvirt network: put it on one",
+        ),
         (
             SIX,
             NAT,
@@ -240,12 +244,15 @@ def test_an_interface_named_by_its_mac_is_that_one() -> None:
 def test_an_unknown_mac_is_refused_with_those_there_are() -> None:
     one = placed(replace(ASKED, interface=mac(9)), on_network(1), on_bridge(8))
     assert one.refusal == (
-        f"no interface has the MAC {mac(9)}; this guest's are: {mac(1)}, {mac(8)}"
+        f"no interface has the MAC {mac(9)}; this guest's are {mac(1)}, {mac(8)}: take one of "
+        "them, or leave interface out"
     )
 
 
 def test_a_guest_without_interface_is_refused() -> None:
-    assert placed(ASKED).refusal == "guest 'web1' has no network interface"
+    assert placed(ASKED).refusal == (
+        "guest 'web1' has no network interface: give it one on a libvirt network or a bridge"
+    )
 
 
 AUTO = AddressRequest(None, pool="hk")

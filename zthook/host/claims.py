@@ -86,7 +86,8 @@ def _of_request(
     if reason := not_supported_yet(request):
         return replace(plain, refusal=reason)
     if (whose := forbidden.get(request.private)) if request.private else None:
-        return replace(plain, refusal=f"private address {request.private} is {whose}")
+        right = "write the guest's own, or leave private out"
+        return replace(plain, refusal=f"private address {request.private} is {whose}: {right}")
     answer = view.answers.get(plain.key)
     public = granted(request.public, answer)
     if reason := _families(request, public):

@@ -76,7 +76,10 @@ def place(asked: Asked, domain: Domain, networks: Networks) -> Placement:
             return _fitting(asked, *resolved(interface, networks), domain, networks)
         except Refused as error:
             refusal = refusal or error
-    raise refusal or Refused(f"guest {domain.name!r} has no network interface")
+    raise refusal or Refused(
+        f"guest {domain.name!r} has no network interface: give it one on a libvirt network or a "
+        "bridge"
+    )
 
 
 def _chosen(request: AddressRequest, domain: Domain, networks: Networks) -> list[Interface]:
@@ -88,7 +91,10 @@ def _chosen(request: AddressRequest, domain: Domain, networks: Networks) -> list
     named = [one for one in domain.interfaces if one.mac == request.interface]
     if not named:
         macs = ", ".join(one.mac for one in domain.interfaces) or "none"
-        raise Refused(f"no interface has the MAC {request.interface}; this guest's are: {macs}")
+        raise Refused(
+            f"no interface has the MAC {request.interface}; this guest's are {macs}: take one of "
+            "them, or leave interface out"
+        )
     return named
 
 
@@ -154,7 +160,9 @@ def _treatment(
     """
     kind, client = interface.kind, asked.request.client
     if kind is NetworkKind.OTHER:
-        raise Refused(f"interface {interface.mac} hangs on no bridge or libvirt network")
+        raise Refused(
+            f"interface {interface.mac} hangs on no bridge or libvirt network: put it on one"
+        )
     if kind is NetworkKind.MACVTAP:
         raise Refused(
             "a macvtap guest can not talk to its own host: it is reached only through "
@@ -181,7 +189,9 @@ def _check_gateway(asked: Asked, interface: Interface) -> None:
     """The edge's packets come by another machine of the LAN, and their answers leave by it."""
     kind = interface.kind
     if kind is NetworkKind.OTHER:
-        raise Refused(f"interface {interface.mac} hangs on no bridge or libvirt network")
+        raise Refused(
+            f"interface {interface.mac} hangs on no bridge or libvirt network: put it on one"
+        )
     if asked.needs_default_route is not None:
         what, right = asked.needs_default_route
         raise Refused(f"{what} can not work behind a LAN gateway (via in host.toml): {right}")

@@ -39,7 +39,8 @@ def _unless_taken(one: Desired, owners: Mapping[IPAddress, Desired]) -> Desired:
     return replace(
         one,
         claim=None,
-        refusal=f"private address {one.claim.private} is that of guest {owner.name!r} on this host",
+        refusal=f"private address {one.claim.private} is that of guest {owner.name!r} on this "
+        "host: give one of the two another",
     )
 
 
