@@ -1,6 +1,7 @@
-"""Sees every IPv4 and IPv6 packet of a device, so that a test can say that none of a kind came.
+"""Sees every packet of a device, so that a test can say that none of a kind came.
 
-As a program, `capture.py DEVICE`, it prints one JSON object a packet; stdlib only then.
+As a program, `capture.py DEVICE FAMILIES` (4, 6 or 46), it prints one JSON object a packet; stdlib
+only then.
 """
 
 import json
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-IPV4, IPV6 = 0x0800, 0x86DD
+SIZES = (("4", 0x0800, 34), ("6", 0x86DD, 54))
+"""Of each family: its name, its EtherType, and how long a frame of it is at least."""
 PORTED = {6, 17}
 FRAGMENT = 44
 ERRORS = {(1, 3), (1, 11), (58, 1), (58, 2), (58, 3), (58, 4)}
@@ -36,12 +38,15 @@ class Packet:
 
 
 class Capture:
-    """Runs on ``machine`` (a lab's) while inside; every packet of ``device`` is kept."""
+    """Runs on ``machine`` (a lab's) while inside; every packet of ``device`` is kept.
 
-    def __init__(self, machine: Any, device: str) -> None:
+    By default of IPv4: in IPv6 machines talk by themselves, with their neighbours and routers.
+    """
+
+    def __init__(self, machine: Any, device: str, families: str = "4") -> None:
         self.packets: list[Packet] = []
         self._device = device
-        command = machine.entering([sys.executable, __file__, device])
+        command = machine.entering([sys.executable, __file__, device, families])
         self._child = subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, text=True
         )
@@ -123,15 +128,16 @@ def _packet(frame: bytes) -> dict[str, Any]:
     }
 
 
-def _main(device: str) -> None:
+def _main(device: str, families: str) -> None:
+    least = {kind: size for name, kind, size in SIZES if name in families}
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003)) as listener:
         listener.bind((device, 0x0003))
         print("ready", flush=True)
         while frame := listener.recv(65536):
             kind = int.from_bytes(frame[12:14], "big")
-            if len(frame) >= {IPV4: 34, IPV6: 54}.get(kind, 65536):
+            if len(frame) >= least.get(kind, 65536):
                 print(json.dumps(_packet(frame)), flush=True)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(*sys.argv[1:])

@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.lab.commands import LabError
 from tests.lab.guest import Guest
 from tests.lab.host import Host
 from tests.lab.lab import Lab
@@ -68,5 +70,6 @@ def unused_name() -> str:
 
 def forget(guest: Guest) -> None:
     """Take a guest away, whatever state it is in."""
-    guest.virsh("destroy", check=False)
+    with suppress(LabError):  # it may be off already
+        guest.destroy()
     guest.virsh("undefine", check=False)

@@ -57,15 +57,15 @@ def guests(host: Host) -> Iterator[dict[str, Guest]]:
     host.virsh("net-start", "isolated")
     on_lan = f"{host.home.lan[50]}/{host.home.lan.prefixlen}"
     made = {
-        "routed": host.define_guest("routed", annotation=annotation(ROUTED)),
-        "bridged": host.define_guest(
+        "routed": host.stand_in("routed", annotation=annotation(ROUTED)),
+        "bridged": host.stand_in(
             "bridged",
             annotation=annotation(BRIDGED),
             bridge="br0",
             address=on_lan,
             gateway=str(host.home.router),
         ),
-        "lonely": host.define_guest(
+        "lonely": host.stand_in(
             "lonely", annotation=annotation(LONELY, client="hide"), network="isolated"
         ),
     }

@@ -69,7 +69,7 @@ def host(lab: Lab) -> Host:
 
 @pytest.fixture(scope="module")
 def guest(host: Host) -> Iterator[Guest]:
-    guest = host.define_guest("web1", annotation=ANNOTATION)
+    guest = host.stand_in("web1", annotation=ANNOTATION)
     guest.boot()
     yield guest
     forget(guest)

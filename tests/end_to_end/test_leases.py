@@ -45,8 +45,8 @@ def homes() -> Iterator[Lab]:
 def guests(homes: Lab) -> Iterator[tuple[Guest, Guest]]:
     """web1 on home1, which names PUBLIC, and web2 on home2, which names nothing yet."""
     both = (
-        homes["home1"].define_guest("web1", annotation=annotation(PUBLIC)),
-        homes["home2"].define_guest("web2"),
+        homes["home1"].stand_in("web1", annotation=annotation(PUBLIC)),
+        homes["home2"].stand_in("web2"),
     )
     for guest in both:
         guest.start()

@@ -48,7 +48,7 @@ def homes() -> Iterator[Lab]:
 def guests(homes: Lab) -> Iterator[dict[str, Guest]]:
     """web1 and web2 on home1, web3 on home2, in no particular state."""
     places = {"web1": "home1", "web2": "home1", "web3": "home2"}
-    found = {name: homes[place].define_guest(name) for name, place in places.items()}
+    found = {name: homes[place].stand_in(name) for name, place in places.items()}
     yield found
     for guest in found.values():
         forget(guest)

@@ -81,7 +81,7 @@ def neighbour(lab: Lab) -> Machine:
 @pytest.fixture(scope="module")
 def guest(host: Host) -> Iterator[Guest]:
     addresses = "".join(f'<zthook:address public="{one}"/>' for one in (PUBLIC, ROUTED))
-    guest = host.define_guest(
+    guest = host.stand_in(
         "web1",
         annotation=f'<zthook:publish xmlns:zthook="urn:zthook:1">{addresses}</zthook:publish>',
     )

@@ -141,6 +141,7 @@ class StandIn(Guest):
         """Make it take ADDRESS/PREFIX instead of its address, at once and by itself."""
         self.body.renumber(address, gateway)
         self.address = self.body.address
+        self.wait_reachable()
 
     def ask_dhcp(self, expected: str) -> None:
         """Make it ask for an address anew, which must be ``expected`` (see Host.fix_lease)."""
