@@ -279,7 +279,7 @@ def test_hiding_is_the_edges_part_unless_the_host_does_it(edge: Edge) -> None:
     agent.claim(1, P, X, client="hide")
     agent.claim(2, Q, Y, client="hide", rewriter="host")
     elements = edge.inside.look(edge.plane()).elements
-    assert elements["hidden"] == {f"{P} : {EDGE_ADDRESS}"}
+    assert elements["hiding"] == {f"{P} . {X}"}
 
 
 def test_a_translated_pool_arrives_as_what_the_provider_makes_of_it(edge: Edge) -> None:

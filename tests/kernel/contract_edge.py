@@ -2,20 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zthook.errors import KernelError
-from zthook.kernel.conntrack import Through
 from zthook.kernel.edge import EdgeDataplane
-from zthook.kernel.edge_ground import through
+from zthook.kernel.edge_elements import all_elements
+from zthook.kernel.edge_sets import MAPPING_SETS, Elements
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding
+from zthook.model.publication import Egress, Mode, PortRange, in_each_others_way
 
 OVERLAY_ADDRESS = IPv4Address("192.168.193.222")
 EMPTY = EdgePlane(
@@ -27,6 +28,36 @@ EMPTY = EdgePlane(
 )
 ON_LINK = IPv4Network("203.0.113.0/24")
 CONFIGURED = IPv4Address("203.0.113.20")
+
+
+CLIENT = IPv4Address("198.51.100.7")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A UDP connection that the kernel remembers: as it came, and who answers whom."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    port: int
+    answered_by: IPv4Address
+    answered_from: int
+    answered_to: IPv4Address
+
+
+def through(
+    one: Forwarding, port: int = 53, client: IPv4Address = CLIENT, target: int | None = None
+) -> Flow:
+    """A client's connection through a mapping, to the port that leads to ``target``."""
+    guest = one.private if one.mode is Mode.NAT else one.arrives_as
+    answering = port if target is None or one.mode is Mode.ROUTED else target
+    return Flow(client, one.arrives_as, port, guest, answering, client)
+
+
+def begun(one: Forwarding) -> Flow:
+    """A connection that the mapping's guest began, and that left by the edge."""
+    guest = one.private if one.mode is Mode.NAT else one.arrives_as
+    return Flow(guest, CLIENT, 53, CLIENT, 53, one.arrives_as)
 
 
 class World(ABC):
@@ -49,11 +80,19 @@ class World(ABC):
         """Whom the kernel answers ARP for, at our request."""
 
     @abstractmethod
-    def connect(self, one: Through) -> None:
+    def elements(self) -> Elements:
+        """What is in the table's sets and maps."""
+
+    @abstractmethod
+    def has_rule(self, version: int) -> bool:
+        """Whether our table for the machine's own addresses is asked before the local one."""
+
+    @abstractmethod
+    def connect(self, one: Flow) -> None:
         """An established connection that looks so."""
 
     @abstractmethod
-    def is_connected(self, one: Through) -> bool:
+    def is_connected(self, one: Flow) -> bool:
         """Whether it is still remembered."""
 
     @abstractmethod
@@ -71,12 +110,18 @@ class World(ABC):
     def holds(self, some: Iterable[Forwarding]) -> bool:
         """Whether the kernel has these mappings with all that belongs to them, and no more."""
         some = list(some)
+        nat = [f for f in some if f.mode is Mode.NAT]
+        routed = [f for f in some if f.mode is Mode.ROUTED]
         on_link = {f.arrives_as for f in some if f.arrives_as in ON_LINK} - {CONFIGURED}
-        ways: dict[IPv4Address, IPv4Address | None] = {f.private: f.next_hop for f in some}
+        ways: dict[IPv4Address, IPv4Address | None] = dict.fromkeys(on_link)
+        ways |= {f.private: f.next_hop for f in nat} | {f.arrives_as: f.next_hop for f in routed}
+        found = {k: v for k, v in self.elements().items() if k in MAPPING_SETS and v}
         return (
-            self.translated() == {f.arrives_as: f.private for f in some}
-            and self.routed() == ways | dict.fromkeys(on_link)
-            and self.answered() == on_link
+            self.translated() == {f.arrives_as: f.private for f in nat if not f.ports}
+            and found == all_elements(some)
+            and self.routed() == ways
+            and self.answered() == on_link | {f.arrives_as for f in routed} & {CONFIGURED}
+            and self.has_rule(4) == any(f.arrives_as == CONFIGURED for f in routed)
         )
 
 
@@ -86,6 +131,10 @@ def mapping(
     host: int = 2,
     *,
     hide: bool = False,
+    mode: Mode = Mode.NAT,
+    egress: Egress = Egress.HOME,
+    ports: Iterable[str] = (),
+    allow: Iterable[str] = (),
 ) -> Forwarding:
     return Forwarding(
         public=IPv4Address(public),
@@ -95,6 +144,10 @@ def mapping(
         next_hop_mac=f"02:00:00:00:00:{host:02x}",
         uplink="eth0",
         hide=hide,
+        mode=mode,
+        egress=egress,
+        ports=tuple(map(PortRange.parse, ports)),
+        allow=tuple(map(ip_network, allow)),
     )
 
 
@@ -105,16 +158,46 @@ def plane(*some: Forwarding) -> EdgePlane:
 A = mapping("203.0.113.30", "192.168.122.50")
 B = mapping("192.0.2.10", "192.168.122.60", host=3, hide=True)
 C = mapping(str(CONFIGURED), "192.168.122.50")
+HTTP = mapping("203.0.113.32", "192.168.122.50", ports=["tcp/80", "udp/80"])
+MAIL = mapping("203.0.113.32", "192.168.122.60", host=3, ports=["tcp/25", "udp/20-30"])
 
 PUBLICS = ["203.0.113.30", "203.0.113.31", str(CONFIGURED), "192.0.2.10"]
+PORTS = [(), ("tcp/80",), ("tcp/81:80", "udp/100-110"), ("tcp/200-203:300", "udp/53")]
 mappings = st.builds(
     mapping,
     st.sampled_from(PUBLICS),
     st.sampled_from(["192.168.122.50", "192.168.122.51"]),
     st.just(2),
     hide=st.booleans(),
+    mode=st.sampled_from(Mode),
+    egress=st.sampled_from(Egress),
+    ports=st.sampled_from(PORTS),
+    allow=st.sampled_from([(), ("198.51.100.0/24", "10.0.0.0/8")]),
 )
-some_mappings = st.lists(mappings, max_size=3, unique_by=lambda one: one.public)
+
+
+def displaced(some: Iterable[Forwarding], by: Forwarding) -> list[Forwarding]:
+    """What is left of ``some`` where ``by`` is granted."""
+    return [
+        one
+        for one in some
+        if one.key != by.key
+        and (
+            one.arrives_as != by.arrives_as
+            or (one.mode is by.mode and not in_each_others_way(one.ports, by.ports))
+        )
+    ]
+
+
+def together(some: Iterable[Forwarding]) -> list[Forwarding]:
+    """Those of them that can be there at the same time; later ones count."""
+    found: list[Forwarding] = []
+    for one in some:
+        found = [*displaced(found, one), one]
+    return found
+
+
+some_mappings = st.lists(mappings, max_size=3).map(together)
 
 
 class EdgeContract:
@@ -175,38 +258,38 @@ class EdgeContract:
     def test_granting_what_is_so_is_nothing(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A))
-        world.connect(*through([A]))
+        world.connect(through(A))
         dataplane.change(grant=[A])
         assert world.holds([A])
-        assert world.is_connected(*through([A]))
+        assert world.is_connected(through(A))
 
     def test_connections_end_with_their_mapping_alone(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A, B, C))
-        for one in through([A, B, C]):
+        for one in map(through, [A, B, C]):
             world.connect(one)
         dataplane.change(withdraw=[A])
-        assert not world.is_connected(*through([A]))
+        assert not world.is_connected(through(A))
         dataplane.apply(plane(C))
-        assert not world.is_connected(*through([B]))
-        assert world.is_connected(*through([C]))
+        assert not world.is_connected(through(B))
+        assert world.is_connected(through(C))
 
     def test_what_a_crash_left_of_a_mapping_ends_with_the_next_pass(self, world: World) -> None:
-        to_the_edge = Through(CONFIGURED, CONFIGURED)
-        elsewhere = Through(IPv4Address("198.51.100.9"), IPv4Address("192.168.122.50"))
+        to_the_edge = Flow(CLIENT, CONFIGURED, 53, CONFIGURED, 53, CLIENT)
+        elsewhere = through(mapping("198.51.100.9"))
         world.start().apply(plane(A, B))
-        left = Through(IPv4Address("203.0.113.31"), IPv4Address("192.168.122.51"))
-        for one in (*through([A, B]), left, to_the_edge, elsewhere):
+        left = through(mapping("203.0.113.31", "192.168.122.51"))
+        for one in (through(A), through(B), left, to_the_edge, elsewhere):
             world.connect(one)
         world.start().apply(plane(A, B))
         assert not world.is_connected(left)
-        for one in (*through([A, B]), to_the_edge, elsewhere):
+        for one in (through(A), through(B), to_the_edge, elsewhere):
             assert world.is_connected(one)
 
     def test_connections_move_but_do_not_change_their_guest(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A))
-        [connection] = through([A])
+        connection = through(A)
         world.connect(connection)
         moved = mapping(str(A.public), str(A.private), host=3)
         dataplane.change(grant=[moved])
@@ -221,15 +304,111 @@ class EdgeContract:
     def test_a_grant_displaces(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A))
-        world.connect(*through([A]))
+        world.connect(through(A))
         other = mapping(str(A.public), "192.168.122.77", host=3)
         dataplane.change(grant=[other])
         assert world.holds([other])
-        assert not world.is_connected(*through([A]))
+        assert not world.is_connected(through(A))
         assert dataplane.apply(plane(other)) == []
 
+    def test_guests_share_an_address_by_ports(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(HTTP, MAIL))
+        assert world.holds([HTTP, MAIL])
+        flows = {one.key: through(one, 80 if one is HTTP else 25) for one in (HTTP, MAIL)}
+        for flow in flows.values():
+            world.connect(flow)
+        dataplane.change(withdraw=[HTTP])
+        assert world.holds([MAIL])
+        assert [world.is_connected(flow) for flow in flows.values()] == [False, True]
+        dataplane.change(grant=[HTTP])
+        assert dataplane.apply(plane(HTTP, MAIL)) == []
+
+    def test_other_ports_end_what_goes_to_those_before(self, world: World) -> None:
+        dataplane = world.start()
+        wide = replace(HTTP, ports=(*HTTP.ports, PortRange.parse("udp/53:5353")))
+        kept, gone = through(wide, 80), through(wide, 53, target=5353)
+        for way in ("change", "apply"):
+            dataplane.apply(plane(wide))
+            for flow in (kept, gone):
+                world.connect(flow)
+            if way == "change":
+                dataplane.change(grant=[HTTP])
+            else:
+                dataplane.apply(plane(HTTP))
+            assert world.holds([HTTP])
+            assert [world.is_connected(flow) for flow in (kept, gone)] == [True, False]
+
+    def test_other_clients_end_what_those_before_have(self, world: World) -> None:
+        dataplane = world.start()
+        stranger = IPv4Address("198.51.100.99")
+        kept, gone = through(A), through(A, client=stranger)
+        narrow = replace(A, allow=(ip_network("198.51.100.7/32"),))
+        for way in ("change", "apply"):
+            dataplane.apply(plane(A))
+            for flow in (kept, gone):
+                world.connect(flow)
+            if way == "change":
+                dataplane.change(grant=[narrow])
+            else:
+                dataplane.apply(plane(narrow))
+            assert world.holds([narrow])
+            assert [world.is_connected(flow) for flow in (kept, gone)] == [True, False]
+
+    def test_what_a_guest_began_ends_with_its_egress(self, world: World) -> None:
+        dataplane = world.start()
+        leaving = replace(A, egress=Egress.PUBLIC)
+        for way in ("change", "apply", "withdraw"):
+            dataplane.apply(plane(leaving, B))
+            assert world.holds([leaving, B])
+            for flow in (through(A), begun(A)):
+                world.connect(flow)
+            if way == "change":
+                dataplane.change(grant=[A])
+            elif way == "apply":
+                dataplane.apply(plane(A, B))
+            else:
+                dataplane.change(withdraw=[leaving])
+            assert not world.is_connected(begun(A))
+            assert world.is_connected(through(A)) == (way != "withdraw")
+
+    def test_a_routed_address_of_its_own(self, world: World) -> None:
+        dataplane = world.start()
+        own, other = replace(C, mode=Mode.ROUTED), replace(A, mode=Mode.ROUTED)
+        dataplane.apply(plane(other))
+        dataplane.change(grant=[own])
+        assert world.holds([own, other])
+        assert world.start().apply(plane(own, other)) == []
+        dataplane = world.start()
+        dataplane.apply(plane(own, other))
+        dataplane.change(withdraw=[own])
+        assert world.holds([other])
+        assert not dataplane.drifted()
+        assert dataplane.apply(plane(other)) == []
+
+    def test_a_mode_may_change(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(C))
+        world.connect(through(C))
+        routed = replace(C, mode=Mode.ROUTED)
+        dataplane.change(grant=[routed])
+        assert world.holds([routed])
+        assert not world.is_connected(through(C))
+        dataplane.apply(plane(C))
+        assert world.holds([C])
+
+    def test_a_tracked_routed_address_ends_like_any_other(self, world: World) -> None:
+        dataplane = world.start()
+        part = replace(A, mode=Mode.ROUTED, egress=Egress.PUBLIC, ports=HTTP.ports)
+        dataplane.apply(plane(part, B))
+        for flow in (through(part, 80), begun(part)):
+            world.connect(flow)
+        dataplane.change(withdraw=[part])
+        assert not world.is_connected(through(part, 80))
+        assert not world.is_connected(begun(part))
+
     def test_a_granted_address_leaves_no_connection_to_the_edge(self, world: World) -> None:
-        to_the_edge = Through(CONFIGURED, CONFIGURED)
+        to_the_edge = Flow(CLIENT, CONFIGURED, 53, CONFIGURED, 53, CLIENT)
         dataplane = world.start()
         dataplane.apply(plane())
         world.connect(to_the_edge)
@@ -243,12 +422,12 @@ class EdgeContract:
     def test_a_flushed_ruleset_is_noticed(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A, B))
-        world.connect(*through([A]))
+        world.connect(through(A))
         world.flush()
         assert dataplane.drifted()
         assert dataplane.apply(plane(A, B))[0] == "table inet zthook was missing: loaded"
         assert world.holds([A, B])
-        assert world.is_connected(*through([A]))
+        assert world.is_connected(through(A))
         assert not dataplane.drifted()
 
     def test_routes_wait_for_the_overlay(self, world: World) -> None:
@@ -275,7 +454,7 @@ class EdgeContract:
         assert dataplane.apply(homeless) == []
         dataplane.apply(plane(A))
         dataplane.apply(replace(plane(A, B), overlay_address=None))
-        assert "mapping of 192.0.2.10 was missing: added" in dataplane.apply(plane(A, B))
+        assert dataplane.apply(plane(A, B)) == [], "it is one for all of them"
 
     def test_an_overlay_that_is_not_known_yet_costs_no_mapping(self, world: World) -> None:
         world.start().apply(plane(A, B))
@@ -289,7 +468,10 @@ class EdgeContract:
     def test_traffic_is_told_for_each_mapping(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A, B))
-        assert dataplane.traffic() == {A.public: Traffic(), B.public: Traffic()}
+        assert dataplane.traffic() == {
+            (A.public, A.private): Traffic(),
+            (B.public, B.private): Traffic(),
+        }
 
     def test_what_the_edge_needs_itself_is_told(self, world: World) -> None:
         dataplane = world.start()
@@ -309,7 +491,7 @@ class EdgeContract:
         @settings(deadline=None, max_examples=self.examples, database=None)
         @given(st.lists(steps, min_size=1, max_size=6))
         def check(history: list[tuple[bool, bool, list[Forwarding], list[Forwarding]]]) -> None:
-            has: dict[IPv4Address, Forwarding] = {}
+            has: list[Forwarding] = []
             dataplane = world.start()
             dataplane.apply(plane())
             for anew, flushed, withdraw, grant in history:
@@ -317,15 +499,13 @@ class EdgeContract:
                     world.flush()
                 if anew or flushed:
                     dataplane = world.start()
-                    dataplane.apply(plane(*has.values()))
+                    dataplane.apply(plane(*has))
                 dataplane.change(withdraw=withdraw, grant=grant)
-                for one in withdraw:
-                    if one.public in has and has[one.public].private == one.private:
-                        del has[one.public]
-                has |= {one.public: one for one in grant}
-                assert world.holds(has.values())
+                gone = {one.key for one in withdraw}
+                has = together([*(one for one in has if one.key not in gone), *grant])
+                assert world.holds(has)
                 assert not dataplane.drifted()
-            assert dataplane.apply(plane(*has.values())) == []
+            assert dataplane.apply(plane(*has)) == []
 
         check()
 

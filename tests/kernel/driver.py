@@ -1,14 +1,16 @@
 """An edge's dataplane that works inside a topology's edge."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from typing import TypeVar
 
 from tests.kernel.topology import Topology, mac
 from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding
+from zthook.model.publication import Egress, Mode, PortRange
 
 T = TypeVar("T")
 
@@ -21,9 +23,10 @@ CONFIGURED, ON_LINK, ROUTED, TRANSLATED = (
 """One public address for each way of arrival."""
 ARRIVES_AS = {TRANSLATED: "203.0.113.40"}
 
+OVERLAY_ADDRESS = IPv4Address("192.168.193.222")
 PLANE = EdgePlane(
     overlay="zt0",
-    overlay_address=IPv4Address("192.168.193.222"),
+    overlay_address=OVERLAY_ADDRESS,
     uplinks=frozenset({"eth0"}),
     api_port=9443,
     pool_ranges=(
@@ -60,6 +63,10 @@ class Edge:
         private: str = "192.168.122.50",
         *,
         hide: bool = False,
+        mode: Mode = Mode.NAT,
+        egress: Egress = Egress.HOME,
+        ports: Iterable[str] = (),
+        allow: Iterable[str] = (),
     ) -> Forwarding:
         """To the guest with that private address behind ``home``."""
         return Forwarding(
@@ -70,6 +77,10 @@ class Edge:
             next_hop_mac=self.macs[home],
             uplink="eth0",
             hide=hide,
+            mode=mode,
+            egress=egress,
+            ports=tuple(map(PortRange.parse, ports)),
+            allow=tuple(map(ip_network, allow)),
         )
 
     def apply(self, *some: Forwarding) -> list[str]:
@@ -84,9 +95,12 @@ class Edge:
     ) -> None:
         """A few more or less; ``apply`` keeps to it afterwards."""
         self.ask(lambda dataplane: dataplane.change(withdraw=withdraw, grant=grant))
-        changed = {one.arrives_as for one in (*withdraw, *grant)}
-        kept = frozenset(f for f in self.plane.forwardings if f.arrives_as not in changed)
+        changed = {one.key for one in (*withdraw, *grant)}
+        kept = frozenset(f for f in self.plane.forwardings if f.key not in changed)
         self.plane = replace(self.plane, forwardings=kept | frozenset(grant))
+
+    def traffic(self, one: Forwarding) -> Traffic:
+        return self.ask(lambda dataplane: dataplane.traffic())[one.public, one.private]
 
     def drifted(self) -> bool:
         return self.ask(lambda dataplane: dataplane.drifted())

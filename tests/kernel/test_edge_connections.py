@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
+from tests.kernel.driver import CONFIGURED, ON_LINK, OVERLAY_ADDRESS, ROUTED, Edge
 from tests.kernel.topology import (
     Namespace,
     Stream,
@@ -21,7 +21,9 @@ from tests.kernel.topology import (
     reaches,
 )
 from zthook.kernel.edge_elements import all_elements
-from zthook.kernel.edge_rules import CHAINS, VERSION, Elements, Transaction, render
+from zthook.kernel.edge_rules import CHAINS, VERSION, Transaction, render
+from zthook.kernel.edge_sets import Elements
+from zthook.kernel.edge_static import crossing_elements, names, own_elements
 from zthook.model.mappings import Forwarding
 
 pytestmark = pytest.mark.netns
@@ -238,8 +240,15 @@ def test_an_upgrade_replaces_the_rules_under_a_running_transfer(top: Topology, e
     top.serve(top.guest1, 81)
     mapping = edge.mapping(ON_LINK, hide=True)
     edge.apply(mapping)
-    elements = all_elements([mapping], edge.plane.overlay_address)
-    static = {"uplinks": frozenset({'"eth0"'}), "overlay": frozenset({'"zt0"'})}
+    elements = all_elements([mapping])
+    uplinks, overlay = names(["eth0"]), names(["zt0"])
+    static = {
+        "uplinks": uplinks,
+        "overlay": overlay,
+        "doors": uplinks | overlay,
+        "crossings": crossing_elements(uplinks, overlay),
+        "own": own_elements("zt0", OVERLAY_ADDRESS),
+    }
     edge.inside.nft(older_rules(static, elements))
     edge.inside.nft(WITNESS)
     edge.stop()
@@ -253,7 +262,7 @@ def test_an_upgrade_replaces_the_rules_under_a_running_transfer(top: Topology, e
         assert stream.grew()
         assert stream.end()
     assert lost(edge) == (0, 0)
-    traffic = edge.ask(lambda dataplane: dataplane.traffic())[mapping.public]
+    traffic = edge.ask(lambda dataplane: dataplane.traffic())[mapping.public, mapping.private]
     assert traffic.packets_in > counted > 0, "it counts on from before"
     assert edge.apply() == []
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import cast
@@ -15,16 +16,21 @@ from tests.kernel.contract_edge import (
     B,
     C,
     EdgeContract,
+    Flow,
     World,
     mapping,
     plane,
+    through,
 )
 from tests.kernel.topology import Namespace
 from zthook.errors import KernelError
-from zthook.kernel.conntrack import Through
+from zthook.kernel.connection_table import Connection
 from zthook.kernel.edge import EdgeDataplane, KernelEdgeDataplane
-from zthook.kernel.edge_ground import through
+from zthook.kernel.edge_ground import BEFORE_LOCAL
+from zthook.kernel.edge_listing import read_listing
+from zthook.kernel.edge_sets import Elements
 from zthook.kernel.fake_edge import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.model.publication import Egress, Mode
 
 D = mapping("203.0.113.33", "192.168.122.70")
 
@@ -53,11 +59,19 @@ class FakeWorld(World):
     def answered(self) -> set[IPv4Address]:
         return {one.address for one in self.kernel.proxies}
 
-    def connect(self, one: Through) -> None:
-        self.kernel.connections.add(one)
+    def elements(self) -> Elements:
+        return {name: frozenset(some) for name, some in self.kernel.sets.items()}
 
-    def is_connected(self, one: Through) -> bool:
-        return one in self.kernel.connections
+    def has_rule(self, version: int) -> bool:
+        return any(
+            (rule.version, rule.table) == (version, BEFORE_LOCAL) for rule in self.kernel.rules
+        )
+
+    def connect(self, one: Flow) -> None:
+        self.kernel.connections.add(remembered(one))
+
+    def is_connected(self, one: Flow) -> bool:
+        return remembered(one) in self.kernel.connections
 
     def flush(self) -> None:
         self.kernel.flush()
@@ -68,6 +82,20 @@ class FakeWorld(World):
     def plug(self) -> None:
         self.kernel.device = self._device
         self.kernel.touch()
+
+
+def remembered(one: Flow) -> Connection:
+    """The entry as conntrack has it."""
+    return Connection(
+        source=one.source.packed,
+        destination=one.destination.packed,
+        protocol=socket.IPPROTO_UDP,
+        port=one.port,
+        answered_by=one.answered_by.packed,
+        answered_to=one.answered_to.packed,
+        answering_port=one.answered_from,
+        listed=b"",
+    )
 
 
 class Inside:
@@ -112,7 +140,7 @@ class RealWorld(World):
         return {IPv4Address(public): IPv4Address(private) for public, private in found}
 
     def routed(self) -> dict[IPv4Address, IPv4Address | None]:
-        routes = json.loads(self._where.run("ip -j route show proto 123"))
+        routes = json.loads(self._where.run("ip -j route show table all proto 123"))
         return {
             IPv4Address(one["dst"]): IPv4Address(one["gateway"]) if "gateway" in one else None
             for one in routes
@@ -124,17 +152,32 @@ class RealWorld(World):
             for line in self._where.run("ip neigh show proxy").splitlines()
         }
 
-    def connect(self, one: Through) -> None:
-        port = 5000 + one.arrives_as.packed[-1]
-        self._where.run(
-            f"conntrack -I -p udp -t 600 -s 198.51.100.7 -d {one.arrives_as}"
-            f" --sport {port} --dport 53 -r {one.private} -q 198.51.100.7"
-            f" --reply-port-src 53 --reply-port-dst {port}"
-        )
+    def elements(self) -> Elements:
+        listed = json.loads(self._where.run("nft -j list table inet zthook"))
+        return read_listing(listed["nftables"]).elements
 
-    def is_connected(self, one: Through) -> bool:
-        listed = self._where.run(f"conntrack -L -d {one.arrives_as} -r {one.private}")
-        return "dport=53" in listed
+    def has_rule(self, version: int) -> bool:
+        # 0: from all lookup TABLE
+        listed = self._where.run(f"ip -{version} rule show").splitlines()
+        tables = [line.split()[4] for line in listed if line.startswith("0:")]
+        return tables == [str(BEFORE_LOCAL), "local"]
+
+    def connect(self, one: Flow) -> None:
+        port = 5000 + one.destination.packed[-1] + one.source.packed[-1]
+        self._where.run(
+            f"conntrack -I -p udp -t 600 -s {one.source} -d {one.destination}"
+            f" --sport {port} --dport {one.port} -r {one.answered_by} -q {one.answered_to}"
+            f" --reply-port-src {one.answered_from} --reply-port-dst {port}",
+            check=False,  # it may be there
+        )
+        assert self.is_connected(one)
+
+    def is_connected(self, one: Flow) -> bool:
+        listed = self._where.run(
+            f"conntrack -L -s {one.source} -d {one.destination} -r {one.answered_by}"
+            f" -p udp --dport {one.port}"
+        )
+        return f"dport={one.port}" in listed
 
     def flush(self) -> None:
         self._where.run("nft flush ruleset")
@@ -175,34 +218,42 @@ class TestReal(EdgeContract):
             where.close()
 
 
-STEPS_OF_A_CHANGE = 9
+E = mapping(str(CONFIGURED), "192.168.122.80", mode=Mode.ROUTED)
+F = mapping("203.0.113.34", "192.168.122.50", ports=["tcp/80"], egress=Egress.PUBLIC)
+G = mapping("203.0.113.35", "192.168.122.81", mode=Mode.ROUTED, ports=["tcp/80", "udp/5-9"])
+STEPS_OF_A_CHANGE = 14
 
 
 @pytest.mark.parametrize("step", range(1, STEPS_OF_A_CHANGE + 1))
 @pytest.mark.parametrize("error", [KernelError("no"), Crash()], ids=["refusal", "crash"])
 @pytest.mark.parametrize("way", ["change", "apply"])
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
 def test_every_interruption_is_mended_by_the_next_pass(
-    step: int, error: Exception, way: str
+    step: int, error: Exception, way: str, back: bool
 ) -> None:
+    before, after = [A, C, F], [B, D, E, G]
+    if back:
+        before, after = after, before
     world, whole = FakeWorld(), FakeWorld()
     dataplane = world.start()
-    dataplane.apply(plane(A, C))
-    for connected in through([A, C]):
-        world.connect(connected)
+    dataplane.apply(plane(*before))
+    for one in before:
+        world.connect(through(one, 80))
     world.kernel.fail_at(step, error)
     ways: dict[str, Callable[[], object]] = {
-        "change": lambda: dataplane.change(withdraw=[A], grant=[B, D]),
-        "apply": lambda: dataplane.apply(plane(B, C, D)),
+        "change": lambda: dataplane.change(withdraw=before, grant=after),
+        "apply": lambda: dataplane.apply(plane(*after)),
     }
     with pytest.raises(type(error)):
         ways[way]()
     assert dataplane.drifted()
     with pytest.raises(KernelError):
         dataplane.change(grant=[A])
-    world.start().apply(plane(B, C, D))
-    whole.start().apply(plane(B, C, D))
-    assert world.holds([B, C, D])
+    world.start().apply(plane(*after))
+    whole.start().apply(plane(*after))
+    assert world.holds(after)
     assert world.kernel.dump() == whole.kernel.dump()
+    assert not any(world.is_connected(through(one, 80)) for one in before if one.mode is Mode.NAT)
 
 
 def test_the_order_of_steps() -> None:

@@ -246,14 +246,3 @@ def test_a_wide_overlay_leaves_segments_alone(top: Topology, edge: Edge) -> None
     with connection(top.client, ON_LINK, 80) as one:
         assert answer(one)
         assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == 1448
-
-
-def test_what_the_edge_and_members_see_of_a_mapped_address(top: Topology, edge: Edge) -> None:
-    """Not translated: a configured address is the edge's own to them, any other nobody's."""
-    edge.apply(edge.mapping(CONFIGURED), edge.mapping(ON_LINK))
-    top.home2.run("ip route add 203.0.113.0/24 via 192.168.193.222")
-    for where in (edge.inside, top.home2):
-        assert reaches(where, CONFIGURED)
-        assert not reaches(where, ON_LINK)
-    assert len(top.own_server.peers) == 2
-    assert not top.server1.peers

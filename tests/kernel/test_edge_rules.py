@@ -17,10 +17,18 @@ from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge_boot import boot_rules, drop_rules
-from zthook.kernel.edge_elements import all_elements, mss_elements, names, pool_elements
+from zthook.kernel.edge_elements import all_elements, less
 from zthook.kernel.edge_listing import read_listing
 from zthook.kernel.edge_rules import CHAINS, Transaction, labels, render
+from zthook.kernel.edge_static import (
+    crossing_elements,
+    mss_elements,
+    names,
+    own_elements,
+    pool_elements,
+)
 from zthook.model.addresses import AddressRange, Pool
+from zthook.model.publication import Egress, Mode
 
 GOLDEN = Path(__file__).parent / "golden"
 HIDE_AS = IPv4Address("192.168.193.222")
@@ -29,6 +37,10 @@ HIDES = mapping("203.0.113.31", "192.168.122.51", hide=True)
 STATIC = {
     "uplinks": names(["eth0"]),
     "overlay": names(["zt0"]),
+    "doors": names(["eth0", "zt0"]),
+    "crossings": crossing_elements(names(["eth0"]), names(["zt0"])),
+    "members": pool_elements([AddressRange.parse("192.168.193.0/24")]),
+    "own": own_elements("zt0", HIDE_AS),
     "closed": names(["eth0", "zt0"]),
     "api_ports": frozenset({"9443"}),
     "pool": pool_elements(EMPTY.pool_ranges),
@@ -37,7 +49,28 @@ STATIC = {
 COUNTERS = {
     ("arriving", "203.0.113.30 . 192.168.122.50"): "counter packets 3 bytes 180",
 }
-BOTH = all_elements([KEEPS, HIDES], HIDE_AS)
+PARTS = mapping(
+    "203.0.113.32",
+    "192.168.122.50",
+    egress=Egress.PUBLIC,
+    ports=["tcp/80", "tcp/8000-8002:80", "udp/27000-27100"],
+    allow=["198.51.100.0/24", "192.0.2.7/32", "2001:db8::/32"],
+)
+SHARES = mapping("203.0.113.32", "192.168.122.60", host=3, ports=["tcp/443"])
+ALLOWS = mapping("203.0.113.36", "192.168.122.61", host=3, allow=["10.0.0.0/8"])
+LEAVES = mapping("203.0.113.33", "192.168.122.70", egress=Egress.PUBLIC)
+ROUTED = mapping("203.0.113.34", "192.168.122.50", host=4, mode=Mode.ROUTED)
+ROUTED_PARTS = mapping(
+    "203.0.113.35",
+    "192.168.122.50",
+    host=4,
+    mode=Mode.ROUTED,
+    ports=["tcp/80:8080", "udp/27000-27100"],
+)
+ROUTED_ALLOWS = replace(ALLOWS, arrives_as=IPv4Address("203.0.113.37"), mode=Mode.ROUTED)
+TRACKED = replace(PARTS, arrives_as=IPv4Address("203.0.113.38"), private=HIDE_AS, mode=Mode.ROUTED)
+KINDS = (PARTS, SHARES, ALLOWS, LEAVES, ROUTED, ROUTED_PARTS, ROUTED_ALLOWS, TRACKED)
+BOTH = all_elements([KEEPS, HIDES, *KINDS])
 
 TABLES = {
     "table": render(Transaction(CHAINS, STATIC, add=BOTH, counters=COUNTERS)),
@@ -45,8 +78,14 @@ TABLES = {
     "boot-unknown": drop_rules(replace(EMPTY, overlay="zt*")),
 }
 CHANGES = {
-    "grant": render(Transaction(add=all_elements([mapping("192.0.2.1")], HIDE_AS))),
-    "withdraw": render(Transaction(delete=all_elements([HIDES], HIDE_AS))),
+    "narrow": render(
+        Transaction(
+            delete=less(all_elements(KINDS), all_elements(KINDS[:-1])),
+            add=less(all_elements([*KINDS, KEEPS]), all_elements(KINDS)),
+        )
+    ),
+    "grant": render(Transaction(add=all_elements([mapping("192.0.2.1")]))),
+    "withdraw": render(Transaction(delete=all_elements([HIDES]))),
     "refill": render(Transaction(refill={"pool": frozenset({"192.0.2.1"}), "mss": frozenset()})),
 }
 
@@ -83,7 +122,7 @@ def test_what_was_loaded_is_read_back(where: Namespace) -> None:
     where.run(f"nft -f {GOLDEN}/table.nft")
     found = read_listing(json.loads(where.run("nft -j list table inet zthook"))["nftables"])
     assert found.labels == labels()
-    assert found.elements == {**STATIC, **BOTH}
+    assert {name: some for name, some in found.elements.items() if some} == {**STATIC, **BOTH}
     assert found.counters()["arriving", "203.0.113.30 . 192.168.122.50"] == (
         "counter packets 3 bytes 180"
     )

@@ -181,6 +181,7 @@ class Topology:
             " ip daddr 198.18.0.10 dnat to 203.0.113.40\n }\n}"
         )
         self.address(self.client, "198.51.100.7/24", "198.51.100.1")
+        self.client.run("ip addr add 198.51.100.8/24 dev eth0")
         self.address(self.edge, "203.0.113.2/24", "203.0.113.1")
         self.address(self.neighbour, "203.0.113.3/24", "203.0.113.1")
         self.plug_overlay(self.edge, "192.168.193.222/24", mtu)
@@ -222,6 +223,17 @@ class Topology:
         self.switch.run(f"ip link set {far} mtu {mtu}")
         where.run(f"ip link set zt0 mtu {mtu}", f"ip addr add {address} dev zt0")
 
+    def translate(self, home: Namespace, public: str, private: str = "192.168.122.50") -> None:
+        """What a host does for a routed mapping, for all of the address."""
+        home.nft(
+            f"""table ip routed {{
+    chain arriving {{ type nat hook prerouting priority dstnat; policy accept;
+        iifname zt0 ip daddr {public} dnat to {private}; }}
+    chain leaving {{ type nat hook postrouting priority srcnat; policy accept;
+        oifname zt0 ip saddr {private} snat to {public}; }}
+}}"""
+        )
+
     def serve(
         self, where: Namespace, port: int, answer: bytes = b"", address: str = ""
     ) -> EchoServer:
@@ -249,23 +261,27 @@ def mac(where: Namespace, device: str) -> str:
 
 @contextmanager
 def connection(
-    where: Namespace, address: str, port: int, *, wait: float = PATIENCE
+    where: Namespace, address: str, port: int, *, source: str = "", wait: float = PATIENCE
 ) -> Iterator[socket.socket]:
-    """A TCP connection; raises OSError where none comes about."""
+    """A TCP connection, from ``source`` if it says so; raises OSError where none comes about."""
     with where.socket() as one:
         one.settimeout(wait)
+        one.bind((source, 0))
         one.connect((address, port))
         one.settimeout(PATIENCE)
         yield one
 
 
-def reaches(where: Namespace, address: str, port: int = 80) -> bool:
+def reaches(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bool:
     """Whether a TCP connection comes about and its bytes come back."""
-    with where.socket() as one, suppress(OSError):
-        one.settimeout(SILENCE)
-        one.connect((address, port))
-        return echoes(one)
-    return False
+    return tells(where, address, port, source=source) != b""
+
+
+def tells(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bytes:
+    """What a TCP connection is answered with; nothing where none comes about."""
+    with suppress(OSError), connection(where, address, port, source=source, wait=SILENCE) as one:
+        return answer(one)
+    return b""
 
 
 def answer(one: socket.socket, word: bytes = b"are you there?") -> bytes:
@@ -278,9 +294,10 @@ def answer(one: socket.socket, word: bytes = b"are you there?") -> bytes:
         return b""
 
 
-def asks(where: Namespace, address: str, port: int = 80) -> bytes:
+def asks(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bytes:
     """What a UDP datagram is answered with; nothing where it is not."""
     with where.socket(socket.SOCK_DGRAM) as one:
+        one.bind((source, 0))
         one.connect((address, port))
         return answer(one)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 from zthook.edge.leases import Leases
 from zthook.edge.outlook import Outlook
@@ -15,7 +15,7 @@ from zthook.edge.views import (
     TrafficView,
 )
 from zthook.kernel.traffic import Traffic
-from zthook.model.addresses import Pool
+from zthook.model.addresses import IPAddress, Pool
 from zthook.model.mappings import OverlayDevice
 from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, HostRow, Standing
@@ -63,16 +63,18 @@ def pools_for(host: HostRow, pools: tuple[Pool, ...]) -> list[PoolView]:
     ]
 
 
-def traffic_views(counted: Mapping[IPv4Address, Traffic]) -> dict[str, TrafficView]:
-    """By public address."""
+def traffic_views(
+    counted: Mapping[tuple[IPAddress, IPAddress], Traffic],
+) -> dict[tuple[str, str], TrafficView]:
+    """By public and private address: several guests may share a public one."""
     return {
-        str(public): TrafficView(
+        (str(public), str(private)): TrafficView(
             bytes_in=one.bytes_in,
             packets_in=one.packets_in,
             bytes_out=one.bytes_out,
             packets_out=one.packets_out,
         )
-        for public, one in counted.items()
+        for (public, private), one in counted.items()
     }
 
 
@@ -130,7 +132,7 @@ def mapping_counts(ledger: Ledger, outlook: Outlook) -> dict[State, int]:
 
 
 def mapping_views(
-    ledger: Ledger, outlook: Outlook, traffic: Mapping[str, TrafficView]
+    ledger: Ledger, outlook: Outlook, traffic: Mapping[tuple[str, str], TrafficView]
 ) -> list[MappingView]:
     """Every claim, by public address as a number, then by place."""
     rows = sorted(ledger.claims(), key=lambda row: (_number(row.public), row.place))
@@ -143,7 +145,7 @@ def _number(public: str) -> tuple[int, int]:
 
 
 def _mapping_view(
-    row: ClaimRow, outlook: Outlook, traffic: Mapping[str, TrafficView]
+    row: ClaimRow, outlook: Outlook, traffic: Mapping[tuple[str, str], TrafficView]
 ) -> MappingView:
     found = outlook.sight(row)
     holder = found.holder
@@ -160,5 +162,7 @@ def _mapping_view(
         holder=f"{holder.guest} on {holder.host}" if holder is not None else "",
         epoch=row.epoch if row.standing is Standing.HOLDING else 0,
         since=row.since,
-        traffic=traffic.get(row.public) if row.standing is Standing.HOLDING else None,
+        traffic=traffic.get((row.public, row.private or ""))
+        if row.standing is Standing.HOLDING
+        else None,
     )

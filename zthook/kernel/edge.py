@@ -6,11 +6,13 @@ from typing import Protocol
 
 from zthook.errors import KernelError
 from zthook.kernel.edge_change import Mappings, plan_change
-from zthook.kernel.edge_elements import public_of
-from zthook.kernel.edge_ground import Surroundings, settings_of, through
+from zthook.kernel.edge_elements import all_elements
+from zthook.kernel.edge_endings import begun_as, through
+from zthook.kernel.edge_ground import Surroundings, settings_of
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL, EdgeKernel
 from zthook.kernel.edge_plan import Steps, plan
 from zthook.kernel.edge_report import repairs, waiting
+from zthook.kernel.edge_traffic import traffic_of
 from zthook.kernel.linux_edge import LinuxEdgeKernel
 from zthook.kernel.protected import Served, reasons
 from zthook.kernel.traffic import Traffic
@@ -36,9 +38,10 @@ class EdgeDataplane(Protocol):
         """Withdraw, then grant, at a cost that does not depend on how many mappings there are.
 
         What is withdrawn ends its connections, also where the same address is granted anew
-        in the same call (to another guest). What is granted over a mapping that is there
-        (its guest moved to another host) keeps them, if it leads to the same private address.
-        After a KernelError the state is unknown, and only ``apply`` is possible.
+        in the same call (to another guest). What is granted over the same mapping (its guest
+        moved to another host; other ports or clients may be) keeps those that it allows, and
+        what it is in the way of on its address goes. After a KernelError the state is unknown,
+        and only ``apply`` is possible.
         """
         ...
 
@@ -62,8 +65,11 @@ class EdgeDataplane(Protocol):
         """The MAC of a neighbour on the overlay, lower case; None where it is not known."""
         ...
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
-        """What passed, by public address, since its mapping was granted."""
+    def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
+        """What passed, by public and private address, since the mapping was granted.
+
+        A mapping that changed has counted anew since then what it changed of.
+        """
         ...
 
     def close(self) -> None:
@@ -77,7 +83,6 @@ class KernelEdgeDataplane:
     def __init__(self, kernel: EdgeKernel | None = None) -> None:
         self._kernel: EdgeKernel = kernel or LinuxEdgeKernel()
         self._overlay = ""
-        self._hide_as: IPv4Address | None = None
         self._mappings: Mappings | None = None
         self._around: Surroundings | None = None
         self._settings: dict[str, str] = {}
@@ -85,13 +90,17 @@ class KernelEdgeDataplane:
 
     def apply(self, desired: EdgePlane) -> list[str]:
         unsure, self._mappings = self._mappings is None, None
-        self._overlay, self._hide_as = desired.overlay, desired.overlay_address
+        self._overlay = desired.overlay
         seen = self._kernel.look(desired)
         steps = plan(desired, seen)
         self._carry_out(steps)
         if unsure:
             # What came before may have ended between a mapping and its connections.
-            self._kernel.end_leftovers(desired.pool_ranges, through(desired.forwardings))
+            self._kernel.end_leftovers(
+                desired.pool_ranges,
+                through(desired.forwardings),
+                begun_as(all_elements(desired.forwardings)),
+            )
         self._around = seen.around
         self._settings = _expected(desired, seen.around)
         self._mappings = Mappings(desired.forwardings)
@@ -111,7 +120,7 @@ class KernelEdgeDataplane:
         if not change:
             return
         self._mappings = None
-        self._carry_out(plan_change(mappings, change, around, self._hide_as))
+        self._carry_out(plan_change(mappings, change, around))
         mappings.record(change)
         self._mappings = mappings
 
@@ -124,15 +133,17 @@ class KernelEdgeDataplane:
         kernel.remove_routes(steps.routes_gone)
         for entry in steps.proxies_gone:
             kernel.remove_proxy(entry)
+        kernel.remove_rules(steps.rules_gone)
         for path, value in steps.settings.items():
             kernel.set(path, value)
         kernel.set_routes(steps.routes_new)
         for entry in steps.proxies_new:
             kernel.set_proxy(entry)
+        kernel.add_rules(steps.rules_new)
         if steps.grant:
             kernel.commit(steps.grant)
         kernel.end_strangers(steps.taken_over)
-        kernel.forgive(steps.forgiven)
+        kernel.forgive(steps.forgiven, steps.forgiven_begun)
 
     def drifted(self) -> bool:
         if self._mappings is None or self._kernel.disturbed():
@@ -153,23 +164,13 @@ class KernelEdgeDataplane:
     def mac_of(self, address: IPv4Address) -> str | None:
         return self._kernel.neighbour_mac(address, self._overlay)
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
         if self._mappings is None:
             return {}
-        counted = {
-            (name, public_of(name, element)): count
-            for (name, element), count in self._kernel.counted().items()
-        }
-        return {one.public: _traffic(counted, str(one.arrives_as)) for one in self._mappings.all()}
+        return traffic_of(self._mappings.all(), self._kernel.counted())
 
     def close(self) -> None:
         self._kernel.close()
-
-
-def _traffic(counted: dict[tuple[str, str], tuple[int, int]], arrives_as: str) -> Traffic:
-    packets_in, bytes_in = counted.get(("arriving", arrives_as), (0, 0))
-    packets_out, bytes_out = counted.get(("answering", arrives_as), (0, 0))
-    return Traffic(bytes_in, packets_in, bytes_out, packets_out)
 
 
 def _expected(plane: EdgePlane, around: Surroundings) -> dict[str, str]:

@@ -1,8 +1,17 @@
 """What keeps an edge closed before its daemon runs."""
 
 from zthook.config.settings import EdgeSettings
-from zthook.kernel.edge_elements import names, pool_elements
-from zthook.kernel.edge_rules import FAMILY, TABLE, Chain, chains_for, is_known, rules, statements
+from zthook.kernel.edge_chains import Chain
+from zthook.kernel.edge_rules import (
+    FAMILY,
+    TABLE,
+    asks_for_ipv6,
+    chains_for,
+    is_known,
+    rules,
+    statements,
+)
+from zthook.kernel.edge_static import crossing_elements, names, pool_elements
 from zthook.model.mappings import EdgePlane
 
 ANY_ZEROTIER = "zt*"
@@ -15,16 +24,21 @@ def drop_rules(plane: EdgePlane) -> str:
     Loaded beside mappings that are there it leaves them alone. ``plane.overlay`` may be a
     pattern ("zt*") where the device's name is not known yet.
     """
-    chains = chains_for(plane.overlay)
-    overlay = {plane.overlay} if is_known(plane.overlay) else set[str]()
+    chains = chains_for(plane)
+    uplinks = names(plane.uplinks)
+    overlay = names([plane.overlay] if is_known(plane.overlay) else [])
     static = {
-        "uplinks": names(plane.uplinks),
-        "overlay": names(overlay),
+        "uplinks": uplinks,
+        "overlay": overlay,
+        "doors": uplinks | overlay,
+        "crossings": crossing_elements(uplinks, overlay),
         "api_ports": frozenset({str(plane.api_port)}),
         "pool": pool_elements(plane.pool_ranges),
     }
+    if asks_for_ipv6(plane):
+        static["pool6"] = pool_elements(plane.pool_ranges, 6)
     flushes = (f"flush chain {FAMILY} {TABLE} {chain.name}" for chain in chains)
-    empty = rules(Chain(chain.name, chain.base, ()) for chain in chains)
+    empty = rules(Chain(chain.name, chain.hook, ()) for chain in chains)
     lines = (empty, *flushes, rules(chains), *statements("add", static))
     return "".join(f"{line}\n" for line in lines)
 

@@ -3,22 +3,28 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
-from zthook.kernel.edge_elements import all_elements, less
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge_elements import all_elements, less, split_moved
+from zthook.kernel.edge_endings import endings, through, way_of, ways_in
 from zthook.kernel.edge_ground import (
     Arrival,
     Surroundings,
     arrival,
     proxies_of,
     routes_of,
-    through,
+    rules_of,
 )
-from zthook.kernel.edge_plan import Steps
+from zthook.kernel.edge_plan import Steps, in_one, without_replaced
 from zthook.kernel.edge_rules import Transaction
+from zthook.kernel.edge_sets import Elements
+from zthook.kernel.rules import PolicyRule
+from zthook.model.addresses import IPAddress
 from zthook.model.mappings import Forwarding
+from zthook.model.publication import Mode, in_each_others_way
 
 Forwardings = frozenset[Forwarding]
+Key = tuple[IPAddress, IPAddress]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,79 +40,119 @@ class Difference:
 
 
 class Mappings:
-    """The mappings that the kernel has, found by either address; costs nothing per mapping."""
+    """The mappings that the kernel has, found by key or address; costs nothing per mapping."""
 
     def __init__(self, some: Iterable[Forwarding] = ()) -> None:
-        self._by_arrival: dict[IPv4Address, Forwarding] = {}
-        self._on_private: dict[IPv4Address, set[IPv4Address]] = defaultdict(set)
+        self._by_key: dict[Key, Forwarding] = {}
+        self._at: dict[IPAddress, set[Key]] = defaultdict(set)
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
 
     def all(self) -> Collection[Forwarding]:
         """Every one."""
-        return self._by_arrival.values()
+        return self._by_key.values()
 
     def difference(self, withdraw: Iterable[Forwarding], grant: Iterable[Forwarding]) -> Difference:
         """What these two lists make of the mappings that are there.
 
         A withdrawal of what is not, or no longer, so is nothing. A grant takes the place of
-        what its address had; the connections through that end only if it was withdrawn too,
-        or leads to another private address.
+        what stands in its way; the connections through the same mapping end only if it was
+        withdrawn too, or does no longer allow them.
         """
-        ending = frozenset(self._by_arrival[one.arrives_as] for one in withdraw if self._has(one))
+        ending = frozenset(self._by_key[one.key] for one in withdraw if one.key in self._by_key)
         granted = frozenset(grant)
-        taken = (self._by_arrival.get(one.arrives_as) for one in granted)
-        replaced = frozenset(one for one in taken if one is not None) - ending
-        return Difference(ending, ending | (replaced - granted), granted - replaced)
+        displaced = frozenset(o for one in granted for o in self._in_the_way_of(one)) - ending
+        same = (self._by_key.get(one.key) for one in granted)
+        replaced = frozenset(one for one in same if one is not None) - ending
+        return Difference(ending, ending | displaced | (replaced - granted), granted - replaced)
+
+    def _in_the_way_of(self, one: Forwarding) -> Iterable[Forwarding]:
+        others = (self._by_key[key] for key in self._at.get(one.arrives_as, ()) if key != one.key)
+        return (
+            other
+            for other in others
+            if other.arrives_as == one.arrives_as
+            and (other.mode is not one.mode or in_each_others_way(other.ports, one.ports))
+        )
 
     def record(self, difference: Difference) -> None:
         """The kernel did it."""
         for one in difference.gone:
-            del self._by_arrival[one.arrives_as]
-            self._on_private[one.private].discard(one.arrives_as)
-            if not self._on_private[one.private]:
-                del self._on_private[one.private]
+            del self._by_key[one.key]
+            for address in _addresses(one):
+                self._at[address].discard(one.key)
+                if not self._at[address]:
+                    del self._at[address]
         for one in difference.come:
-            self._by_arrival[one.arrives_as] = one
-            self._on_private[one.private].add(one.arrives_as)
+            self._by_key[one.key] = one
+            for address in _addresses(one):
+                self._at[address].add(one.key)
 
-    def used_without(self, gone: Forwardings) -> frozenset[IPv4Address]:
-        """The private addresses of ``gone`` that other mappings lead to as well."""
-        leaving = {one.arrives_as for one in gone}
+    def beside(self, some: Iterable[Forwarding]) -> Forwardings:
+        """The mappings, these or others, that have an address in common with any of these."""
+        addresses = {address for one in some for address in _addresses(one)}
         return frozenset(
-            one.private for one in gone if self._on_private.get(one.private, set()) - leaving
+            self._by_key[key] for address in addresses for key in self._at.get(address, ())
         )
 
-    def _has(self, one: Forwarding) -> bool:
-        found = self._by_arrival.get(one.arrives_as)
-        return found is not None and found.private == one.private
+    def routed(self, addresses: Iterable[IPAddress]) -> frozenset[IPAddress]:
+        """Which of these have a routed mapping."""
+        return frozenset(
+            address
+            for address in addresses
+            for key in self._at.get(address, ())
+            if self._by_key[key].mode is Mode.ROUTED and key[0] == address
+        )
 
 
-def plan_change(
-    mappings: Mappings, change: Difference, around: Surroundings, hide_as: IPv4Address | None
-) -> Steps:
+def _addresses(one: Forwarding) -> set[IPAddress]:
+    return {one.public, *one.key}
+
+
+def plan_change(mappings: Mappings, change: Difference, around: Surroundings) -> Steps:
     """The steps that make the change of what ``mappings`` has.
 
     A mapping that only changes its host is moved: its connections live on.
     """
-    gone, come = change.gone, change.come
-    leaving = through(change.ending) | (through(gone) - through(come))
-    left = frozenset(one for one in gone if through([one]) <= leaving)
-    moved = gone - left
-    before, after = all_elements(moved, hide_as), all_elements(come, hide_as)
-    routes, proxies = routes_of(come, around), proxies_of(come, around)
-    kept = {route.destination.network_address for route in routes} | mappings.used_without(gone)
-    arriving = frozenset(one for one in come if arrival(one, around) is Arrival.CONFIGURED)
-    return Steps(
-        withdraw=Transaction(delete=all_elements(left, hide_as)),
-        ended=leaving,
-        routes_gone=frozenset(
-            route
-            for route in routes_of(left, around)
-            if route.destination.network_address not in kept
-        ),
-        proxies_gone=proxies_of(left, around) - proxies,
-        routes_new=routes - routes_of(moved, around),
-        proxies_new=proxies - proxies_of(moved, around),
-        grant=Transaction(delete=less(before, after), add=less(after, before)),
-        taken_over=through(arriving) - through(moved),
+    before = mappings.beside(change.gone | change.come)
+    after = before - change.gone | change.come
+    elements, wanted = all_elements(before), all_elements(after)
+    surplus, missing = less(elements, wanted), less(wanted, elements)
+    at_once, moved = split_moved(surplus, wanted)
+    routes, routes_after = routes_of(before, around), routes_of(after, around)
+    proxies, proxies_after = proxies_of(before, around), proxies_of(after, around)
+    rules, rules_after = _rules(mappings, change, around)
+    return in_one(
+        Steps(
+            withdraw=Transaction(delete=at_once),
+            ended=endings(surplus, after, change.ending),
+            routes_gone=without_replaced(routes - routes_after, routes_after),
+            proxies_gone=proxies - proxies_after,
+            rules_gone=rules - rules_after,
+            routes_new=routes_after - routes,
+            proxies_new=proxies_after - proxies,
+            rules_new=rules_after - rules,
+            grant=Transaction(delete=moved, add=missing),
+            taken_over=_taken_over(change, missing, around),
+        )
+    )
+
+
+def _rules(
+    mappings: Mappings, change: Difference, around: Surroundings
+) -> tuple[frozenset[PolicyRule], frozenset[PolicyRule]]:
+    """Those that are there, and those that have to be afterwards."""
+    before = mappings.routed(around.own)
+    leaving = {one.arrives_as for one in change.gone if one.mode is Mode.ROUTED}
+    others = mappings.beside(change.gone) - change.gone
+    left = {one.arrives_as for one in others | change.come if one.mode is Mode.ROUTED}
+    return rules_of(before, around), rules_of(before - leaving | left, around)
+
+
+def _taken_over(change: Difference, missing: Elements, around: Surroundings) -> frozenset[Through]:
+    """What this machine itself answers is the guest's from now on; it did not only move."""
+    new = ways_in(missing)
+    return through(
+        one
+        for one in change.come
+        if way_of(one) in new and arrival(one, around) is Arrival.CONFIGURED
     )

@@ -1,48 +1,82 @@
-"""What a mapping, a pool and a device are in the sets and maps of the edge's table."""
+"""What mappings are in the sets and maps of the edge's table."""
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 
-from zthook.kernel.edge_rules import MAPPING_SETS, Elements
-from zthook.kernel.host_rules import quoted
-from zthook.model.addresses import AddressRange
+from zthook.kernel.edge_parts import clients_of, grouped, is_whole, port_elements
+from zthook.kernel.edge_routed import routed_elements
+from zthook.kernel.edge_sets import BY_MEMBER, Elements, family_of
 from zthook.model.mappings import Forwarding
+from zthook.model.publication import Egress, Mode
 
-HEADERS = 40
-"""Bytes of an IPv4 and a TCP header without options: what the MSS is smaller than the MTU."""
-ETHERNET_MTU = 1500
+Element = tuple[str, str]
+"""A set's or map's name, and what is in it."""
 
 
-def mapping_elements(one: Forwarding, hide_as: IPv4Address | None) -> dict[str, str]:
-    """Set or map → the one element that ``one`` has in it.
+def all_elements(some: Iterable[Forwarding]) -> Elements:
+    """The elements of these mappings together.
 
-    ``hide_as`` is the edge's overlay address; without one, hiding waits for it.
+    Mappings of one public or of one private address decide some of them together: all of
+    those have to be there, or none.
     """
-    elements = {
-        "inward": f"{one.arrives_as} : {one.private}",
-        "arriving": f"{one.arrives_as} . {one.private}",
-        "answering": f"{one.next_hop_mac.lower()} . {one.private} . {one.arrives_as}",
-        "holders": f"{one.next_hop_mac.lower()} . {one.arrives_as}",
-    }
-    if one.hide and hide_as is not None:
-        elements["hidden"] = f"{one.arrives_as} : {hide_as}"
-    return elements
-
-
-def public_of(name: str, element: str) -> str:
-    """The public address, as it arrives, that an element of a mapping is about."""
-    if name in {"answering", "holders"}:
-        return element.rpartition(" . ")[2]
-    return element.partition(" ")[0]
-
-
-def all_elements(some: Iterable[Forwarding], hide_as: IPv4Address | None) -> Elements:
-    """The elements of all these mappings together."""
-    found: dict[str, set[str]] = {name: set() for name in MAPPING_SETS}
-    for one in some:
-        for name, element in mapping_elements(one, hide_as).items():
-            found[name].add(element)
+    found: dict[str, set[str]] = defaultdict(set)
+    for _, (name, element) in owned_elements(tuple(some)):
+        found[name].add(element)
     return {name: frozenset(elements) for name, elements in found.items()}
+
+
+def owned_elements(some: Collection[Forwarding]) -> Iterator[tuple[Forwarding, Element]]:
+    """The same one by one, each with a mapping that it is there for."""
+    translated = [one for one in some if one.mode is Mode.NAT]
+    for one in translated:
+        for element in _translated(one):
+            yield one, element
+    for guest in grouped(translated, lambda one: one.private).values():
+        leaving = [one for one in guest if one.egress is Egress.PUBLIC]
+        if leaving:
+            first = min(leaving, key=lambda one: one.arrives_as)
+            for element in _begun(first, strict=not all(map(is_whole, guest))):
+                yield first, element
+    yield from routed_elements(one for one in some if one.mode is Mode.ROUTED)
+
+
+def _translated(one: Forwarding) -> Iterator[Element]:
+    """What clients begin, and its answers."""
+    s, public, private = family_of(one.private).suffix, one.arrives_as, one.private
+    yield f"answering{s}", f"{one.next_hop_mac.lower()} . {private} . {public}"
+    if one.hide:
+        yield f"hiding{s}", f"{public} . {private}"
+    if not one.ports:
+        yield f"inward{s}", f"{public} : {private}"
+    if is_whole(one):
+        yield f"arriving{s}", f"{public} . {private}"
+    else:
+        yield from _part(one)
+
+
+def _part(one: Forwarding) -> Iterator[Element]:
+    s, way = family_of(one.private).suffix, f"{one.arrives_as} . {one.private}"
+    yield f"arriving_parts{s}", way
+    if one.ports:
+        yield from port_elements(one)
+    else:
+        yield f"whole{s}", way
+    clients = clients_of(one)
+    if clients is None:
+        yield f"everybody{s}", way
+    for client in clients or ():
+        yield f"allowed{s}", f"{way} . {client}"
+
+
+def _begun(one: Forwarding, *, strict: bool) -> Iterator[Element]:
+    """What a guest begins itself: it comes from the first of its addresses that want it so.
+
+    ``strict``: no connection that ended may go on as one that the guest began.
+    """
+    s, member = family_of(one.private).suffix, one.next_hop_mac.lower()
+    yield f"outward{s}", f"{one.private} : {one.arrives_as}"
+    yield f"returning{s}", f"{one.arrives_as} . {one.private}"
+    yield f"outgoing{'_parts' if strict else ''}{s}", f"{member} . {one.private}"
 
 
 def less(some: Elements, others: Elements) -> Elements:
@@ -62,23 +96,22 @@ def together(some: Elements, others: Elements) -> Elements:
     return {k: some.get(k, none) | others.get(k, none) for k in (*some, *others)}
 
 
-def names(devices: Iterable[str]) -> frozenset[str]:
-    """Device names as elements. Raises KernelError for one that no device can have."""
-    return frozenset(map(quoted, devices))
+def split_moved(surplus: Elements, wanted: Elements) -> tuple[Elements, Elements]:
+    """What goes at once, and what goes when its guest is at another host.
+
+    The latter stays in ``wanted`` but for the host's MAC: taken away in the transaction that
+    brings the other one, no packet of a connection that lives on is dropped.
+    """
+    stays = {
+        name: {_without_member(one) for one in wanted.get(name, ())}
+        for name in surplus.keys() & BY_MEMBER
+    }
+    moved = {
+        name: frozenset(one for one in surplus[name] if _without_member(one) in left)
+        for name, left in stays.items()
+    }
+    return less(surplus, moved), moved
 
 
-def mss_elements(overlay: str, mtu: int) -> frozenset[str]:
-    """The clamp of an overlay that carries less than Ethernet does."""
-    return frozenset({f"{quoted(overlay)} : {mtu - HEADERS}"} if mtu < ETHERNET_MTU else ())
-
-
-def pool_elements(ranges: Iterable[AddressRange]) -> frozenset[str]:
-    """IPv4 ranges that neither overlap nor touch: as nft takes them, and lists them."""
-    found: list[AddressRange] = []
-    for one in sorted((r for r in ranges if r.first.version == 4), key=lambda r: int(r.first)):
-        if found and int(one.first) <= int(found[-1].last) + 1:
-            last = max(found[-1].last, one.last, key=int)
-            found[-1] = AddressRange(found[-1].first, last)
-        else:
-            found.append(one)
-    return frozenset(map(str, found))
+def _without_member(element: str) -> str:
+    return element.partition(" . ")[2]

@@ -1,21 +1,31 @@
 """Where a mapping's packets come from and go to on this machine: pure, no kernel."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_network
 
-from zthook.kernel.conntrack import Through
 from zthook.kernel.neighbours import ProxyEntry
-from zthook.kernel.routes import Route
+from zthook.kernel.routes import MAIN_TABLE, Route
+from zthook.kernel.rules import FIRST, LOCAL_TABLE, PolicyRule
+from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, Forwarding, OverlayDevice
+from zthook.model.publication import Mode
+
+BEFORE_LOCAL = 12301
+"""The table of routed addresses that are the machine's own: it is asked before the local one."""
+EDGE_TABLES = frozenset({MAIN_TABLE, BEFORE_LOCAL})
+"""Where routes of ours can be; a host's own are elsewhere, should it be the same machine."""
+
+RULED_TABLES = frozenset({BEFORE_LOCAL, LOCAL_TABLE})
+"""Where rules of ours lead; to the local one only while another is put before it."""
 
 
 class Arrival(Enum):
     """How a public address's packets come to this machine, as the kernel shows it."""
 
     CONFIGURED = "it is one of the machine's own"
-    ON_LINK = "the uplink's neighbours ask for it by ARP"
+    ON_LINK = "the uplink's neighbours ask for it"
     ROUTED = "a router sends it here"
 
 
@@ -30,8 +40,8 @@ class Surroundings:
 
     overlay: OverlayDevice | None
     indexes: Mapping[str, int]
-    own: frozenset[IPv4Address]
-    on_link: Mapping[str, tuple[IPv4Network, ...]]
+    own: frozenset[IPAddress]
+    on_link: Mapping[str, tuple[IPNetwork, ...]]
     default_devices: frozenset[str]
     routes_anyway: bool
 
@@ -45,7 +55,7 @@ def arrival(one: Forwarding, around: Surroundings) -> Arrival:
 
 
 def routes_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Route]:
-    """To each guest by its host, and of each on-link address to the overlay.
+    """To each guest, or each routed address, by its host; of each on-link address to the overlay.
 
     The latter carries nothing: the kernel answers ARP only for what it would send elsewhere.
     Of several mappings to one private address the one that arrives first in order decides.
@@ -53,27 +63,49 @@ def routes_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Rou
     overlay = around.overlay
     if overlay is None:
         return frozenset()
-    found = {}
-    for one in sorted(some, key=lambda one: one.arrives_as, reverse=True):
-        found[one.private] = Route(IPv4Network(one.private), overlay.index, one.next_hop)
-        if arrival(one, around) is Arrival.ON_LINK:
-            found[one.arrives_as] = Route(IPv4Network(one.arrives_as), overlay.index)
+    found: dict[tuple[IPAddress, int], Route] = {}
+    for one in sorted(some, key=_order, reverse=True):
+        came = arrival(one, around)
+        if one.mode is Mode.ROUTED:
+            target, table = one.arrives_as, _table(came)
+        else:
+            target, table = one.private, MAIN_TABLE
+            if came is Arrival.ON_LINK:
+                on_link = Route(ip_network(one.arrives_as), overlay.index)
+                found[one.arrives_as, MAIN_TABLE] = on_link
+        found[target, table] = Route(ip_network(target), overlay.index, one.next_hop, table)
     return frozenset(found.values())
 
 
+def _order(one: Forwarding) -> tuple[int, int, int]:
+    return one.arrives_as.version, int(one.arrives_as), int(one.private)
+
+
+def _table(came: Arrival) -> int:
+    return BEFORE_LOCAL if came is Arrival.CONFIGURED else MAIN_TABLE
+
+
 def proxies_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[ProxyEntry]:
-    """The addresses that the kernel has to answer ARP for."""
+    """The addresses that the kernel has to answer for on the uplinks."""
     return frozenset(
         ProxyEntry(one.arrives_as, around.indexes[one.uplink])
         for one in some
         # A device that went while it was looked at has prefixes and no index.
-        if arrival(one, around) is Arrival.ON_LINK and one.uplink in around.indexes
+        if _is_proxied(one, around) and one.uplink in around.indexes
     )
 
 
-def through(some: Iterable[Forwarding]) -> frozenset[Through]:
-    """What connections through these mappings look like."""
-    return frozenset(Through(one.arrives_as, one.private) for one in some)
+def _is_proxied(one: Forwarding, around: Surroundings) -> bool:
+    """ARP is answered for what goes to this machine: a routed address of its own no longer does."""
+    came = arrival(one, around)
+    routed_away = one.mode is Mode.ROUTED and one.arrives_as.version == 4
+    return came is Arrival.ON_LINK or (came is Arrival.CONFIGURED and routed_away)
+
+
+def rules_of(routed: Collection[IPAddress], around: Surroundings) -> frozenset[PolicyRule]:
+    """The policy rules that these routed addresses need."""
+    configured = {one.version for one in around.own if one in routed}
+    return frozenset(PolicyRule(version, FIRST, BEFORE_LOCAL) for version in configured)
 
 
 def settings_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
-from zthook.kernel.conntrack import Through
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge_endings import Endings
 from zthook.kernel.edge_plan import Seen
 from zthook.kernel.edge_rules import Transaction
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
+from zthook.kernel.rules import PolicyRule
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
@@ -34,19 +36,24 @@ class EdgeKernel(Protocol):
         """Carry out the nft transaction, all of it or nothing."""
         ...
 
-    def end_connections(self, some: Collection[Through]) -> None:
-        """See conntrack.end_connections."""
+    def end_connections(self, ends: Endings) -> None:
+        """End these connections; see the functions of conntrack."""
         ...
 
     def end_strangers(self, some: Collection[Through]) -> None:
         """See conntrack.end_strangers."""
         ...
 
-    def forgive(self, some: Collection[Through]) -> None:
+    def forgive(self, some: Collection[Through], begun: Collection[Through]) -> None:
         """See conntrack.forgive."""
         ...
 
-    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
+    def end_leftovers(
+        self,
+        publics: Collection[AddressRange],
+        some: Collection[Through],
+        begun: Collection[Through],
+    ) -> None:
         """See conntrack.end_leftovers."""
         ...
 
@@ -64,6 +71,14 @@ class EdgeKernel(Protocol):
 
     def remove_proxy(self, entry: ProxyEntry) -> None:
         """Answer no more."""
+        ...
+
+    def add_rules(self, some: Collection[PolicyRule]) -> None:
+        """Make them be there."""
+        ...
+
+    def remove_rules(self, some: Collection[PolicyRule]) -> None:
+        """Make them not be there."""
         ...
 
     def set(self, path: str, value: str) -> None:

@@ -3,10 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import Any
 
-from zthook.kernel.edge_rules import Elements
+from zthook.kernel.edge_sets import Elements
 from zthook.model.addresses import AddressRange
+
+PLAIN = frozenset({"ether_addr", "ipv4_addr"})
+"""Types whose values nft lists as we write them, which most of many elements are made of."""
+PROTOCOLS = {6: "tcp", 17: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,9 @@ def read_listing(objects: Iterable[Mapping[str, Any]]) -> Listing:
 
 
 def _element(item: Any, kind: Any) -> tuple[str, tuple[int, int] | None]:
+    """What is listed, as we write it, and its packets and bytes where it counts."""
     if isinstance(item, list):
-        return f"{_text(item[0], kind)} : {item[1]}", None
+        return f"{_text(item[0], kind)} : {_value(item[1])}", None
     if isinstance(item, dict) and "elem" in item:
         counter = item["elem"].get("counter")
         count = (counter["packets"], counter["bytes"]) if counter else None
@@ -56,16 +62,44 @@ def _element(item: Any, kind: Any) -> tuple[str, tuple[int, int] | None]:
     return _text(item, kind), None
 
 
-def _text(value: Any, kind: Any) -> str:
-    """The element as edge_elements writes it."""
-    if kind == "ifname":
-        return f'"{value}"'
+def _value(value: Any) -> str:
     match value:
+        case {"goto": {"target": chain}}:
+            return f"goto {chain}"
         case {"concat": parts}:
+            return " . ".join(map(_value, parts))
+        case str() if ":" in value:
+            return str(IPv6Address(value))
+        case _:
+            return str(value)
+
+
+def _text(value: Any, kind: Any) -> str:
+    if isinstance(kind, list):
+        parts = value["concat"]
+        if PLAIN.issuperset(kind) and all(isinstance(part, str) for part in parts):
             return " . ".join(parts)
+        return " . ".join(_part(part, one) for part, one in zip(parts, kind, strict=True))
+    match value:
         case {"range": [first, last]}:
             return str(AddressRange.parse(f"{first}-{last}"))
         case {"prefix": {"addr": address, "len": length}}:
             return str(AddressRange.parse(f"{address}/{length}"))
+        case _:
+            return _part(value, kind)
+
+
+def _part(value: Any, kind: str) -> str:
+    match value:
+        case {"range": [first, last]}:
+            return f"{first}-{last}"
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{_part(address, kind)}/{length}"
+        case str() if kind == "ifname":
+            return f'"{value}"'
+        case str() if kind == "ipv6_addr":
+            return str(IPv6Address(value))
+        case int() if kind == "inet_proto":  # where there is no /etc/protocols
+            return PROTOCOLS.get(value, str(value))
         case _:
             return str(value)

@@ -1,41 +1,43 @@
 """What an edge's kernel lacks, and what it has too much: pure comparison, no kernel."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_network
 
-from zthook.kernel.conntrack import Through
-from zthook.kernel.edge_elements import (
-    all_elements,
-    both,
-    less,
-    mss_elements,
-    names,
-    pool_elements,
-    public_of,
-    together,
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge_chains import BEFORE_THE_OVERLAY, Chain
+from zthook.kernel.edge_elements import all_elements, both, less, split_moved, together
+from zthook.kernel.edge_endings import (
+    NONE_END,
+    Endings,
+    begun_as,
+    endings,
+    through,
+    way_of,
+    ways_in,
 )
 from zthook.kernel.edge_ground import (
     Surroundings,
     proxies_of,
     routes_of,
+    rules_of,
     settings_of,
-    through,
 )
 from zthook.kernel.edge_rules import (
-    BEFORE_THE_OVERLAY,
-    CHAINS,
     NOTHING,
-    Chain,
-    Elements,
     Transaction,
     chains_for,
+    constant_chains,
     is_known,
     labels,
 )
+from zthook.kernel.edge_sets import MAPPING_SETS, Elements
+from zthook.kernel.edge_static import static_elements
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.routes import Route
+from zthook.kernel.rules import PolicyRule
 from zthook.model.mappings import EdgePlane
+from zthook.model.publication import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Seen:
     counters: Mapping[tuple[str, str], str]
     routes: frozenset[Route]
     proxies: frozenset[ProxyEntry]
+    rules: frozenset[PolicyRule]
     settings: Mapping[str, str]
 
 
@@ -59,154 +62,131 @@ class Steps:
     """What to do, in the order in which it is done (design: "Order")."""
 
     withdraw: Transaction = NOTHING
-    ended: frozenset[Through] = frozenset()
+    ended: Endings = NONE_END
     routes_gone: frozenset[Route] = frozenset()
     proxies_gone: frozenset[ProxyEntry] = frozenset()
+    rules_gone: frozenset[PolicyRule] = frozenset()
     settings: Mapping[str, str] = field(default_factory=dict)
     routes_new: frozenset[Route] = frozenset()
     proxies_new: frozenset[ProxyEntry] = frozenset()
+    rules_new: frozenset[PolicyRule] = frozenset()
     grant: Transaction = NOTHING
     taken_over: frozenset[Through] = frozenset()
     forgiven: frozenset[Through] = frozenset()
+    forgiven_begun: frozenset[Through] = frozenset()
 
 
-def static_elements(plane: EdgePlane, seen: Seen) -> Elements:
-    """What the static sets must hold. What is not known now stays as it is."""
-    around, before = seen.around, seen.elements
-    overlay = before.get("overlay", frozenset())
-    if is_known(plane.overlay):
-        overlay = names([plane.overlay])
-    uplinks = names((plane.uplinks | around.default_devices) - {plane.overlay})
-    device = around.overlay
-    return {
-        "uplinks": uplinks,
-        "overlay": overlay,
-        "closed": frozenset() if around.routes_anyway else names(plane.uplinks) | overlay,
-        "api_ports": frozenset({str(plane.api_port)}),
-        "pool": pool_elements(plane.pool_ranges),
-        "mss": mss_elements(device.name, device.mtu) if device else before.get("mss", frozenset()),
-    }
+def in_one(steps: Steps) -> Steps:
+    """The same with one transaction for two, where nothing has to be there between them."""
+    if steps.routes_new or steps.proxies_new or steps.rules_new:
+        return steps
+    first, second = steps.withdraw, steps.grant
+    joined = replace(
+        first,
+        delete=together(first.delete, second.delete),
+        add=together(first.add, second.add),
+    )
+    return replace(steps, withdraw=joined, grant=NOTHING)
+
+
+def without_replaced(gone: Iterable[Route], wanted: Iterable[Route]) -> frozenset[Route]:
+    """The routes that have to be removed, as none of the same destination takes their place."""
+    kept = {(route.destination, route.table) for route in wanted}
+    return frozenset(one for one in gone if (one.destination, one.table) not in kept)
 
 
 def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
     """The chains that the table must be made anew with; none where it has them."""
-    early = chains_for(plane.overlay)
+    constant, early = constant_chains(plane), chains_for(plane)
     if seen.labels is None:
         return early
     has = dict(seen.labels)
     if not is_known(plane.overlay):
         has.pop(BEFORE_THE_OVERLAY, None)
-    if has == labels(CHAINS):
+    if has == labels(constant):
         return ()
-    return early if not seen.elements.get("overlay") else CHAINS
-
-
-def desired_elements(plane: EdgePlane, seen: Seen) -> Elements:
-    """What the mappings' sets must hold. While the edge's own address is away, who hid stays so."""
-    elements = all_elements(plane.forwardings, plane.overlay_address)
-    if plane.overlay_address is not None:
-        return elements
-    hiding = {str(one.arrives_as) for one in plane.forwardings if one.hide}
-    before = seen.elements.get("hidden", frozenset())
-    return {**elements, "hidden": frozenset(e for e in before if public_of("hidden", e) in hiding)}
+    return early if not seen.elements.get("overlay") else constant
 
 
 @dataclass(frozen=True, slots=True)
 class _Elements:
-    """Those of the mappings: what is right, too much, and lacking; and the mappings that end."""
+    """Those of the mappings: all that are wanted, what is right, too much, and lacking."""
 
+    wanted: Elements
     kept: Elements
     surplus: Elements
     missing: Elements
-    ended: frozenset[Through]
 
 
 def _compare(plane: EdgePlane, seen: Seen) -> _Elements:
-    desired = desired_elements(plane, seen)
-    present = {name: seen.elements.get(name, frozenset()) for name in desired}
-    surplus, missing = less(present, desired), less(desired, present)
-    # A mapping is there while any of the two that pass its packets is.
-    ended = (_throughs(surplus, "inward") | _throughs(surplus, "arriving")) - through(
-        plane.forwardings
-    )
-    return _Elements(both(desired, present), surplus, missing, ended)
+    wanted = all_elements(plane.forwardings)
+    present = {name: seen.elements[name] for name in MAPPING_SETS if seen.elements.get(name)}
+    return _Elements(wanted, both(present, wanted), less(present, wanted), less(wanted, present))
 
 
 def plan(plane: EdgePlane, seen: Seen) -> Steps:
     """Everything between what the kernel has and what it must have."""
     around, some, elements = seen.around, plane.forwardings, _compare(plane, seen)
     routes, proxies = routes_of(some, around), proxies_of(some, around)
-    routes_new, proxies_new = routes - seen.routes, proxies - seen.proxies
-    needed = {route.destination for route in routes_new} | _still_needed(plane, around)
+    rules = rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
     withdraw, grant = _transactions(plane, seen, elements)
-    if not routes_new and not proxies_new:
-        withdraw, grant = _joined(withdraw, grant), NOTHING
     wanted = settings_of(plane, around).items()
-    return Steps(
-        withdraw=withdraw,
-        ended=elements.ended,
-        routes_gone=frozenset(r for r in seen.routes - routes if r.destination not in needed),
-        proxies_gone=seen.proxies - proxies,
-        settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
-        routes_new=routes_new,
-        proxies_new=proxies_new,
-        grant=grant,
-        taken_over=_taken_over(seen, elements.missing),
-        forgiven=through(some) if seen.labels is None else frozenset(),
+    flushed = seen.labels is None
+    return in_one(
+        Steps(
+            withdraw=withdraw,
+            ended=endings(elements.surplus, some),
+            routes_gone=_gone(plane, seen, routes),
+            proxies_gone=seen.proxies - proxies,
+            rules_gone=seen.rules - rules,
+            settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
+            routes_new=routes - seen.routes,
+            proxies_new=proxies - seen.proxies,
+            rules_new=rules - seen.rules,
+            grant=grant,
+            taken_over=_taken_over(plane, seen, elements.missing),
+            forgiven=through(some) if flushed else frozenset(),
+            forgiven_begun=begun_as(elements.wanted) if flushed else frozenset(),
+        )
     )
 
 
-def _still_needed(plane: EdgePlane, around: Surroundings) -> set[IPv4Network]:
-    """Destinations whose routes, if there are any, stay though none can be named now.
-
-    The overlay's device may only be unknown: its daemon did not answer ours at the start.
+def _gone(plane: EdgePlane, seen: Seen, wanted: frozenset[Route]) -> frozenset[Route]:
+    """The routes to remove. While the overlay's device is unknown those of mappings stay: its
+    daemon may only not have answered ours at the start.
     """
-    if around.overlay is not None:
-        return set()
-    return {IPv4Network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
+    gone = without_replaced(seen.routes - wanted, wanted)
+    if seen.around.overlay is not None:
+        return gone
+    needed = {ip_network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
+    return frozenset(one for one in gone if one.destination not in needed)
 
 
-def _throughs(elements: Elements, name: str) -> frozenset[Through]:
-    pairs = (one.replace(" : ", " . ").split(" . ") for one in elements.get(name, ()))
-    return frozenset(Through(IPv4Address(a), IPv4Address(p)) for a, p in pairs)
-
-
-def _taken_over(seen: Seen, missing: Elements) -> frozenset[Through]:
+def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Through]:
     """New mappings whose address may have connections that do not go through them.
 
     What is not configured here is dropped as long as nobody has it, and never remembered;
     but for the time in which the table was away.
     """
-    new = _throughs(missing, "inward") & _throughs(missing, "arriving")
-    if seen.labels is None:
-        return new
-    return frozenset(one for one in new if one.arrives_as in seen.around.own)
+    new = ways_in(missing)
+    return through(
+        one
+        for one in plane.forwardings
+        if way_of(one) in new and (seen.labels is None or one.arrives_as in seen.around.own)
+    )
 
 
 def _transactions(
     plane: EdgePlane, seen: Seen, elements: _Elements
 ) -> tuple[Transaction, Transaction]:
     """What goes before the routes (rules, withdrawals) and what after them (grants)."""
-    static, chains = static_elements(plane, seen), chains_to_load(plane, seen)
-    if chains:
+    static = static_elements(plane, seen.around, seen.elements)
+    if chains := chains_to_load(plane, seen):
         before = Transaction(chains, static, add=elements.kept, counters=seen.counters)
         return before, Transaction(add=elements.missing)
-    leaving = {str(one.arrives_as) for one in elements.ended}
-    staying = {str(one.arrives_as) for one in plane.forwardings} - leaving
-    moved = {
-        name: frozenset(e for e in some if public_of(name, e) in staying)
-        for name, some in elements.surplus.items()
-    }
+    at_once, moved = split_moved(elements.surplus, elements.wanted)
     refill = {k: v for k, v in static.items() if v != seen.elements.get(k, frozenset())}
     return (
-        Transaction(refill=refill, delete=less(elements.surplus, moved)),
+        Transaction(refill=refill, delete=at_once),
         Transaction(delete=moved, add=elements.missing),
-    )
-
-
-def _joined(first: Transaction, second: Transaction) -> Transaction:
-    return replace(
-        first,
-        delete=together(first.delete, second.delete),
-        add=together(first.add, second.add),
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from zthook.kernel.edge_elements import less, public_of
+from zthook.kernel.edge_elements import less
 from zthook.kernel.edge_plan import Seen, Steps
-from zthook.kernel.edge_rules import FAMILY, MAPPING_SETS, TABLE, Elements
+from zthook.kernel.edge_rules import FAMILY, TABLE
+from zthook.kernel.edge_sets import SPECS, Elements, public_of
 from zthook.model.mappings import EdgePlane
 
 MOST_LINES = 20
@@ -22,6 +23,8 @@ def repairs(seen: Seen, steps: Steps) -> list[str]:
         sorted(f"mapping of {public} is nobody's: removed" for public in removed - added),
         sorted(f"mapping of {public} was not as it should be: set" for public in added & removed),
         sorted(f"mapping of {public} was missing: added" for public in added - removed),
+        sorted(f"{rule} is no mapping's: removed" for rule in steps.rules_gone),
+        sorted(f"{rule} was missing: added" for rule in steps.rules_new),
         sorted(f"route {route} is no mapping's: removed" for route in steps.routes_gone),
         sorted(f"route {route} was missing: added" for route in steps.routes_new),
         sorted(f"answering ARP for {e.address} was on: stopped" for e in steps.proxies_gone),
@@ -40,12 +43,10 @@ def _rules(seen: Seen, steps: Steps) -> list[str]:
 
 
 def _publics(elements: Elements) -> set[str]:
-    return {
-        public_of(name, one)
-        for name, some in elements.items()
-        if name in MAPPING_SETS
-        for one in some
-    }
+    found = (
+        public_of(name, one) for name, some in elements.items() if name in SPECS for one in some
+    )
+    return {public for public in found if public is not None}
 
 
 def waiting(plane: EdgePlane, seen: Seen) -> list[str]:

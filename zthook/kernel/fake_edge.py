@@ -1,35 +1,39 @@
 """The edge's dataplane over a kernel made of Python's sets: it can be looked into, and fail."""
 
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import TYPE_CHECKING
 
 from zthook.errors import KernelError
-from zthook.kernel.conntrack import Through
+from zthook.kernel import connection_ways
+from zthook.kernel.connection_ways import Belongs, Through
 from zthook.kernel.edge import KernelEdgeDataplane
-from zthook.kernel.edge_elements import public_of
+from zthook.kernel.edge_endings import Endings
 from zthook.kernel.edge_ground import Surroundings, settings_of
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL
 from zthook.kernel.edge_plan import Seen
-from zthook.kernel.edge_rules import (
-    COUNTED,
-    MAPPING_SETS,
-    MAPS,
-    STATIC_SETS,
-    Elements,
-    Transaction,
-    labels,
-)
+from zthook.kernel.edge_rules import DEFINITIONS, Transaction, labels
+from zthook.kernel.edge_sets import COUNTED, MAPS, Elements, parts_of, public_of
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
+from zthook.kernel.rules import PolicyRule
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
+if TYPE_CHECKING:
+    from zthook.kernel.connection_table import Connection
+
+SETS = frozenset(definition.split()[1] for definition in DEFINITIONS)
 OVERLAY = OverlayDevice("zt0", 7, "02:00:00:00:00:fe", 2800, (IPv4Address("192.168.193.222"),))
 
 
 class Crash(Exception):
     """The daemon's process ends here: what was done stays, what comes after never happens."""
+
+
+REACHING = (("arriving", 0, 1), ("arriving_parts", 0, 1), ("routed", 0, 0))
+"""Sets that say whom clients reach, and where their elements have his public address and him."""
 
 
 class FakeEdgeKernel:
@@ -44,7 +48,7 @@ class FakeEdgeKernel:
         self.device = device
         self.indexes = {"lo": 1, "eth0": 2}
         self.own: set[IPAddress] = set()
-        self.on_link: dict[str, tuple[IPv4Network, ...]] = {}
+        self.on_link: dict[str, tuple[IPNetwork, ...]] = {}
         self.macs: dict[IPAddress, str] = {}
         self.sources: set[IPAddress] = set()
         self.sessions: set[IPAddress] = set()
@@ -55,7 +59,8 @@ class FakeEdgeKernel:
         self.counters: dict[tuple[str, str], tuple[int, int]] = {}
         self.routes: set[Route] = set()
         self.proxies: set[ProxyEntry] = set()
-        self.connections: set[Through] = set()
+        self.rules: set[PolicyRule] = set()
+        self.connections: set[Connection] = set()
         self.steps: list[str] = []
         self._changed = True
         self._failing: tuple[int, Exception] | None = None
@@ -83,12 +88,17 @@ class FakeEdgeKernel:
         """Tell the dataplane that somebody changed something."""
         self._changed = True
 
-    def mappings(self) -> dict[IPv4Address, IPv4Address]:
-        """Destination on the uplink → private address: what is reachable through this kernel."""
-        pairs = (one.split(" : ") for one in self.sets.get("inward", ()))
-        found = {IPv4Address(public): IPv4Address(private) for public, private in pairs}
+    def mappings(self) -> dict[IPAddress, IPAddress]:
+        """Destination on the uplink → address behind the host: what is reachable through this
+        kernel; of those that several guests share one of them.
+        """
+        found: dict[IPAddress, IPAddress] = {}
         ways = {route.destination.network_address for route in self.routes}
-        return {public: private for public, private in found.items() if private in ways}
+        for name, public, guest in REACHING:
+            for one in self.sets.get(name, ()):
+                parts = parts_of(one)
+                found[ip_address(parts[public])] = ip_address(parts[guest])
+        return {public: guest for public, guest in found.items() if guest in ways}
 
     def dump(self) -> str:
         """Everything of ours in it, as text; the same for the same state."""
@@ -96,7 +106,8 @@ class FakeEdgeKernel:
         routes = (f"route {one} table {one.table}" for one in self.routes)
         proxies = (f"proxy {one.address} device {one.device}" for one in self.proxies)
         settings = (f"{path} = {value}" for path, value in self.sysctls.items())
-        return "\n".join(sorted([*elements, *routes, *proxies, *settings]))
+        rules = map(str, self.rules)
+        return "\n".join(sorted([*elements, *routes, *proxies, *rules, *settings]))
 
     # What the dataplane does with it.
 
@@ -105,7 +116,7 @@ class FakeEdgeKernel:
         around = Surroundings(
             overlay=self.overlay(plane.overlay),
             indexes=dict(self.indexes),
-            own=frozenset(one for one in self.own if isinstance(one, IPv4Address)),
+            own=frozenset(self.own),
             on_link=dict(self.on_link),
             default_devices=frozenset({"eth0"}),
             routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
@@ -117,6 +128,7 @@ class FakeEdgeKernel:
             counters={},
             routes=frozenset(self.routes),
             proxies=frozenset(self.proxies),
+            rules=frozenset(self.rules),
             settings={p: self.sysctls.setdefault(p, "0") for p in settings_of(plane, around)},
         )
 
@@ -129,7 +141,7 @@ class FakeEdgeKernel:
     def commit(self, change: Transaction) -> None:
         self._step("nft")
         if change.rules:
-            sets: dict[str, set[str]] = {name: set() for name in (*STATIC_SETS, *MAPPING_SETS)}
+            sets: dict[str, set[str]] = {name: set() for name in SETS}
         else:
             sets = {name: set(some) for name, some in self.sets.items()}
         for name, some in change.refill.items():
@@ -139,40 +151,42 @@ class FakeEdgeKernel:
         self.sets = sets
         self.labels = labels(change.rules) if change.rules else self.labels
 
-    def end_connections(self, some: Collection[Through]) -> None:
-        if some:
+    def end_connections(self, ends: Endings) -> None:
+        if ends:
             self._step("end connections")
-            self.connections -= set(some)
+            self._forget(connection_ways.through(ends.gone, ends.kept))
+            self._forget(connection_ways.refused(ends.refused))
+            self._forget(connection_ways.begun(ends.begun))
 
     def end_strangers(self, some: Collection[Through]) -> None:
         if some:
             self._step("end strangers")
-            guests = {one.arrives_as: one.private for one in some}
-            self.connections = {
-                one
-                for one in self.connections
-                if guests.get(one.arrives_as, one.private) == one.private
-            }
+            self._forget(connection_ways.strange(some))
 
-    def forgive(self, some: Collection[Through]) -> None:
-        """Nothing of a connection but its addresses is played here."""
+    def forgive(self, some: Collection[Through], begun: Collection[Through]) -> None:
+        """Nothing of a connection but its addresses and ports is played here."""
 
-    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
-        left = {
-            one
-            for one in self.connections - set(some)
-            if one.private != one.arrives_as and any(one.arrives_as in part for part in publics)
-        }
-        if left:
+    def end_leftovers(
+        self,
+        publics: Collection[AddressRange],
+        some: Collection[Through],
+        begun: Collection[Through],
+    ) -> None:
+        left = connection_ways.left_over(publics, some, begun)
+        if any(map(left, self.connections)):
             self._step("end leftovers")
-            self.connections -= left
+            self._forget(left)
+
+    def _forget(self, belongs: Belongs) -> None:
+        self.connections = {one for one in self.connections if not belongs(one)}
 
     def set_routes(self, some: Collection[Route]) -> None:
         for route in some:
             self._step(f"set route {route}")
             if self.device is None or route.device != self.device.index:
                 raise KernelError(f"setting the route {route}: the kernel says No such device")
-            self.routes = {one for one in self.routes if one.destination != route.destination}
+            place = route.destination, route.table
+            self.routes = {one for one in self.routes if (one.destination, one.table) != place}
             self.routes.add(route)
 
     def remove_routes(self, some: Collection[Route]) -> None:
@@ -187,6 +201,16 @@ class FakeEdgeKernel:
     def remove_proxy(self, entry: ProxyEntry) -> None:
         self._step(f"remove proxy {entry.address}")
         self.proxies.discard(entry)
+
+    def add_rules(self, some: Collection[PolicyRule]) -> None:
+        for rule in some:
+            self._step(f"add {rule}")
+            self.rules.add(rule)
+
+    def remove_rules(self, some: Collection[PolicyRule]) -> None:
+        for rule in some:
+            self._step(f"remove {rule}")
+            self.rules.discard(rule)
 
     def set(self, path: str, value: str) -> None:
         self._step(f"set {path} {value}")
@@ -259,7 +283,7 @@ class FakeEdgeDataplane(KernelEdgeDataplane):
         self.kernel = kernel or FakeEdgeKernel()
         super().__init__(self.kernel)
 
-    def pass_through(self, public: IPv4Address, *, packets: int, size: int) -> None:
+    def pass_through(self, public: IPAddress, *, packets: int, size: int) -> None:
         """Let the kernel count this many packets each way through the mapping of ``public``."""
         for name in COUNTED:
             for one in self.kernel.sets.get(name, ()):

@@ -3,17 +3,19 @@
 import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import ip_network
 
-from zthook.kernel import conntrack, links, neighbours, routes, sysctl
+from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
-from zthook.kernel.conntrack import Through
-from zthook.kernel.edge_ground import Surroundings, settings_of
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge_endings import Endings
+from zthook.kernel.edge_ground import EDGE_TABLES, RULED_TABLES, Surroundings, settings_of
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL
 from zthook.kernel.edge_listing import Listing, read_listing
 from zthook.kernel.edge_notices import concerns
 from zthook.kernel.edge_plan import Seen
-from zthook.kernel.edge_rules import COUNTED, FAMILY, TABLE, Transaction, render
+from zthook.kernel.edge_rules import FAMILY, TABLE, Transaction, asks_for_ipv6, render
+from zthook.kernel.edge_sets import COUNTED
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
@@ -21,6 +23,7 @@ from zthook.kernel.protected import Served, login_addresses, served_ports
 from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import Route
 from zthook.kernel.rtnetlink import IPRoute
+from zthook.kernel.rules import PolicyRule, add_rules, remove_rules
 from zthook.kernel.watch import Subscription
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
@@ -35,10 +38,11 @@ class LinuxEdgeKernel:
         self._opened: IPRoute | None = None
         self._nft = Nft()
         self._routes = Netlink(ROUTE)
-        self._told = Subscription("link", "address", "route")
+        self._told = Subscription("link", "address", "route", "rule")
         self._generation = -1
         self._listing: tuple[int, Listing | None] | None = None
         self._devices: frozenset[str] = frozenset()
+        self._ipv6 = False
 
     @property
     def _ip(self) -> IPRoute:
@@ -57,7 +61,7 @@ class LinuxEdgeKernel:
     def look(self, plane: EdgePlane) -> Seen:
         for _ in self._told.drain():
             pass
-        self._devices = plane.uplinks | {plane.overlay}
+        self._devices, self._ipv6 = plane.uplinks | {plane.overlay}, asks_for_ipv6(plane)
         self._generation = self._nft.generation()
         table, around = self._table(), self._around(plane)
         return Seen(
@@ -65,8 +69,9 @@ class LinuxEdgeKernel:
             labels=table.labels if table else None,
             elements=table.elements if table else {},
             counters=table.counters() if table else {},
-            routes=routes.own_routes(),
+            routes=frozenset(one for one in routes.own_routes(None) if one.table in EDGE_TABLES),
             proxies=neighbours.proxy_entries(),
+            rules=frozenset(one for one in rules.own_rules() if one.table in RULED_TABLES),
             settings=self.settings(settings_of(plane, around)),
         )
 
@@ -79,15 +84,13 @@ class LinuxEdgeKernel:
         return self._listing[1]
 
     def _around(self, plane: EdgePlane) -> Surroundings:
-        on_link: dict[str, tuple[IPv4Network, ...]] = defaultdict(tuple)
+        on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
         for one in links.connected_prefixes():
-            if isinstance(one.prefix, IPv4Network):
-                on_link[one.device] += (one.prefix,)
-        own = (one.address for one in links.addresses(self._ip))
+            on_link[one.device] += (one.prefix,)
         return Surroundings(
             overlay=self.overlay(plane.overlay),
             indexes={name: index for index, name in links.device_names(self._ip).items()},
-            own=frozenset(one for one in own if isinstance(one, IPv4Address)),
+            own=frozenset(one.address for one in links.addresses(self._ip)),
             on_link=on_link,
             default_devices=links.default_devices(),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
@@ -96,8 +99,9 @@ class LinuxEdgeKernel:
     def disturbed(self) -> bool:
         if self._nft.generation() != self._generation:
             return True
-        own = self._routes.port
-        return any(one.port != own and concerns(one, self._devices) for one in self._told.drain())
+        # All are read, so that none is left for the next time.
+        told = [one for one in self._told.drain() if one.port != self._routes.port]
+        return any(concerns(one, self._devices, ipv6=self._ipv6) for one in told)
 
     def settings(self, paths: Iterable[str]) -> dict[str, str]:
         found = ((path, sysctl.read(path)) for path in paths)
@@ -107,17 +111,24 @@ class LinuxEdgeKernel:
         self._nft.run(render(change))
         self._generation = (self._generation + 1) % GENERATIONS
 
-    def end_connections(self, some: Collection[Through]) -> None:
-        conntrack.end_connections(some)
+    def end_connections(self, ends: Endings) -> None:
+        conntrack.end_connections(ends.gone, ends.kept)
+        conntrack.end_refused(ends.refused)
+        conntrack.end_begun(ends.begun)
 
     def end_strangers(self, some: Collection[Through]) -> None:
         conntrack.end_strangers(some)
 
-    def forgive(self, some: Collection[Through]) -> None:
-        conntrack.forgive(some)
+    def forgive(self, some: Collection[Through], begun: Collection[Through]) -> None:
+        conntrack.forgive(some, begun)
 
-    def end_leftovers(self, publics: Collection[AddressRange], some: Collection[Through]) -> None:
-        conntrack.end_leftovers(publics, some)
+    def end_leftovers(
+        self,
+        publics: Collection[AddressRange],
+        some: Collection[Through],
+        begun: Collection[Through],
+    ) -> None:
+        conntrack.end_leftovers(publics, some, begun)
 
     def set_routes(self, some: Collection[Route]) -> None:
         set_routes(self._routes, some)
@@ -131,6 +142,12 @@ class LinuxEdgeKernel:
 
     def remove_proxy(self, entry: ProxyEntry) -> None:
         neighbours.remove_proxy(self._ip, entry)
+
+    def add_rules(self, some: Collection[PolicyRule]) -> None:
+        add_rules(self._routes, some)
+
+    def remove_rules(self, some: Collection[PolicyRule]) -> None:
+        remove_rules(self._routes, some)
 
     def set(self, path: str, value: str) -> None:
         sysctl.write(path, value)
