@@ -149,6 +149,23 @@ def test_a_local_table_that_somebody_moved_stays_there(place: Place, version: in
     assert place.listed() == before
 
 
+@BOTH
+def test_a_local_table_that_somebody_made_anew_comes_after_ours_too(
+    place: Place, version: int
+) -> None:
+    place.inside.run(
+        f"ip -{version} rule add pref 9 lookup local",
+        f"ip -{version} rule del pref 0",
+        f"ip -{version} rule add pref 0 lookup local",
+        f"ip -{version} rule del pref 9",
+    )
+    rule = PolicyRule(version, FIRST, 8, incoming="eth0")
+    place.add(rule)
+    assert place.way(version) == "zt0"
+    place.remove(rule)
+    assert place.listed() == place.before
+
+
 class Killed(Exception):
     """The process ended here."""
 

@@ -89,14 +89,17 @@ def remove_rules(kernel: Netlink, rules: Collection[PolicyRule]) -> None:
 def _add_first(kernel: Netlink, version: int, rules: Collection[PolicyRule]) -> None:
     """The kernel puts a rule behind those of its preference: its own moves, and comes back.
 
-    Where somebody has moved the local table's rule to a higher preference it stays there.
+    Where somebody has moved the local table's rule to a higher preference it stays there; one
+    that was made anew by hand comes back as the kernel makes it.
     """
     local, guard = _local(version), PolicyRule(version, FIRST + 1, LOCAL_TABLE)
-    there = set(_listed(kernel)) & {(PROTOCOL, guard), (BY_KERNEL, local)}
+    listed = list(_listed(kernel))
+    makers = [protocol for protocol, rule in listed if rule == local]
     _add(kernel, [guard])
-    _remove(kernel, [local], BY_KERNEL)
+    for protocol in makers:
+        _remove(kernel, [local], protocol)
     _add(kernel, rules)
-    if there:
+    if makers or (PROTOCOL, guard) in listed:
         _add(kernel, [local], BY_KERNEL)
     _remove(kernel, [guard])
 
