@@ -158,6 +158,19 @@ async def test_a_late_event_is_waited_for(home: Home) -> None:
         await until(lambda: home.edge.claim(str(PUBLIC)).leaving)  # type: ignore[union-attr]
 
 
+async def test_guests_that_go_at_once_are_told_apart(home: Home) -> None:
+    several = [guest(n, AddressRequest(PUBLIC + n, private=PRIVATE + n)) for n in range(1, 21)]
+    home.start(*several)
+    async with home.running() as agent:
+        await until(lambda: len(home.edge.holders) == 20)
+        home.start()
+        for n in range(2, 21, 2):
+            home.tell(uuid(n), Happened.MIGRATED)
+        await until(lambda: len(home.edge.holders) == 10)
+        assert all(claim.leaving for _, claim in home.edge.claims.values())
+        assert {one.domain.uuid.int % 2 for one in agent.passes.decisions.desired} == {0}
+
+
 async def test_the_hook_tells_it_as_well(home: Home) -> None:
     """With libvirt 10.5 and later the reason is there before the guest is gone."""
     home.start(WEB1)

@@ -173,7 +173,8 @@ class Observer:
             return
         running = {guest.domain.uuid for guest in guests}
         gone = [one.domain for one in self.guests if one.domain.uuid not in running]
-        self._migrated([one for one in gone if await self._is_elsewhere(one)])
+        left = await asyncio.gather(*map(self._is_elsewhere, gone))
+        self._migrated([one for one, elsewhere in zip(gone, left, strict=True) if elsewhere])
         self.pulse.good()
         self.guests, self.networks, self.looked = guests, networks, began
         self._listed_once = True
