@@ -62,8 +62,11 @@ need_debian() {
     # shellcheck source=/dev/null
     [ ! -r /etc/os-release ] || . /etc/os-release
     id=${ID:-} version=${VERSION_ID:-} pretty=${PRETTY_NAME:-unknown}
-    [ "$id $version" = "debian 12" ] || fail "this is $pretty, and install.sh knows Debian 12 so far" \
-        "other distributions: install the package with pip and follow docs/install-by-hand.md"
+    case "$id $version" in
+        "debian 12" | "debian 13") ;;
+        *) fail "this is $pretty, and install.sh knows Debian 12 and 13 so far" \
+            "other distributions: install the package with pip and follow docs/install-by-hand.md" ;;
+    esac
 }
 
 missing_packages() {
@@ -238,7 +241,7 @@ install_hook() {
         fail "$place is somebody else's hook, so it stays as it is" \
             "call ours from it: $SOURCE/hooks/qemu \"\$@\", or move it away and run this again"
     fi
-    if ! hook_text /etc/zthook/host.toml | cmp -s - "$place"; then
+    if [ ! -e "$place" ] || ! hook_text /etc/zthook/host.toml | cmp -s - "$place"; then
         [ -e "$place" ] || HOOK_CHANGED=yes   # libvirtd looks for new hook files only when it starts
         install -D -m 755 <(hook_text /etc/zthook/host.toml) "$place"
     fi

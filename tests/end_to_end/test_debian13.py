@@ -172,6 +172,26 @@ def test_a_killed_firewalld_leaves_its_rules_and_the_guest_answers(
     wait_answering(lab, PUBLIC, "web1")
 
 
+def test_where_its_owner_lets_others_change_its_table_ours_is_one_rule(
+    lab: Lab, debian: Debian13, web1: StandIn, firewalld: Firewalld
+) -> None:
+    """As it is in Debian 12."""
+    settings = "/etc/firewalld/firewalld.conf"
+    debian.run("sed", "-i", "s/^NftablesTableOwner=.*/NftablesTableOwner=no/", settings)
+    firewalld.process.stop()
+    firewalld.start()
+    wait_answering(lab, PUBLIC, "web1", 5)
+    chain = debian.run("nft", "list", "chain", "inet", "firewalld", "filter_FORWARD").stdout
+    assert chain.index("zthook: ") < chain.index("reject with icmpx")
+    firewalld("--reload")
+    done = Stopwatch()
+    wait_answering(lab, PUBLIC, "web1")
+    assert done.tell("a reload of firewalld until our rule is in its table") < BACK
+    debian.run("sed", "-i", "s/^NftablesTableOwner=.*/NftablesTableOwner=yes/", settings)
+    firewalld.process.stop()
+    firewalld.start()
+
+
 def test_what_firewalld_asks_no_policy_about_is_said_with_what_to_do(
     lab: Lab, host: Host, firewalld: Firewalld
 ) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import gzip
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -30,7 +31,7 @@ MODULES = (
     "drivers/acpi/button",
     "drivers/input/evdev",
 )
-"""What guest/init inserts, below lib/modules/VERSION/kernel of linux-image-cloud-amd64."""
+"""Below lib/modules/VERSION/kernel of linux-image-cloud-amd64: what guest/init inserts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,18 @@ def _kernel(cache: Path) -> Path:
             shutil.copy(next(unpacked.glob("boot/vmlinuz-*")), folder / "vmlinuz")
             modules = next(unpacked.glob("lib/modules/*")) / "kernel"
             for module in MODULES:
-                shutil.copy(modules / f"{module}.ko", folder)
+                _copy_module(modules / f"{module}.ko", folder)
             folder.rename(kernel)
     return kernel
+
+
+def _copy_module(module: Path, folder: Path) -> None:
+    """Debian 13 has them packed, and some of them in the kernel itself."""
+    packed = module.with_name(f"{module.name}.xz")
+    if packed.exists():
+        (folder / module.name).write_bytes(lzma.decompress(packed.read_bytes()))
+    elif module.exists():
+        shutil.copy(module, folder)
 
 
 def _unpacked_kernel_package(scratch: Path) -> Path:
