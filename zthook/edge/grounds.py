@@ -47,20 +47,21 @@ def _less(prefix: IPNetwork, taken: IPNetwork) -> list[IPNetwork]:
 
 def objection(claim: Claim, host: HostRow, prefixes: Iterable[IPNetwork], ground: Ground) -> str:
     """Why ``claim`` is refused, or "". ``prefixes`` are the host's (``private_prefixes``)."""
-    return (
-        _not_supported_yet(claim)
-        or _public_objection(claim.public, host, ground)
-        or _private_objection(claim.private, prefixes, ground)
+    reason = _not_supported_yet(claim)
+    if reason or isinstance(claim.public, Auto):
+        return reason
+    return _public_objection(claim.public, host, ground) or _private_objection(
+        claim.private, prefixes, ground
     )
 
 
 def _not_supported_yet(claim: Claim) -> str:
-    auto = isinstance(claim.public, Auto)
+    public = claim.public
     found = [
         word
         for word, asked in (
-            ('public="auto"', auto),
-            ("an IPv6 public address", not auto and claim.public.version == 6),
+            ('public="auto"', isinstance(public, Auto)),
+            ("an IPv6 public address", not isinstance(public, Auto) and public.version == 6),
             ("an IPv6 private address", claim.private is not None and claim.private.version == 6),
             ('mode="routed"', claim.mode is Mode.ROUTED),
             ('egress="public"', claim.egress is Egress.PUBLIC),
