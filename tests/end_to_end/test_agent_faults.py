@@ -1,5 +1,6 @@
 """The agent dies, comes late or finds its kernel changed: guests and transfers notice nothing."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from subprocess import CompletedProcess
@@ -236,6 +237,7 @@ def repairs(host: Host) -> int:
     return host.agent.process.log_text().count("kernel: ")
 
 
+ELEMENTS = re.compile(r"elements = \{([^}]*)\}")
 OURS = """
 echo "table $(nft -s list table inet zthook_host | tr '\\n' ' ')"
 echo "way $(iptables -S FORWARD | grep -B 1 zthook)"
@@ -247,9 +249,15 @@ echo "ip_forward $(cat /proc/sys/net/ipv4/ip_forward)"
 
 
 def ours(host: Host) -> dict[str, str]:
-    """What the agent keeps in the host's kernel, without counters."""
+    """What the agent keeps in the host's kernel, without counters and the order of elements."""
     said = host.run("sh", "-c", OURS).stdout
-    return dict(line.split(" ", 1) for line in said.splitlines())
+    found = dict(line.split(" ", 1) for line in said.splitlines())
+    return found | {"table": ELEMENTS.sub(_in_order, found.get("table", ""))}
+
+
+def _in_order(elements: re.Match[str]) -> str:
+    """nft lists a set's elements in the order of the kernel's hashes, which are new each time."""
+    return f"elements = {{{', '.join(sorted(one.strip() for one in elements[1].split(',')))}}}"
 
 
 def begin(guest: Guest) -> Starting:
