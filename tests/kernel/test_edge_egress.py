@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
+from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
 from tests.kernel.topology import (
     SILENCE,
     EchoServer,
@@ -24,7 +24,6 @@ from zthook.model.publication import Egress, Mode
 pytestmark = pytest.mark.netns
 
 CLIENT = "198.51.100.7"
-ARRIVES = {TRANSLATED: "203.0.113.40"}
 MODES = pytest.mark.parametrize("mode", list(Mode))
 KINDS = pytest.mark.parametrize(
     "kind",
@@ -45,7 +44,7 @@ def leaving(
     """A mapping whose guest leaves by the edge, and what its host does for it."""
     top = edge.top
     if mode is Mode.ROUTED:
-        top.translate({1: top.home1, 2: top.home2}[home], ARRIVES.get(public, public))
+        top.translate({1: top.home1, 2: top.home2}[home], ARRIVES_AS.get(public, public))
     return edge.mapping(public, home, mode=mode, egress=Egress.PUBLIC, **kind)
 
 
@@ -64,7 +63,7 @@ def test_it_comes_from_the_public_address(
     assert tells(top.guest1, CLIENT, 7).startswith(b"internet ")
     assert asks(top.guest1, CLIENT, 7).startswith(b"internet ")
     assert pings(top.guest1, CLIENT)
-    assert {source for source, _ in server.peers} == {ARRIVES.get(public, public)}
+    assert {source for source, _ in server.peers} == {ARRIVES_AS.get(public, public)}
     assert tells(top.client, public).startswith(b"guest1 "), "and it is reached as ever"
 
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, OVERLAY_ADDRESS, ROUTED, Edge
+from tests.kernel.driver import (
+    ARRIVES_AS,
+    CONFIGURED,
+    ON_LINK,
+    OVERLAY_ADDRESS,
+    ROUTED,
+    TRANSLATED,
+    Edge,
+)
 from tests.kernel.topology import (
     Namespace,
     Topology,
@@ -18,7 +26,7 @@ from zthook.model.publication import Egress, Mode
 
 pytestmark = pytest.mark.netns
 
-WAYS = [CONFIGURED, ON_LINK, ROUTED]
+WAYS = [CONFIGURED, ON_LINK, ROUTED, TRANSLATED]
 MODES = pytest.mark.parametrize("mode", list(Mode))
 OTHER_GUEST = "192.168.122.60"
 """The private address of the guest behind the second home, where both are mapped in nat."""
@@ -28,7 +36,7 @@ OTHER_GUEST = "192.168.122.60"
 def home(top: Topology) -> Topology:
     """Hosts know that public addresses are reached through the edge, and have a guest each."""
     for one in (top.home1, top.home2):
-        for prefix in ("203.0.113.0/24", "192.0.2.0/24"):
+        for prefix in ("203.0.113.0/24", "192.0.2.0/24", TRANSLATED):
             one.run(f"ip route add {prefix} via {OVERLAY_ADDRESS}")
     top.guest2.run(f"ip addr add {OTHER_GUEST}/24 dev eth0")
     return top
@@ -50,7 +58,7 @@ def masqueraded(home: Namespace) -> None:
 def served(top: Topology, edge: Edge, public: str, mode: Mode, **kind: object) -> None:
     """The first guest on ``public``, and what its host does for it."""
     if mode is Mode.ROUTED:
-        top.translate(top.home1, public)
+        top.translate(top.home1, ARRIVES_AS.get(public, public))
     edge.apply(
         edge.mapping(public, mode=mode, **kind), edge.mapping("203.0.113.60", 2, OTHER_GUEST)
     )

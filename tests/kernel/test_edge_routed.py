@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
+from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
 from tests.kernel.topology import (
     SILENCE,
     Topology,
@@ -25,14 +25,13 @@ pytestmark = pytest.mark.netns
 
 OTHER = "198.51.100.8"
 """The client's second address."""
-ARRIVES = {TRANSLATED: "203.0.113.40"}
 WAYS = [CONFIGURED, ON_LINK, ROUTED, TRANSLATED]
 
 
 def routed(edge: Edge, public: str = ON_LINK, home: int = 1, **kind: object) -> Forwarding:
     """A routed mapping, and what its host does for it."""
     top = edge.top
-    top.translate({1: top.home1, 2: top.home2}[home], ARRIVES.get(public, public))
+    top.translate({1: top.home1, 2: top.home2}[home], ARRIVES_AS.get(public, public))
     return edge.mapping(public, home, mode=Mode.ROUTED, **kind)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from zthook.kernel.connection_ways import Through
 from zthook.kernel.edge_elements import all_elements, less, split_moved
-from zthook.kernel.edge_endings import endings, through, way_of, ways_in
+from zthook.kernel.edge_endings import endings, through, ways_in, ways_of
 from zthook.kernel.edge_ground import (
     Arrival,
     Surroundings,
@@ -154,5 +154,5 @@ def _taken_over(change: Difference, missing: Elements, around: Surroundings) -> 
     return through(
         one
         for one in change.come
-        if way_of(one) in new and arrival(one, around) is Arrival.CONFIGURED
+        if ways_of(one) & new and arrival(one, around) is Arrival.CONFIGURED
     )

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from zthook.kernel.edge_parts import clients_of, grouped, is_whole, port_elements
 from zthook.kernel.edge_routed import routed_elements
-from zthook.kernel.edge_sets import BY_MEMBER, Elements, family_of
+from zthook.kernel.edge_sets import BY_MEMBER, Elements
+from zthook.kernel.edge_translated import translated_elements
 from zthook.model.mappings import Forwarding
-from zthook.model.publication import Egress, Mode
+from zthook.model.publication import Mode
 
 Element = tuple[str, str]
 """A set's or map's name, and what is in it."""
@@ -27,56 +27,9 @@ def all_elements(some: Iterable[Forwarding]) -> Elements:
 
 def owned_elements(some: Collection[Forwarding]) -> Iterator[tuple[Forwarding, Element]]:
     """The same one by one, each with a mapping that it is there for."""
-    translated = [one for one in some if one.mode is Mode.NAT]
-    for one in translated:
-        for element in _translated(one):
-            yield one, element
-    for guest in grouped(translated, lambda one: one.private).values():
-        leaving = [one for one in guest if one.egress is Egress.PUBLIC]
-        if leaving:
-            first = min(leaving, key=lambda one: one.arrives_as)
-            for element in _begun(first, strict=not all(map(is_whole, guest))):
-                yield first, element
-    yield from routed_elements(one for one in some if one.mode is Mode.ROUTED)
-
-
-def _translated(one: Forwarding) -> Iterator[Element]:
-    """What clients begin, and its answers."""
-    s, public, private = family_of(one.private).suffix, one.arrives_as, one.private
-    yield f"answering{s}", f"{one.next_hop_mac.lower()} . {private} . {public}"
-    if one.hide:
-        yield f"hiding{s}", f"{public} . {private}"
-    if not one.ports:
-        yield f"inward{s}", f"{public} : {private}"
-    if is_whole(one):
-        yield f"arriving{s}", f"{public} . {private}"
-    else:
-        yield from _part(one)
-
-
-def _part(one: Forwarding) -> Iterator[Element]:
-    s, way = family_of(one.private).suffix, f"{one.arrives_as} . {one.private}"
-    yield f"arriving_parts{s}", way
-    if one.ports:
-        yield from port_elements(one)
-    else:
-        yield f"whole{s}", way
-    clients = clients_of(one)
-    if clients is None:
-        yield f"everybody{s}", way
-    for client in clients or ():
-        yield f"allowed{s}", f"{way} . {client}"
-
-
-def _begun(one: Forwarding, *, strict: bool) -> Iterator[Element]:
-    """What a guest begins itself: it comes from the first of its addresses that want it so.
-
-    ``strict``: no connection that ended may go on as one that the guest began.
-    """
-    s, member = family_of(one.private).suffix, one.next_hop_mac.lower()
-    yield f"outward{s}", f"{one.private} : {one.arrives_as}"
-    yield f"returning{s}", f"{one.arrives_as} . {one.private}"
-    yield f"outgoing{'_parts' if strict else ''}{s}", f"{member} . {one.private}"
+    arriving = {one.arrives_as for one in some}
+    yield from translated_elements((one for one in some if one.mode is Mode.NAT), arriving)
+    yield from routed_elements((one for one in some if one.mode is Mode.ROUTED), arriving)
 
 
 def less(some: Elements, others: Elements) -> Elements:

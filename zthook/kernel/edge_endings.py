@@ -32,14 +32,18 @@ class Endings:
 NONE_END = Endings()
 
 
-def way_of(one: Forwarding) -> Way:
-    """What connections through a mapping look like; a routed address answers itself."""
-    return one.arrives_as, one.arrives_as if one.mode is Mode.ROUTED else one.private
+def ways_of(one: Forwarding) -> set[Way]:
+    """What connections through a mapping look like, as it arrives and as it is known inside.
+
+    A routed address answers itself.
+    """
+    guest = one.arrives_as if one.mode is Mode.ROUTED else one.private
+    return {(one.arrives_as, guest), (one.public, guest)}
 
 
 def through(some: Iterable[Forwarding]) -> frozenset[Through]:
     """The connections of these mappings, as conntrack has them."""
-    return frozenset(Through(*way_of(one), one.ports) for one in some)
+    return frozenset(Through(*way, one.ports) for one in some for way in ways_of(one))
 
 
 def begun_as(elements: Elements) -> frozenset[Through]:
@@ -67,12 +71,12 @@ def endings(
 
     The connections through those ``ending`` end in any case, whatever comes in their place.
     """
-    over = {way_of(one) for one in ending}
+    over = {way for one in ending for way in ways_of(one)}
     ways = ways_in(surplus) | over
-    stays = [one for one in after if way_of(one) in ways - over]
+    stays = [one for one in after if ways_of(one) & ways - over]
     return Endings(
         gone=frozenset(Through(*way) for way in ways),
         kept=through(stays),
         begun=begun_as(surplus),
-        refused={Through(*way_of(one), one.ports): one.allow for one in stays if one.allow},
+        refused={way: one.allow for one in stays if one.allow for way in through([one])},
     )

@@ -1,7 +1,7 @@
-"""Parts of an address: which ports of it, for which clients, and who shares it."""
+"""Parts of an address: which ports of it, for which clients; its names, and who shares it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from zthook.kernel.edge_sets import family_of
@@ -18,6 +18,16 @@ def grouped(
     for one in some:
         found[by(one)].append(one)
     return found
+
+
+def known_as(one: Forwarding, arriving: Collection[IPAddress]) -> set[IPAddress]:
+    """What it is addressed as: on the uplink, and from inside, where no provider translates.
+
+    What arrives for another mapping under that very address is the other's.
+    """
+    if one.public == one.arrives_as or one.public in arriving:
+        return {one.arrives_as}
+    return {one.arrives_as, one.public}
 
 
 def is_whole(one: Forwarding) -> bool:
@@ -53,12 +63,12 @@ def is_range(ports: PortRange) -> bool:
     return ports.first != ports.last and ports.first == ports.target
 
 
-def port_elements(one: Forwarding) -> Iterator[tuple[str, str]]:
+def port_elements(one: Forwarding, public: IPAddress) -> Iterator[tuple[str, str]]:
     """The translation of each port, and that the guest's may be reached.
 
     A range of translated ports is an element for each: a map can not shift a range.
     """
-    s, public, private = family_of(one.private).suffix, one.arrives_as, one.private
+    s, private = family_of(one.private).suffix, one.private
     for ports in one.ports:
         protocol = str(ports.protocol)
         if is_range(ports):

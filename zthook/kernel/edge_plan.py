@@ -13,8 +13,8 @@ from zthook.kernel.edge_endings import (
     begun_as,
     endings,
     through,
-    way_of,
     ways_in,
+    ways_of,
 )
 from zthook.kernel.edge_ground import (
     Surroundings,
@@ -172,7 +172,7 @@ def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Th
     return through(
         one
         for one in plane.forwardings
-        if way_of(one) in new and (seen.labels is None or one.arrives_as in seen.around.own)
+        if ways_of(one) & new and (seen.labels is None or one.arrives_as in seen.around.own)
     )
 
 

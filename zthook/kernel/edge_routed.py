@@ -1,10 +1,11 @@
 """Routed mappings in the sets of the edge's table: nothing is translated, and little tracked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
-from zthook.kernel.edge_parts import clients_of, grouped, is_whole
+from zthook.kernel.edge_parts import clients_of, grouped, is_whole, known_as
 from zthook.kernel.edge_sets import family_of
+from zthook.model.addresses import IPAddress
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Egress, PortRange
 
@@ -17,14 +18,19 @@ def is_tracked(one: Forwarding) -> bool:
 
 
 def routed_elements(
-    some: Iterable[Forwarding],
+    some: Iterable[Forwarding], arriving: Collection[IPAddress]
 ) -> Iterator[tuple[Forwarding, tuple[str, str]]]:
-    """Set and element of each. Guests that share an address are tracked if one has to be."""
+    """Set and element of each. ``arriving`` are the addresses of all mappings, as they arrive.
+
+    Guests that share an address are tracked if one of them has to be.
+    """
     for public, guests in grouped(some, lambda one: one.arrives_as).items():
         s = family_of(public).suffix
         yield guests[0], (f"routed{s}", str(public))
         if not any(map(is_tracked, guests)):
             yield guests[0], (f"untracked{s}", str(public))
+        for known in known_as(guests[0], arriving) - {public}:
+            yield guests[0], (f"inward{s}", f"{known} : {public}")
         for one in guests:
             outward = _begun_too(one) if is_tracked(one) else _outward(one)
             for element in chain(_inward(one), outward):
