@@ -51,6 +51,7 @@ def a_host(**changes: Any) -> HostView:
 
 def a_mapping(**changes: Any) -> MappingView:
     usual = MappingView(
+        asked="203.0.113.10",
         public="203.0.113.10",
         guest="web1",
         uuid="6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11",
@@ -76,7 +77,8 @@ HK = PoolUse(
     uplink="eth0",
     size=21,
     used=2,
-    free=19,
+    reserved=3,
+    free=16,
 )
 
 
@@ -146,8 +148,10 @@ def test_status_shows_everything_at_one_look(serve_canned: Serve, zthook: Zthook
         "its addresses can be claimed by others",
         "home3  invited  -              -          -           0     -      token good for 1 h",
         "",
-        "POOL  ADDRESSES                                             UPLINK  SIZE  USED  FREE",
-        "hk    203.0.113.10-203.0.113.14, 203.0.113.64-203.0.113.79  eth0    21    2     19",
+        "POOL  ADDRESSES                                             UPLINK  SIZE  USED  RESERVED"
+        "  FREE",
+        "hk    203.0.113.10-203.0.113.14, 203.0.113.64-203.0.113.79  eth0    21    2     3       "
+        "  16",
     ]
 
 
@@ -190,9 +194,45 @@ def test_mappings(serve_canned: Serve, zthook: Zthook) -> None:
     _, out, _ = zthook("edge", "mappings")
     told = ["|".join(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()]
     assert told == [
-        "PUBLIC|GUEST|HOST|PRIVATE|STATE|SINCE|MODE|CLIENT|IN|OUT|WHY",
-        "203.0.113.10|web1|home1|192.168.122.50|active|2 h|nat|keep|1.2 MB|98.8 MB|-",
-        "203.0.113.10|db|home1|-|conflict|2 h|nat|keep|-|-|held by web1 on home1",
+        "PUBLIC|GUEST|HOST|PRIVATE|PORTS|STATE|SINCE|MODE|CLIENT|EGRESS|IN|OUT|WHY",
+        "203.0.113.10|web1|home1|192.168.122.50|-|active|2 h|nat|keep|home|1.2 MB|98.8 MB|-",
+        "203.0.113.10|db|home1|-|-|conflict|2 h|nat|keep|home|-|-|held by web1 on home1",
+    ]
+
+
+def test_mappings_show_ports_and_what_has_no_address_yet(
+    serve_canned: Serve, zthook: Zthook
+) -> None:
+    ports = a_mapping(ports=["tcp/80:8080", "tcp/443"], mode="routed", egress="public")
+    why = "pool hk has no address left: of 5 3 are held, 2 reserved"
+    waits = a_mapping(asked="auto/hk/0", public=None, state="pending", traffic=None, reason=why)
+    serve_canned({"mappings": lambda _: [ports, waits]})
+    _, out, _ = zthook("edge", "mappings")
+    told = ["|".join(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()][1:]
+    assert told == [
+        "203.0.113.10|web1|home1|192.168.122.50|tcp/80:8080, tcp/443|active|2 h|routed|keep|"
+        "public|1.2 MB|98.8 MB|-",
+        f"auto/hk/0|web1|home1|192.168.122.50|-|pending|2 h|nat|keep|home|-|-|{why}",
+    ]
+
+
+def test_mappings_show_what_is_kept_for_who_is_away(serve_canned: Serve, zthook: Zthook) -> None:
+    why = "kept for web1 (zthook edge release 203.0.113.10 ends that)"
+    kept = a_mapping(
+        asked="auto//0",
+        private=None,
+        mode="",
+        client="",
+        egress="",
+        state="reserved",
+        traffic=None,
+        reason=why,
+    )
+    serve_canned({"mappings": lambda _: [kept]})
+    _, out, _ = zthook("edge", "mappings")
+    assert re.split(r"\s{2,}", out.splitlines()[1].strip()) == [
+        *("203.0.113.10", "web1", "home1", "-", "-", "reserved", "2 h"),
+        *("-", "-", "-", "-", "-", why),
     ]
 
 
@@ -345,8 +385,22 @@ class TestPoolChange:
         )
         assert (code, [name for name, _ in canned.asked]) == (0, ["reload"])
         assert "pool sg is added" in out
+        assert "gateway" not in toml.read_text().partition('name = "sg"')[2]
         assert toml.read_text().startswith(self.TOML)
         assert 'name = "sg"' in toml.read_text()
+
+    def test_added_with_its_routers(self, toml: Any, serve_canned: Serve, zthook: Zthook) -> None:
+        serve_canned({"reload": lambda _: None})
+        code, _, err = zthook(
+            *("edge", "pool", "add", "sg=198.51.100.8/29", "--uplink", "eth1"),
+            *("--gateway", "198.51.100.1", "--gateway", "fe80::1"),
+        )
+        assert (code, err) == (0, "")
+        assert 'gateway = ["198.51.100.1", "fe80::1"]\n' in toml.read_text()
+
+    def test_a_router_that_is_none(self, toml: Any, zthook: Zthook) -> None:
+        code, _, err = zthook("edge", "pool", "add", "sg=198.51.100.8/29", "--gateway", "eth1")
+        assert (code, "a router's address" in err) == (2, True), err
 
     @pytest.mark.parametrize(
         "change", [("add", "sg=198.51.100.8/29", "--uplink", "eth1"), ("remove", "hk")]

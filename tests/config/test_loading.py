@@ -199,6 +199,11 @@ def test_a_second_pool() -> None:
             "edge.toml:21: pool[2].arrives_as 203.0.113.64-203.0.113.67 overlaps "
             "203.0.113.64-203.0.113.79, as which those of 'hk' arrive",
         ),
+        (
+            {"gateway": '"203.0.113.12"'},
+            "edge.toml:21: pool[2].gateway is 203.0.113.12, which pool 'hk' gives away: "
+            "leave it out of 203.0.113.10-203.0.113.14",
+        ),
     ],
 )
 def test_pools_that_clash(changes: dict[str, str], fault: str) -> None:
@@ -208,6 +213,45 @@ def test_pools_that_clash(changes: dict[str, str], fault: str) -> None:
 def test_what_a_provider_translates() -> None:
     pool = parse_edge(second_pool(arrives_as='["10.0.0.4/30"]'), WHERE).pools[1]
     assert pool.arrival(IPv4Address("198.51.100.1")) == IPv4Address("10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"198.51.100.5"', ["198.51.100.5"]),
+        ('["198.51.100.5"]', ["198.51.100.5"]),
+        ('["fe80::1", "198.51.100.5"]', ["fe80::1", "198.51.100.5"]),
+    ],
+)
+def test_an_uplinks_routers(written: str, read: list[str]) -> None:
+    pool = parse_edge(second_pool(gateway=written), WHERE).pools[1]
+    assert list(map(str, pool.gateways)) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('"eth1"', "a router's address, as in"),
+        ("1", "a router's address, as in"),
+        ('"127.0.0.1"', "a router's address, as in"),
+        ('"fe80::1%eth1"', "a router's address, as in"),
+        ("[]", "or an array of one for each family"),
+        ('["198.51.100.5", "198.51.100.6"]', "or an array of one for each family"),
+    ],
+)
+def test_what_is_no_router(written: str, words: str) -> None:
+    (fault,) = faults(second_pool(gateway=written))
+    assert fault.startswith("edge.toml:21: pool[2].gateway is ")
+    assert words in fault
+
+
+def test_pools_of_one_uplink_agree_on_its_router() -> None:
+    first = second_pool(gateway='"198.51.100.5"')
+    more = '[[pool]]\nname = "fr"\naddresses = ["192.0.2.0/30"]\nuplink = "eth1"\n'
+    assert len(parse_edge(first + more + 'gateway = "198.51.100.5"\n', WHERE).pools) == 3
+    assert faults(first + more + 'gateway = "198.51.100.6"\n') == [
+        "edge.toml:26: pool[3].gateway is 198.51.100.6, and pool 'de' says 198.51.100.5 for eth1"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What is written is what is read, and nothing a person wrote is lost."""
 
 import stat
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from zthook.config import (
 from zthook.config.loading import load_host, parse_edge, parse_host
 from zthook.config.writing import edge_text, host_text
 from zthook.errors import ConfigError, NotEnrolled, NotFound
-from zthook.model.addresses import AddressRange, Pool
+from zthook.model.addresses import AddressRange, IPAddress, Pool
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
 DEVICES = st.from_regex(r"[a-z][a-z0-9.-]{0,14}", fullmatch=True)
@@ -40,6 +40,9 @@ OVERLAYS = st.one_of(
 )
 
 
+ROUTERS: tuple[IPAddress, ...] = (IPv4Address("192.0.2.1"), IPv6Address("fe80::1"))
+
+
 @st.composite
 def pools(draw: st.DrawFn) -> tuple[Pool, ...]:
     """Pools that never overlap: pool n has its ranges in 198.(n).0.0/16."""
@@ -52,7 +55,8 @@ def pools(draw: st.DrawFn) -> tuple[Pool, ...]:
         public = (AddressRange(first, first + size), ranges(f"198.{number}.9.0/24")[0])
         private = (AddressRange(arrival, arrival + size), ranges(f"10.{number}.9.0/24")[0])
         arrives_as = private if draw(st.booleans()) else ()
-        found.append(Pool(name, public, draw(DEVICES), arrives_as))
+        routers = tuple(draw(st.sets(st.sampled_from(ROUTERS))))
+        found.append(Pool(name, public, draw(DEVICES), arrives_as, routers))
     return tuple(found)
 
 

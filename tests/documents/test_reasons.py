@@ -19,9 +19,11 @@ TOLD_IN_FULL = (
     "zthook/host/gateway.py",
     "zthook/host/hooks.py",
     "zthook/edge/grounds.py",
+    "zthook/edge/verdicts.py",
+    "zthook/edge/granting.py",
+    "zthook/edge/reservations.py",
     "zthook/edge/sight.py",
     "zthook/edge/outlook.py",
-    "zthook/edge/allocation.py",
 )
 """Every text of these is a reason, or part of one."""
 TOLD_IN_PART = (

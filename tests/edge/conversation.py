@@ -1,6 +1,7 @@
 """How the machine speaks to an edge, and what it must be answered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -8,9 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.edge.oracle import Oracle, Rows
 from tests.edge.trouble import TroubledLedger
+from tests.edge.world import SETTINGS as USUAL
 from tests.edge.world import Agent, Edge, FakeInside, Inside
 from zthook.errors import KernelError, Stale, StoreError, ZthookError
 from zthook.kernel.fake_edge import Crash
+from zthook.model.addresses import AddressRange, Pool
 from zthook.store.ledger import ClaimKey, Ledger
 from zthook.store.memory import MemoryLedger
 from zthook.store.rows import ClaimRow, Standing
@@ -23,6 +26,9 @@ Stamp = tuple[int, int]
 GROUPS: dict[str, str | None] = {"home1": "rack", "home2": "rack", "home3": None}
 HOSTS = sorted(GROUPS)
 NEVER: Stamp = (0, 0)
+SMALL = Pool("small", (AddressRange.parse("198.51.100.8-198.51.100.9"),), "up1")
+SETTINGS = replace(USUAL, pools=(*USUAL.pools, SMALL))
+"""With a pool that guests soon use up."""
 
 
 class Conversation(RuleBasedStateMachine):
@@ -32,7 +38,7 @@ class Conversation(RuleBasedStateMachine):
         super().__init__()
         self.ledger = TroubledLedger(self.make_ledger())
         self.inside = self.make_kernel()
-        self.edge = Edge(self.ledger.as_ledger, self.inside)
+        self.edge = Edge(self.ledger.as_ledger, self.inside, SETTINGS)
         self.kernel = self.edge.kernel
         self.oracle = Oracle(self.edge, self.ledger, GROUPS)
         self.agents: dict[str, Agent] = {}
@@ -80,6 +86,7 @@ class Conversation(RuleBasedStateMachine):
     def send(self, name: str, message: Message, source: IPv4Address) -> None:
         """Deliver a message, now or late, and see that it is taken or refused as it must be."""
         rows, stale = self.oracle.rows(), self.is_stale(name, message)
+        renewed = dict(self.oracle.renewed)
         if not stale:
             self.oracle.renew(name)
         outcome = self.attempt(lambda: self.deliver(name, message, source), Stale, KernelError)
@@ -90,7 +97,9 @@ class Conversation(RuleBasedStateMachine):
             self.learn(name, message, rows)
         else:
             assert not isinstance(outcome, Stale), outcome
-            if not isinstance(outcome, KernelError):
+            if isinstance(outcome, KernelError):
+                self.oracle.renewed = renewed  # the edge could not look: it took nothing of it
+            else:
                 self.taken(name, message, rows)
 
     def deliver(self, name: str, message: Message, source: IPv4Address) -> object:

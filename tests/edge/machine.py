@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
+from msgspec.structs import replace as change
 
-from tests.edge.conversation import GROUPS, HOSTS, Conversation, Message
-from tests.edge.world import SETTINGS, address_of, uuid
+from tests.edge.conversation import GROUPS, HOSTS, SETTINGS, Conversation, Message
+from tests.edge.world import address_of, uuid
 from zthook.errors import (
     KernelError,
     NotAuthenticated,
@@ -28,6 +29,8 @@ from zthook.wire.messages import ClaimMessage
 
 GUESTS = (1, 2, 3)
 PUBLICS = ("203.0.113.10", "203.0.113.11")
+AUTOS = ("auto/small/0", "auto/small/1", "auto//0")
+"""Three guests want six addresses of a pool of two."""
 NO_POOL = "192.0.2.1"
 ON_THE_OVERLAY = "10.147.0.9"
 
@@ -53,7 +56,7 @@ picks = st.integers(0, 11)
 claims = st.builds(
     make_claim,
     guests,
-    st.sampled_from((*PUBLICS * 6, NO_POOL)),
+    st.sampled_from((*PUBLICS * 6, *AUTOS * 3, NO_POOL)),
     st.sampled_from(("own",) * 8 + (None, None, usual(1), usual(2), ON_THE_OVERLAY)),
     st.sampled_from(["keep", "keep", "hide"]),
 )
@@ -90,6 +93,12 @@ class AnyOrder(Conversation):
         if held:
             self.guest_starts(name, make_claim(guest, held[pick % len(held)], "own", "keep"))
 
+    @rule(name=hosts, guest=guests, pick=picks)
+    def guest_wants_what_is_kept_for_another(self, name: str, guest: int, pick: int) -> None:
+        kept = [row.public for row in self.ledger.inner.reservations()]
+        if kept:
+            self.guest_starts(name, make_claim(guest, kept[pick % len(kept)], "own", "keep"))
+
     @rule(name=hosts, pick=picks)
     def guest_stops(self, name: str, pick: int) -> None:
         claims = self.agents[name].claims
@@ -120,6 +129,22 @@ class AnyOrder(Conversation):
         claims.pop(key, None)
         self.list_arrives(here)
         self.guest_starts(there, claim)
+
+    @rule(here=hosts, there=hosts, pick=picks, moved=st.booleans(), known=st.booleans())
+    def guest_leaves(self, here: str, there: str, pick: int, *, moved: bool, known: bool) -> None:
+        """Its host says that it went elsewhere; there it may claim before or after, or not."""
+        claims = self.agents[here].claims
+        if not claims or here == there:
+            return
+        key = sorted(claims)[pick % len(claims)]
+        claim = claims[key]
+        if moved:
+            self.guest_starts(there, change(claim, leaving=False))
+        private = claim.private if known else None
+        claims[key] = change(claim, leaving=True, private=private)
+        self.list_arrives(here)
+        if not moved:
+            self.guest_starts(there, change(claim, leaving=False))
 
     # Messages.
 
@@ -305,17 +330,22 @@ class AnyOrder(Conversation):
         self.oracle.renew(name)
         self.oracle.check()
 
-    @precondition(lambda self: self.oracle.holder(PUBLICS[0]) is not None)
-    @rule()
-    def address_is_released(self) -> None:
-        row = self.oracle.holder(PUBLICS[0])
-        assert row is not None
-        there = self.oracle.live(row.host)
+    @rule(pick=picks)
+    def address_is_released(self, pick: int) -> None:
+        """Also one that is kept for who holds it: that stays so."""
+        kept = {row.public: row for row in self.ledger.inner.reservations()}
+        public = [*PUBLICS, *sorted(kept)][pick % (len(PUBLICS) + len(kept))]
+        row = self.oracle.holder(public)
+        there = row is not None and self.oracle.live(row.host)
+        idle = public in kept and (row is None or kept[public].key != (row.guest, row.asked))
+        self.oracle.released.add(public)
         outcome = self.attempt(
-            lambda: self.edge.service.release(PUBLICS[0]), KernelError, NotFound, Refused
+            lambda: self.edge.service.release(public), KernelError, NotFound, Refused
         )
+        self.oracle.released.clear()
         if outcome is not None and not isinstance(outcome, StoreError | KernelError):
-            assert isinstance(outcome, Refused) == there
+            assert isinstance(outcome, Refused) == (there and not idle)
+            assert isinstance(outcome, NotFound) == (row is None and not idle)
 
     @precondition(lambda self: self.oracle.holder(PUBLICS[0]) is not None)
     @rule()

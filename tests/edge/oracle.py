@@ -6,17 +6,27 @@ who should have what.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 from msgspec.structs import replace
 
 from tests.edge.trouble import TroubledLedger
-from tests.edge.world import SETTINGS, Edge, Sighting, address_of, overlay_mac
+from tests.edge.world import (
+    SETTINGS,
+    Edge,
+    FakeInside,
+    Sighting,
+    address_of,
+    overlay_mac,
+)
 from zthook.edge.views import MappingView
+from zthook.kernel.connection_table import Connection
+from zthook.kernel.connection_ways import NUMBERS
 from zthook.kernel.edge_plan import Steps
 from zthook.model.addresses import pool_of
 from zthook.model.mappings import Forwarding
-from zthook.store.ledger import ClaimKey
+from zthook.model.publication import PortRange, Protocol
+from zthook.store.ledger import ClaimKey, ReservationKey
 from zthook.store.rows import OCCUPYING, ClaimRow, Standing
 
 Rows = dict[ClaimKey, ClaimRow]
@@ -41,6 +51,9 @@ class Oracle:
     renewed: dict[str, float] = field(default_factory=dict)
     highest_epoch: int = 0
     told: dict[str, Told] = field(default_factory=dict)
+    kept: dict[ReservationKey, str] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    connected: dict[tuple[str, str], ClaimRow] = field(default_factory=dict)
 
     def rows(self) -> Rows:
         return {row.key: row for row in self.ledger.inner.claims()}
@@ -64,12 +77,14 @@ class Oracle:
         """All that holds at any time."""
         now, views = self.rows(), self.edge.service.mappings()
         self.one_holder(now)
+        self.what_is_kept_stays_kept(now)
         self.one_user_of_a_private_address(now)
         self.granted_rightly(now)
         self.moved_aside_rightly(now)
         kernel = self.edge.look(self.expected(now))
         self.the_kernel_has_no_more(now, kernel)
         self.active_is_true(views, kernel)
+        self.connections_live_on(now, views)
         if not self.troubled:
             self.nothing_is_left_to_do(now, kernel)
         self.hosts_are_told(views)
@@ -82,6 +97,44 @@ class Oracle:
     def one_holder(self, now: Rows) -> None:
         occupied = [row.public for row in now.values() if row.standing in OCCUPYING]
         assert len(occupied) == len(set(occupied)), "two holders"
+
+    def what_is_kept_stays_kept(self, now: Rows) -> None:
+        """An ``auto``'s address is its guest's, and no other's, until somebody releases it."""
+        kept = {row.key: row.public for row in self.ledger.inner.reservations()}
+        for key, public in self.kept.items():
+            assert kept.get(key) == public or public in self.released, "no longer kept"
+        assert len(set(kept.values())) == len(kept), "kept for two"
+        whose = {public: guest for (guest, _), public in kept.items()}
+        for row in now.values():
+            let_go = row.standing is Standing.LEAVING
+            if row.asked.startswith("auto/") and row.public and not let_go:
+                assert kept.get((row.guest, row.asked)) == row.public, "not kept"
+            if row.standing in OCCUPYING:
+                assert whose.get(row.public, row.guest) == row.guest, "given to a second guest"
+        self.kept = kept
+
+    def connections_live_on(self, now: Rows, views: list[MappingView]) -> None:
+        """A guest's connections do, from host to host too, while it has the same mapping."""
+        if not isinstance(self.edge.inside, FakeInside):
+            return
+        there = self.edge.inside.kernel.connections
+        held = {
+            (row.public, row.guest): row
+            for row in now.values()
+            if row.standing is Standing.HOLDING and row.private is not None
+        }
+        for key, old in self.connected.items():
+            row, left = held.get(key), now.get(old.key)
+            if left is not None and (left.standing, left.private) != (
+                Standing.WAITING,
+                old.private,
+            ):
+                continue
+            if row is not None and row.private == old.private and goes_on(old, row):
+                assert connection(row) in there, f"a connection ended: {old} is {row}"
+        active = {(view.host, view.uuid, view.asked) for view in views if view.state == "active"}
+        self.connected = {key: row for key, row in held.items() if row.key in active}
+        there |= set(map(connection, self.connected.values()))
 
     def one_user_of_a_private_address(self, now: Rows) -> None:
         users: dict[str, tuple[str, str]] = {}
@@ -105,11 +158,11 @@ class Oracle:
         self.highest_epoch = max([self.highest_epoch, *(row.epoch for row in now.values())])
 
     def takes_over(self, row: ClaimRow) -> bool:
-        """Whether its guest held the address before, on another host of the group."""
+        """Whether its guest had the address before, on another host."""
         return any(
-            old.standing is Standing.HOLDING
-            and old.public == row.public
-            and self.inherits(row, old)
+            old.standing in OCCUPYING
+            and (old.public, old.guest) == (row.public, row.guest)
+            and old.host != row.host
             for old in self.before.values()
         )
 
@@ -118,28 +171,40 @@ class Oracle:
             still = now.get(key)
             if (
                 still is not None
-                and other.public == chosen.public
+                and other.public == chosen.public != ""
                 and other.standing is still.standing is Standing.WAITING
                 and other.place < chosen.place
+                and self.could_be_granted(still)
             ):
-                assert not self.live(other.host) or self.blocked(still), "jumped the queue"
+                assert not self.live(other.host) or self.blocked(still), (
+                    f"{chosen} jumped the queue before {other}"
+                )
+
+    def could_be_granted(self, row: ClaimRow) -> bool:
+        """As far as the claim itself and reservations go."""
+        kept = self.ledger.inner.reservation_on(row.public)
+        return not row.leaving and (kept is None or kept.guest == row.guest)
 
     def moved_aside_rightly(self, now: Rows) -> None:
-        """Who is there and still claims loses to the same guest only, new in its group."""
+        """Who is there and still claims loses to the same guest only: one that is new in its
+        group, or new at all where this host says that it left.
+        """
         for key, old in self.before.items():
             row = now.get(key)
             if row is None or old.standing is not Standing.HOLDING or not self.live(row.host):
                 continue
             waits = Standing.WAITING in (row.standing, row.after)
             if waits and row.host in self.live_before:
-                assert any(self.inherits(other, row) for other in now.values()), "moved aside"
+                assert any(self.inherits(other, row) for other in now.values()), (
+                    f"moved aside: {old} is {row}"
+                )
 
     def inherits(self, other: ClaimRow, row: ClaimRow) -> bool:
         old = self.before.get(other.key)
-        new = old is None or old.heir or old.private is None
+        new = old is None or old.heir or old.private is None or old.leaving
         group = self.groups[row.host]
-        same = group is not None and self.groups[other.host] == group
-        return new and same and other.guest == row.guest and other.host != row.host
+        let_go = row.leaving or (group is not None and self.groups[other.host] == group)
+        return new and let_go and other.guest == row.guest and other.host != row.host
 
     def the_kernel_has_no_more(self, now: Rows, kernel: Sighting) -> None:
         """Whatever crashed: what it forwards is of a row that holds, or is LEAVING."""
@@ -154,7 +219,7 @@ class Oracle:
             if view.state == "active":
                 host = self.ledger.inner.host(view.host)
                 assert host is not None
-                assert have.get(view.public) == f"{view.private} via {host.address}", "a lie"
+                assert have.get(view.public or "") == f"{view.private} via {host.address}", "a lie"
 
     def nothing_is_left_to_do(self, now: Rows, kernel: Sighting) -> None:
         """No trouble: then the kernel is right when the call returns, and nobody waits idly."""
@@ -165,18 +230,36 @@ class Oracle:
             if row.standing is Standing.WAITING and self.live(row.host):
                 holder = self.holder(row.public)
                 taken = holder is not None and self.live(holder.host)
-                assert taken or self.blocked(row), "waits for a free address"
+                idle = taken or self.blocked(row) or self.used_up(row, now)
+                assert idle or not self.could_be_granted(row), "waits for a free address"
             if row.standing is Standing.REFUSED and "is used by" in row.reason:
                 assert self.used_by_another(row, now), "refused for what is no longer so"
 
     def settled(self) -> None:
         """After a tick without trouble."""
         for view in self.edge.service.mappings():
+            if view.state == "reserved":
+                continue
             allowed = SETTINGS.lease_seconds + SETTINGS.grace_seconds
             assert self.age(view.host) < allowed, "kept beyond its grace"
-            row = self.rows()[view.host, view.uuid, view.public]
+            row = self.rows()[view.host, view.uuid, view.asked]
             if row.standing is Standing.HOLDING and row.private is not None:
                 assert view.state == "active"
+
+    def used_up(self, row: ClaimRow, now: Rows) -> bool:
+        """Whether it asks for any address, and all are asked for or kept."""
+        if row.public:
+            return False
+        pool = row.asked.split("/")[1]
+        wanted = {
+            str(one)
+            for some in self.edge.settings.pools
+            for part in some.ranges
+            for one in part
+            if pool in ("", some.name)
+        }
+        asked = {other.public for other in now.values() if other.standing is not Standing.REFUSED}
+        return wanted <= asked | set(self.kept.values())
 
     def blocked(self, row: ClaimRow) -> bool:
         """Whether the same guest has the private address on another host that is there."""
@@ -206,11 +289,13 @@ class Oracle:
                 self.told.pop(name, None)
                 continue
             generation = self.edge.service.generation(name, row.session)
-            said = [_what_is_told(view) for view in views if view.host == name]
+            mine = [view for view in views if view.host == name and view.state != "reserved"]
+            said = sorted(map(_what_is_told, mine), key=lambda view: (view.uuid, view.asked))
             before = self.told.get(name)
             if before is not None:
                 assert generation >= before[0], "a generation fell"
-                assert generation > before[0] or said == before[1], "nobody told the host"
+                new = [one for one in said if one not in before[1]]
+                assert generation > before[0] or said == before[1], f"nobody told {name}: {new}"
             self.told[name] = generation, said
 
     def expected(self, now: Rows) -> set[Forwarding]:
@@ -223,7 +308,7 @@ class Oracle:
 
     def forwarding(self, row: ClaimRow) -> Forwarding:
         public, host = IPv4Address(row.public), self.ledger.inner.host(row.host)
-        pool = pool_of(public, SETTINGS.pools)
+        pool = pool_of(public, self.edge.settings.pools)
         assert pool is not None
         assert host is not None
         assert host.address is not None
@@ -244,6 +329,23 @@ def _is_new(row: ClaimRow, old: ClaimRow | None) -> bool:
     if row.standing is not Standing.HOLDING:
         return False
     return old is None or old.standing is not Standing.HOLDING or old.epoch != row.epoch
+
+
+def goes_on(old: ClaimRow, row: ClaimRow) -> bool:
+    """Whether the same grant is still there, or that of the guest's other host."""
+    return old.host != row.host or old.epoch == row.epoch
+
+
+CLIENT = IPv4Address("192.0.2.77").packed
+
+
+def connection(row: ClaimRow) -> Connection:
+    """A client's, as the kernel remembers it: to the first of the guest's ports."""
+    public, private = ip_address(row.public).packed, ip_address(row.private or "").packed
+    ports = [PortRange.parse(one) for one in row.ports]
+    port, target = (ports[0].first, ports[0].target) if ports else (80, 80)
+    protocol = NUMBERS[ports[0].protocol if ports else Protocol.TCP]
+    return Connection(CLIENT, public, protocol, port, private, CLIENT, target, b"")
 
 
 def _what_is_told(view: MappingView) -> MappingView:

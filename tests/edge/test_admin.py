@@ -242,6 +242,7 @@ def test_status_is_everything_at_a_glance(edge: Edge) -> None:
         "conflict": 1,
         "refused": 0,
         "withdrawn": 0,
+        "reserved": 0,
     }
     first = status.hosts[0]
     assert (first.name, first.hostname, first.agent, first.held) == (

@@ -16,6 +16,7 @@ from zthook.errors import KernelError
 from zthook.kernel.edge import EdgeDataplane
 from zthook.kernel.edge_plan import Seen, Steps, plan
 from zthook.kernel.fake_edge import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.protected import Served
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork, Pool
 from zthook.model.clock import ManualClock
@@ -171,6 +172,10 @@ class TroubledKernel:
         self._refused()
         return self._real.protected()
 
+    def served(self) -> frozenset[Served]:
+        self._refused()
+        return self._real.served()
+
     def connected(self) -> tuple[IPNetwork, ...]:
         self._refused()
         return self._real.connected()
@@ -179,7 +184,7 @@ class TroubledKernel:
         self._refused()
         return self._real.mac_of(address)
 
-    def traffic(self) -> dict[IPv4Address, Traffic]:
+    def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
         self._refused()
         return self._real.traffic()
 
@@ -190,13 +195,18 @@ class TroubledKernel:
 class Edge:
     """One edge: its store and kernel live on while its daemon comes and goes."""
 
-    def __init__(self, ledger: Ledger | None = None, inside: Inside | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        inside: Inside | None = None,
+        settings: EdgeSettings = SETTINGS,
+    ) -> None:
         self.clock = ManualClock()
         self.ledger: Ledger = ledger if ledger is not None else MemoryLedger()
         self.inside = inside if inside is not None else FakeInside()
         self.kernel = TroubledKernel(self.inside)
         self.overlay: OverlayDevice | None = OVERLAY
-        self.settings = SETTINGS
+        self.settings = settings
         self.woken: list[str] = []
         self.boot()
 
@@ -227,7 +237,7 @@ class Edge:
         self.clock.advance(seconds)
         self.service.tick()
 
-    def mappings(self) -> dict[tuple[str, str], MappingView]:
+    def mappings(self) -> dict[tuple[str | None, str], MappingView]:
         """By public address and host."""
         return {(view.public, view.host): view for view in self.service.mappings()}
 
@@ -337,7 +347,7 @@ class Agent:
 
     def heard(self, reply: ClaimsReply) -> ClaimsReply:
         for one in reply.mappings:
-            key = one.guest, one.public
+            key = one.guest, one.asked
             self.epochs[key] = max(one.epoch, self.epochs.get(key, 0))
         self.last_heard = reply.mappings
         return reply
@@ -364,7 +374,7 @@ class Agent:
         found = [
             one
             for one in reply.mappings
-            if (one.guest, one.public) == (message.guest, message.public)
+            if (one.guest, one.asked) == (message.guest, message.public)
         ]
         assert len(found) == 1
         return found[0]

@@ -11,8 +11,8 @@ from zthook.cli.watching import repeat, watch_option
 from zthook.edge.views import MappingView, Released
 
 COLUMNS = (
-    *("PUBLIC", "GUEST", "HOST", "PRIVATE", "STATE", "SINCE"),
-    *("MODE", "CLIENT", "IN", "OUT", "WHY"),
+    *("PUBLIC", "GUEST", "HOST", "PRIVATE", "PORTS", "STATE", "SINCE"),
+    *("MODE", "CLIENT", "EGRESS", "IN", "OUT", "WHY"),
 )
 
 
@@ -20,14 +20,16 @@ def mapping_row(one: MappingView, now: float) -> list[Cell]:
     """One mapping as its line of the table; ``now`` is Unix time."""
     why = one.reason or (f"held by {one.holder}" if one.holder else "")
     return [
-        one.public,
+        one.public or one.asked,
         one.guest,
         one.host,
         one.private,
+        ", ".join(one.ports),
         one.state,
         duration(now - one.since),
         one.mode,
         one.client,
+        one.egress,
         amount(one.traffic.bytes_in) if one.traffic else "",
         amount(one.traffic.bytes_out) if one.traffic else "",
         why,
@@ -40,7 +42,9 @@ def mapping_row(one: MappingView, now: float) -> list[Cell]:
 def mappings(*, as_json: bool, watch: bool) -> None:
     """Every claim of every host: its guest, its addresses, its state and why, its traffic.
 
-    IN is toward the guest. Traffic counts since the mapping entered the kernel.
+    And every address that is reserved for a guest's auto which nobody claims now. Without
+    PORTS it is the whole address. IN is toward the guest. Traffic counts since the mapping
+    entered the kernel.
     """
 
     def show() -> None:
@@ -60,9 +64,10 @@ def mappings(*, as_json: bool, watch: bool) -> None:
 @click.argument("public")
 @json_option
 def release(public: str, *, as_json: bool) -> None:
-    """End the reservation of PUBLIC, whose holder's host is gone, before its grace is over.
+    """End the reservation of PUBLIC: it can be another guest's from now on.
 
-    A holder that is there keeps it: stop its guest, or `zthook edge host remove` its host.
+    It is reserved for a guest that had it by auto, or whose host is gone and its grace not
+    over. A holder that is there keeps it: stop its guest, or `zthook edge host remove` its host.
     """
     ended = ask_edge_for(Released, "release", public=public)
     if as_json:

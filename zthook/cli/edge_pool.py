@@ -7,13 +7,20 @@ import click
 
 from zthook.cli.commands import LazyGroup, command, json_option
 from zthook.cli.edge_ask import ask_edge, ask_edge_for
-from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
+from zthook.cli.edge_pools import (
+    NAMED,
+    Named,
+    gateway_named,
+    pool_named,
+    protect,
+    uplink_or_default,
+)
 from zthook.cli.edge_words import POOL_COLUMNS, pool_row
 from zthook.cli.output import print_json, print_table
 from zthook.config import Places, add_pool, load_edge, remove_pool
 from zthook.edge.views import PoolUse
 from zthook.errors import DaemonUnreachable, NotEnrolled, ZthookError
-from zthook.model.addresses import Pool
+from zthook.model.addresses import IPAddress, Pool
 
 pool = LazyGroup(
     "pool",
@@ -30,7 +37,7 @@ pool = LazyGroup(
 @command("list", example="zthook edge pool list")
 @json_option
 def list_pools(*, as_json: bool) -> None:
-    """Every pool, and how much of it is used."""
+    """Every pool, how much of it is used, and how much reserved for guests that are not here."""
     found = ask_edge_for(list[PoolUse], "pools")
     if as_json:
         print_json(found)
@@ -42,10 +49,18 @@ def list_pools(*, as_json: bool) -> None:
 @command("add", example="zthook edge pool add hk=203.0.113.10-203.0.113.14,203.0.113.64/28")
 @click.argument("named", metavar=NAMED, type=pool_named)
 @click.option("--uplink", metavar="INTERFACE", help="Default: that of the default route.")
-def add(named: Named, uplink: str | None) -> None:
+@click.option(
+    "--gateway",
+    "gateways",
+    type=gateway_named,
+    metavar="ADDRESS",
+    multiple=True,
+    help="The uplink's router, where it is not that of a default route. Repeatable: IPv4, IPv6.",
+)
+def add(named: Named, uplink: str | None, gateways: tuple[IPAddress, ...]) -> None:
     """Add a pool of public addresses, e.g. hk=203.0.113.10-203.0.113.14."""
     name, ranges = named
-    made = Pool(name, ranges, uplink or uplink_or_default())
+    made = Pool(name, ranges, uplink or uplink_or_default(), gateways=gateways)
     protect([made], load_edge(_edge_config()).overlay)
     _change(lambda path: add_pool(path, made))
     click.echo(f"pool {name} is added: {', '.join(map(str, ranges))} on {made.uplink}")
@@ -54,7 +69,7 @@ def add(named: Named, uplink: str | None) -> None:
 @command("remove", example="zthook edge pool remove hk")
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove the pool NAME. Refused while an address of it is in use."""
+    """Remove the pool NAME. Refused while an address of it is in use or reserved."""
     _change(lambda path: remove_pool(path, name))
     click.echo(f"pool {name} is removed")
 

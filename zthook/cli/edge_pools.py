@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import click
 
 from zthook.config import OverlaySettings
-from zthook.config.pools import address_range
+from zthook.config.pools import address_range, gateways_of
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.addresses import AddressRange, IPAddress, Pool
 
@@ -22,6 +22,14 @@ def pool_named(text: str) -> Named:
         return name, tuple(address_range(one.strip()) for one in ranges.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{ranges!r}: it must be {error}") from error
+
+
+def gateway_named(text: str) -> IPAddress:
+    """Read a router's address, as a click type. Raises BadParameter."""
+    try:
+        return gateways_of(text)[0]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: it must be {error}") from error
 
 
 def uplink_or_default() -> str:

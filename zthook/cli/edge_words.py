@@ -6,7 +6,7 @@ from zthook.cli.output import Cell, duration
 from zthook.edge.views import HostView, PoolUse
 
 HOST_COLUMNS = ("HOST", "STATE", "ADDRESS", "SEEN", "MEMBER", "HELD", "AGENT", "NOTE")
-POOL_COLUMNS = ("POOL", "ADDRESSES", "UPLINK", "SIZE", "USED", "FREE")
+POOL_COLUMNS = ("POOL", "ADDRESSES", "UPLINK", "SIZE", "USED", "RESERVED", "FREE")
 
 
 def host_state(host: HostView) -> str:
@@ -46,7 +46,15 @@ def host_row(host: HostView, now: float) -> list[Cell]:
 
 
 def pool_row(pool: PoolUse) -> list[Cell]:
-    return [pool.name, ", ".join(pool.addresses), pool.uplink, pool.size, pool.used, pool.free]
+    return [
+        pool.name,
+        ", ".join(pool.addresses),
+        pool.uplink,
+        pool.size,
+        pool.used,
+        pool.reserved,
+        pool.free,
+    ]
 
 
 def clock_time(seconds: float) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import combinations
 
 from zthook.config.reader import Table
 from zthook.config.settings import OverlaySettings
 from zthook.config.values import DEVICE, matching
-from zthook.model.addresses import AddressRange, Pool
+from zthook.model.addresses import AddressRange, IPAddress, Pool
 
 POOL_NAME = matching(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
@@ -50,8 +50,36 @@ def _read_pool(table: Table) -> Pool:
     ranges = tuple(table.elements("addresses", address_range))
     uplink = table.require("uplink", DEVICE, "", 'the interface toward the internet, "eth0"')
     arrives_as = tuple(table.elements("arrives_as", address_range))
+    none: tuple[IPAddress, ...] = ()
+    gateways = table.take("gateway", gateways_of, none)
     table.close()
-    return Pool(name, ranges, uplink, arrives_as)
+    return Pool(name, ranges, uplink, arrives_as, gateways)
+
+
+def gateways_of(value: object) -> tuple[IPAddress, ...]:
+    """An address, or an array of one for each family.
+
+    Raises ValueError, completing "it must be".
+    """
+    written = value if isinstance(value, list) else [value]
+    found = tuple(map(_gateway, written))
+    if not found or len({one.version for one in found}) < len(found):
+        raise ValueError("one address, or an array of one for each family")
+    return found
+
+
+def _gateway(value: object) -> IPAddress:
+    wanted = 'a router\'s address, as in "203.0.113.1", or an array of one for each family'
+    if not isinstance(value, str) or "%" in value:
+        raise ValueError(wanted)
+    try:
+        found = ip_address(value)
+    except ValueError as error:
+        raise ValueError(wanted) from error
+    link_local = found.version == 6 and found.is_link_local
+    if not link_local and any(found in unusable for unusable in _UNUSABLE):
+        raise ValueError(wanted)
+    return found
 
 
 def address_range(value: object) -> AddressRange:
@@ -87,6 +115,7 @@ def pool_problems(pools: Sequence[Pool]) -> list[PoolProblem]:
         if pool.arrives_as and not _same_shape(pool.ranges, pool.arrives_as):
             what = "must have range by range the same sizes and families as addresses"
             problems.append(PoolProblem(number, "arrives_as", what))
+        problems += [PoolProblem(number, "gateway", what) for what in _given_away(pool, pools)]
     for (_, one), (later, other) in combinations(enumerate(pools), 2):
         problems += [PoolProblem(later, key, what) for key, what in _clashes(one, other)]
     return problems
@@ -106,6 +135,17 @@ def _own_overlaps(pool: Pool) -> list[str]:
     ]
 
 
+def _given_away(pool: Pool, pools: Sequence[Pool]) -> list[str]:
+    """Its routers whose addresses are to be guests'."""
+    return [
+        f"is {gateway}, which pool {other.name!r} gives away: leave it out of {part}"
+        for gateway in pool.gateways
+        for other in pools
+        for part in other.arrives_as or other.ranges
+        if gateway in part
+    ]
+
+
 def _clashes(one: Pool, other: Pool) -> list[tuple[str, str]]:
     clashes = []
     if one.name and one.name == other.name:
@@ -115,6 +155,12 @@ def _clashes(one: Pool, other: Pool) -> list[tuple[str, str]]:
         for ours in one.ranges
         for theirs in other.ranges
         if ours.overlaps(theirs)
+    ]
+    clashes += [
+        ("gateway", f"is {theirs}, and pool {one.name!r} says {ours} for {one.uplink}")
+        for ours in one.gateways
+        for theirs in other.gateways
+        if one.uplink == other.uplink and ours.version == theirs.version and ours != theirs
     ]
     if one.arrives_as or other.arrives_as:
         clashes += [

@@ -132,11 +132,18 @@ def _pool_text(pool: Pool) -> str:
     ]
     if pool.arrives_as:
         lines.append(f"arrives_as = {_ranges(pool.arrives_as)}")
+    if pool.gateways:
+        written = [_value(str(gateway)) for gateway in pool.gateways]
+        lines.append(f"gateway = {written[0] if len(written) == 1 else _array(written)}")
     return "\n".join(lines) + "\n"
 
 
 def _ranges(ranges: Iterable[AddressRange]) -> str:
-    return "[" + ", ".join(_value(str(one)) for one in ranges) + "]"
+    return _array(_value(str(one)) for one in ranges)
+
+
+def _array(values: Iterable[str]) -> str:
+    return "[" + ", ".join(values) + "]"
 
 
 def _value(value: str | float) -> str:

@@ -73,15 +73,12 @@ class Admin:
         place = edge.listener.place
         down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
+        found = (down, *edge.problems, kernel, status.store, *status.twice)
         return EdgeReport(
             status=status,
             pools=pools,
             listening=f"{place[0]}:{place[1]}" if place else None,
-            problems=[
-                problem
-                for problem in dict.fromkeys((down, *edge.problems, kernel, status.store))
-                if problem
-            ],
+            problems=[problem for problem in dict.fromkeys(found) if problem],
         )
 
     async def mappings(self, _: _Nothing) -> Any:

@@ -1,47 +1,39 @@
-"""Who has which public address: pure decisions over a ledger.
+"""Who has which public address, or ports of it: pure decisions over a ledger.
 
-A claim is a row. It waits in the order of arrival; the first whose host is leased, and
-whose way is clear, holds. In the way are another holder of the public address, and another
-holder that uses the private one. They are moved aside where their host's lease has ended,
-or where the same guest arrives from another host of its migration group. Who is moved
-aside is LEAVING until the kernel let go; only then (``finish``) the next one is granted.
+A claim is a row. It is granted whole or not at all; one that asks for what another holds
+waits in the order of arrival. Of those who wait, the first whose host is leased and whose
+way is clear is granted what it asks for (``granting``): whoever waits for more than is free
+keeps nothing from others meanwhile.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from zthook.edge.asking import MOST_RAISED, content_of, from_row, to_row
-from zthook.edge.grounds import Ground, objection, private_prefixes
-from zthook.model.addresses import IPNetwork
+from zthook.edge.asking import MOST_RAISED, content_of, to_row
+from zthook.edge.granting import Granting, waits_for
+from zthook.edge.grounds import Ground
+from zthook.edge.moves import is_elsewhere
 from zthook.model.mappings import Claim
 from zthook.store.ledger import ClaimKey, Ledger
-from zthook.store.rows import OCCUPYING, ClaimRow, HostRow, Standing
+from zthook.store.rows import OCCUPYING, ClaimRow, Content, HostRow, Standing, excluding
 
 Stamp = tuple[int, int]
 """Session and sequence of a message, compared in that order."""
 
 
-class Allocator:
+class Allocator(Granting):
     """The decisions of one moment; use it inside one of the ledger's transactions.
 
     ``leased`` tells whether a host's lease is live, ``now`` is Unix time. Whatever was
-    called, ``conclude`` comes last. ``touched`` has every public address where a row
-    changed. ``incomplete`` is true where a claim was taken but its private address not.
+    called, ``conclude`` comes last; the book has what was touched. ``incomplete`` is true
+    where a claim was taken but its private address not.
     """
 
     def __init__(
-        self, ledger: Ledger, ground: Ground, leased: Callable[[str], bool], now: float
+        self, ledger: Ledger, ground: Ground | None, leased: Callable[[str], bool], now: float
     ) -> None:
-        self._ledger = ledger
-        self._ground = ground
-        self._leased = leased
-        self._now = now
-        self._prefixes: dict[str, tuple[IPNetwork, ...]] = {}
-        # Ordered sets: what is to be decided anew in ``conclude``.
-        self._open: dict[str, None] = {}
-        self._freed: dict[str, None] = {}
-        self.touched: set[str] = set()
+        super().__init__(ledger, ground, leased, now)
         self.incomplete = False
 
     # What hosts ask for.
@@ -74,262 +66,140 @@ class Allocator:
             and row.standing is Standing.HOLDING
             and not row.reason
             and claim.epoch <= row.epoch
-            and row.saying(content_of(claim)) == row
-            and not objection(claim, host, self._prefixes_of(host), self._ground)
+            and row.saying(_content(row, claim)) == row
+            and not self.verdicts.on_claim(host, claim, row)
         )
 
     def _unbind(self, rows: dict[ClaimKey, ClaimRow], asked: dict[ClaimKey, Claim]) -> None:
         """First free every private address that changes, so that two guests may swap theirs."""
         for key, claim in asked.items():
             row = rows.get(key)
-            if row is not None and row.standing is Standing.HOLDING and _moves(row, claim):
-                self._free(row)
-                self._put(replace(row, private=None))
+            holds = row is not None and row.standing is Standing.HOLDING
+            if row is not None and holds and row.private != _content(row, claim).private:
+                self.free(row)
+                self.book.put(replace(row, private=None))
 
     def _take(self, host: HostRow, claim: Claim, stamp: Stamp | None = None) -> None:
-        row = self._ledger.claim(_key(host, claim)) or self._arrival(host, claim)
-        if row.private is None and claim.private is not None:
-            row = replace(row, heir=self._inherits(row, claim))
-        why = self._objection(host, claim)
+        row = self.addressed(self.book.claim(_key(host, claim)) or self._arrival(host, claim))
+        if self._is_news(row, claim):
+            row = replace(row, heir=self._comes(row, claim))
+        why = self.verdicts.on_claim(host, claim, row)
         if stamp is not None:
             row = replace(row, session=stamp[0], sequence=stamp[1])
         if row.standing is Standing.HOLDING:
             self._hold(row, claim, why)
         elif row.standing is Standing.LEAVING:
             after = Standing.REFUSED if why else Standing.WAITING
-            self._put(replace(row.saying(content_of(claim)), after=after, reason=why))
+            self.book.put(replace(row, after=after, then=content_of(claim), reason=why))
         else:
-            self._wait(row.saying(content_of(claim)), why)
+            self.wait(row.saying(content_of(claim)), why)
 
     def _arrival(self, host: HostRow, claim: Claim) -> ClaimRow:
-        row = to_row(host.name, claim, place=self._ledger.next("place"), since=self._now)
+        """Without its private address: that it has one is news yet."""
+        row = to_row(host.name, claim, place=self.book.next_place(), since=self.book.now)
         return replace(row, private=None)
 
-    def _inherits(self, row: ClaimRow, claim: Claim) -> bool:
-        """Whether the guest has just come from another host of its group.
+    @staticmethod
+    def _is_news(row: ClaimRow, claim: Claim) -> bool:
+        """Whether it runs here as of now: a reservation has no private address.
 
-        A private address tells that it runs here: a reservation has none. A claim that was
-        shown an epoch is no news: its guest was here before it moved.
+        So it is where the guest had gone to another host and is back.
         """
-        holder = self._holder(row.public)
-        granted = row.epoch or claim.epoch
-        return holder is not None and not granted and self._may_inherit(row, holder)
+        returned = row.leaving and not claim.leaving
+        return claim.private is not None and (row.private is None or returned)
 
-    def _wait(self, row: ClaimRow, why: str) -> None:
-        if why:
-            self._put(replace(row, standing=Standing.REFUSED, reason=why, heir=False))
-            return
-        if row.standing is Standing.REFUSED:
-            row = replace(row, place=self._ledger.next("place"))
-            row = replace(row, standing=Standing.WAITING, reason="")
-        self._put(row)
-        self._open[row.public] = None
+    def _comes(self, row: ClaimRow, claim: Claim) -> bool:
+        """Whether the guest has just come from another host.
+
+        A claim that was shown an epoch is no news: its guest was here before it moved.
+        """
+        granted = (row.epoch or claim.epoch) and not row.leaving
+        return not granted and any(
+            other.standing is Standing.HOLDING and is_elsewhere(row, other)
+            for other in self.book.on(row.public)
+        )
 
     def _hold(self, row: ClaimRow, claim: Claim, why: str) -> None:
+        content = _content(row, claim)
         if why:
-            self._free(row)
-            self._retire(row.saying(content_of(claim)), Standing.REFUSED, why)
+            self.retire(row, Standing.REFUSED, why, then=content)
             return
         if claim.epoch > row.epoch:
             # This store is older than what the host was shown: it came from a backup.
             self._ledger.raise_to("epoch", min(claim.epoch, MOST_RAISED))
-            row = replace(row, epoch=self._ledger.next("epoch"))
-        bound = row.saying(content_of(claim))
-        obstacles = self._users(bound) if _moves(row, claim) else []
-        if _moves(row, claim):
-            self._free(row)
-        if self._move_aside(bound, obstacles):
-            self._put(replace(bound, reason=""))
+            row = replace(row, epoch=self.book.next_epoch())
+        bound = row.saying(content)
+        others = excluding(bound, self.book.on(row.public))
+        if others and (row.mode, row.ports) != (bound.mode, bound.ports):
+            self.retire(row, Standing.WAITING, then=content)
+        else:
+            self._bind(row, bound, others)
+
+    def _bind(self, row: ClaimRow, bound: ClaimRow, others: Sequence[ClaimRow]) -> None:
+        """Hold what it now says; the private address only if nobody else has it."""
+        moves = (row.private, row.mode) != (bound.private, bound.mode)
+        obstacles = [*others, *(self.users(bound) if moves else ())]
+        if moves:
+            self.free(row)
+        if not others and self.move_aside(bound, obstacles):
+            self.book.put(replace(bound, reason=""))
         else:
             self.incomplete = True
-            self._put(replace(bound, private=None, reason=_waits_for(obstacles)))
+            self.book.put(replace(bound, private=None, reason=waits_for(obstacles)))
+        self.open(row.public)
 
     # What happens to claims.
 
     def drop(self, row: ClaimRow) -> None:
         """The claim is no more; where it held, the kernel lets go first."""
         if row.standing in OCCUPYING:
-            self._retire(row, None)
+            self.retire(row, None)
         else:
-            self._ledger.drop_claim(row.key)
-            self.touched.add(row.public)
+            self.book.drop(row)
+            self.open(row.public)
 
-    def finish(self, row: ClaimRow) -> None:
-        """The kernel let go of a LEAVING row: it becomes what it was to become after."""
-        if row.after is None:
-            self._ledger.drop_claim(row.key)
-            self.touched.add(row.public)
-        else:
-            place = self._ledger.next("place")
-            self._put(replace(row, standing=row.after, after=None, place=place))
-        self._open[row.public] = None
+    def release(self, public: str) -> None:
+        """End the reservation of an address, and what hosts hold of it that are not here."""
+        holders = [row for row in self.book.on(public) if row.standing is Standing.HOLDING]
+        here = [row for row in holders if self._leased(row.host)]
+        for row in holders:
+            if row not in here:
+                self.drop(row)
+        kept = self._ledger.reservation_on(public)
+        if kept is not None and not any((row.guest, row.asked) == kept.key for row in here):
+            self._ledger.drop_reservation(kept.key)
+            self.book.touched.add(public)
+            for row in self.book.on(public):
+                self.book.put(self.addressed(row))
+        self.open(public)
+        self.open("")
 
     def lease_ended(self, host: str) -> None:
         """What this host holds is claimable now."""
         for row in self._ledger.claims_of(host):
             if row.standing is Standing.HOLDING:
-                self._open[row.public] = None
-                self._free(row)
+                self.open(row.public)
+                self.free(row)
 
     def lease_began(self, host: str) -> None:
         """What this host waits for can be granted again."""
         for row in self._ledger.claims_of(host):
             if row.standing is Standing.WAITING:
-                self._open[row.public] = None
+                self.open(row.public)
 
     def next_hop_moved(self, host: str) -> None:
         """What this host holds is reached by another way now."""
         rows = self._ledger.claims_of(host)
-        self.touched |= {row.public for row in rows if row.standing is Standing.HOLDING}
-
-    def judge(self, row: ClaimRow) -> None:
-        """Decide anew whether the claim can be granted at all: pools or prefixes changed."""
-        why = self._why_not(row)
-        if row.standing is Standing.HOLDING and why:
-            self._retire(row, Standing.REFUSED, why)
-        elif row.standing in (Standing.WAITING, Standing.REFUSED):
-            self._wait(row, why)
-
-    def conclude(self) -> None:
-        """Grant what can be granted now, where anything changed."""
-        while self._freed or self._open:
-            if self._freed:
-                self._reconsider(_first(self._freed))
-            else:
-                self._settle(_first(self._open))
-
-    def _reconsider(self, private: str) -> None:
-        for row in self._ledger.claims_using(private):
-            if row.standing is Standing.REFUSED:
-                self.judge(row)
-            elif row.standing is Standing.WAITING:
-                self._open[row.public] = None
-
-    def _settle(self, public: str) -> None:
-        rows = self._ledger.claims_on(public)
-        holder = next((row for row in rows if row.standing in OCCUPYING), None)
-        if holder is not None and holder.standing is Standing.LEAVING:
-            return
-        waiting = [row for row in rows if row.standing is Standing.WAITING]
-        for row in sorted(waiting, key=lambda row: (not row.heir, row.place)):
-            if self._leased(row.host) and self._try(row, holder):
-                return
-
-    def _try(self, row: ClaimRow, holder: ClaimRow | None) -> bool:
-        """Whether the address goes to this row, now or once the kernel let go of its holder."""
-        why = self._why_not(row)
-        if why:
-            self._wait(row, why)
-            return False
-        users = self._users(row)
-        if not self._move_aside(row, [holder, *users] if holder else users):
-            self._put(replace(row, reason=_waits_for(users)))
-            return False
-        if holder is None:
-            epoch = self._ledger.next("epoch")
-            self._put(replace(row, standing=Standing.HOLDING, epoch=epoch, heir=False, reason=""))
-        return True
-
-    def _move_aside(self, row: ClaimRow, obstacles: Sequence[ClaimRow]) -> bool:
-        """Retire all that is in the row's way, or nothing where some of it has to stay."""
-        if not all(self._gives_way(other, row) for other in obstacles):
-            return False
-        for other in obstacles:
-            self._retire(other, Standing.WAITING)
-        return True
-
-    def _gives_way(self, other: ClaimRow, row: ClaimRow) -> bool:
-        return not self._leased(other.host) or (row.heir and self._may_inherit(row, other))
-
-    def _retire(self, row: ClaimRow, after: Standing | None, reason: str = "") -> None:
-        self._free(row)
-        self._put(replace(row, standing=Standing.LEAVING, after=after, reason=reason))
-
-    # What is so.
-
-    def _may_inherit(self, row: ClaimRow, other: ClaimRow) -> bool:
-        """Whether ``row`` is the same guest on another host of one migration group."""
-        if row.guest != other.guest or row.host == other.host:
-            return False
-        here, there = self._ledger.host(row.host), self._ledger.host(other.host)
-        return bool(here and there and here.group and here.group == there.group)
-
-    def _holder(self, public: str) -> ClaimRow | None:
-        rows = self._ledger.claims_on(public)
-        return next((row for row in rows if row.standing is Standing.HOLDING), None)
-
-    def _users(self, row: ClaimRow) -> list[ClaimRow]:
-        """Who else holds a mapping to this private address: another guest, or another host."""
-        if row.private is None:
-            return []
-        return [
-            other
-            for other in self._ledger.claims_using(row.private)
-            if other.standing is Standing.HOLDING
-            and (other.guest, other.host) != (row.guest, row.host)
-        ]
-
-    def _why_not(self, row: ClaimRow) -> str:
-        host = self._ledger.host(row.host)
-        return self._objection(host, from_row(row)) if host is not None else "its host is gone"
-
-    def _objection(self, host: HostRow, claim: Claim) -> str:
-        prefixes = self._prefixes_of(host)
-        return objection(claim, host, prefixes, self._ground) or self._used_by(host, claim)
-
-    def _prefixes_of(self, host: HostRow) -> tuple[IPNetwork, ...]:
-        if host.name not in self._prefixes:
-            self._prefixes[host.name] = private_prefixes(host, self._ground.connected)
-        return self._prefixes[host.name]
-
-    def _used_by(self, host: HostRow, claim: Claim) -> str:
-        """In nat mode a private address is one guest's: why this one can not have it."""
-        if claim.private is None:
-            return ""
-        for other in self._ledger.claims_using(str(claim.private)):
-            held = other.standing is Standing.HOLDING and self._leased(other.host)
-            if held and other.guest != str(claim.guest):
-                advice = (
-                    "give one of them another address"
-                    if other.host == host.name
-                    else 'give one of them another address, or use mode="routed"'
-                )
-                return f"{claim.private} is used by {other.name} on {other.host}; {advice}"
-        return ""
-
-    # Rows.
-
-    def _free(self, row: ClaimRow) -> None:
-        if row.private is not None:
-            self._freed[row.private] = None
-
-    def _put(self, row: ClaimRow) -> None:
-        old = self._ledger.claim(row.key)
-        if old is None or _face(old) != _face(row):
-            row = replace(row, since=self._now)
-        if row != old:
-            self._ledger.put_claim(row)
-            self.touched.add(row.public)
+        self.book.touched |= {row.public for row in rows if row.standing is Standing.HOLDING}
 
 
 def _key(host: HostRow, claim: Claim) -> ClaimKey:
     return host.name, str(claim.guest), claim.asked
 
 
-def _moves(row: ClaimRow, claim: Claim) -> bool:
-    return row.private != (None if claim.private is None else str(claim.private))
-
-
-def _face(row: ClaimRow) -> tuple[Standing, str, str | None]:
-    return row.standing, row.reason, row.private
-
-
-def _waits_for(rows: Sequence[ClaimRow]) -> str:
-    hosts = ", ".join(sorted({row.host for row in rows}))
-    return f"waits for {hosts} to let go" if rows else ""
-
-
-def _first(ordered: dict[str, None]) -> str:
-    found = next(iter(ordered))
-    del ordered[found]
-    return found
+def _content(row: ClaimRow, claim: Claim) -> Content:
+    """What the host says; of a guest that has left it, the private address as it was."""
+    content = content_of(claim)
+    if claim.leaving and claim.private is None:
+        content = replace(content, private=row.private)
+    return content

@@ -58,10 +58,15 @@ def _read(message: ClaimMessage) -> Claim:
 
 def read_asked(text: str) -> IPAddress | Auto:
     """An address, or ``auto/POOL/NUMBER``. Raises ValueError, saying what was found."""
+    return read_auto(text) if text.startswith("auto/") else _read_address(text)
+
+
+def read_auto(text: str) -> Auto:
+    """``auto/POOL/NUMBER``, of which POOL may be empty. Raises ValueError, as ``read_asked``."""
     found = _AUTO.fullmatch(text)
-    if found is not None:
-        return Auto(found[1] or "", int(found[2]))
-    return _read_address(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not auto/POOL/NUMBER")
+    return Auto(found[1] or "", int(found[2]))
 
 
 def _read_address(text: str) -> IPAddress:

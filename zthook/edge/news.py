@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from zthook.edge.sight import Sight
+from zthook.store.ledger import ClaimKey
 
-Seen = tuple[Sight, int, str | None]
-"""What a host is told of a claim: its sight, epoch, private address."""
+ClaimSeen = tuple[Sight, int, str, str | None]
+"""What a host is told of a claim: its sight, epoch, public and private address."""
 
 
 class News:
@@ -18,7 +19,7 @@ class News:
         self._start = 0
         self._notify = notify
         self._generation: dict[str, int] = {}
-        self._told: dict[str, dict[tuple[str, str], Seen]] = {}
+        self._told: dict[str, dict[ClaimKey, ClaimSeen]] = {}
 
     def begin(self, start: int) -> None:
         """Generations begin at ``start``, which has to be above all of an earlier daemon's."""
@@ -28,8 +29,8 @@ class News:
         """The host's number as it is now."""
         return self._generation.get(host, self._start)
 
-    def tell(self, public: str, seen: dict[tuple[str, str], Seen]) -> None:
-        """This is so for a public address now, by host and guest; tell whom it concerns."""
+    def tell(self, public: str, seen: dict[ClaimKey, ClaimSeen]) -> None:
+        """This is so for a public address now, by claim; tell whom it concerns."""
         before = self._told.pop(public, {})
         if seen:
             self._told[public] = seen

@@ -1,13 +1,16 @@
 """What is so now, from the ledger and from what the kernel has: nothing here changes either."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 
 from zthook.config.settings import EdgeSettings
-from zthook.edge.news import Seen
-from zthook.edge.plane import KernelSide, edge_plane, forwarding, overlay_address
-from zthook.edge.sight import Sight, sight
+from zthook.edge.news import ClaimSeen
+from zthook.edge.plane import KernelSide, Key, edge_plane, forwarding, overlay_address
+from zthook.edge.sight import Around, Sight, sight
+from zthook.edge.twins import Twins
+from zthook.model.addresses import pool_of
 from zthook.model.mappings import Claim, EdgePlane, Forwarding, OverlayDevice
-from zthook.store.ledger import Ledger
+from zthook.store.ledger import ClaimKey, Ledger
 from zthook.store.rows import ClaimRow, Standing
 from zthook.wire.messages import MappingReply
 
@@ -17,12 +20,15 @@ class Outlook:
     ``overlay_up`` whether it is there now, with an address.
     """
 
-    def __init__(self, ledger: Ledger, kernel: KernelSide, settings: EdgeSettings) -> None:
+    def __init__(
+        self, ledger: Ledger, kernel: KernelSide, twins: Twins, settings: EdgeSettings
+    ) -> None:
         self.settings = settings
         self.device: OverlayDevice | None = None
         self.overlay_up = False
         self._ledger = ledger
         self._kernel = kernel
+        self._twins = twins
 
     @property
     def overlay_mac(self) -> str:
@@ -48,9 +54,12 @@ class Outlook:
             return None
         return forwarding(row, self._ledger.host(row.host), self.settings.pools)
 
-    def desired_on(self, public: str) -> Forwarding | None:
-        """What the kernel should have for this public address."""
-        return next(filter(None, map(self.desired, self._ledger.claims_on(public))), None)
+    def desired_on(self, public: str) -> dict[Key, Forwarding]:
+        """What the kernel should have for this public address, by ``Forwarding.key``."""
+        if not public:
+            return {}
+        wanted = filter(None, map(self.desired, self._ledger.claims_on(public)))
+        return {one.key: one for one in wanted}
 
     def plane(self) -> EdgePlane:
         """Everything the kernel should have."""
@@ -62,17 +71,22 @@ class Outlook:
         )
         return edge_plane(self.settings, self.device, filter(None, wanted))
 
-    def sight(self, row: ClaimRow) -> Sight:
-        """What to say of a claim."""
+    def sight(self, row: ClaimRow, rows: Sequence[ClaimRow] | None = None) -> Sight:
+        """What to say of a claim; ``rows`` are all of its address, where they are at hand."""
+        twice = self._twins.hosts(row.guest)
         if row.standing is Standing.HOLDING:
-            return sight(row, (), self._lacking(row))
-        return sight(row, self._ledger.claims_on(row.public), "")
+            return sight(row, Around(twice=twice), self._lacking(row))
+        if row.standing is Standing.REFUSED or not row.public:
+            return sight(row, Around(twice=twice), "")
+        beside = self._ledger.claims_on(row.public) if rows is None else rows
+        kept = self._ledger.reservation_on(row.public)
+        return sight(row, Around(beside, kept, twice), "")
 
-    def seen(self, public: str) -> dict[tuple[str, str], Seen]:
-        """What to say of every claim of a public address, by host and guest."""
+    def seen(self, public: str) -> dict[ClaimKey, ClaimSeen]:
+        """What to say of every claim of a public address; "": of every ``auto`` without one."""
+        rows = self._ledger.claims_on(public)
         return {
-            (row.host, row.guest): (self.sight(row), row.epoch, row.private)
-            for row in self._ledger.claims_on(public)
+            row.key: (self.sight(row, rows), row.epoch, row.public, row.private) for row in rows
         }
 
     def replies(self, host: str, claims: Iterable[Claim]) -> list[MappingReply]:
@@ -90,9 +104,18 @@ class Outlook:
             state=found.state.value,  # type: ignore[arg-type]  # asked for, so not withdrawn
             reason=found.reason,
             holder=found.holder,
+            arrives_as=self._arrives_as(row.public),
             epoch=row.epoch if row.standing is Standing.HOLDING else 0,
             since=row.since,
         )
+
+    def _arrives_as(self, public: str) -> str | None:
+        """What a provider makes of it, where one does."""
+        if not public:
+            return None
+        address = ip_address(public)
+        pool = pool_of(address, self.settings.pools)
+        return str(pool.arrival(address)) if pool is not None and pool.arrives_as else None
 
     def _lacking(self, row: ClaimRow) -> str:
         if not self.overlay_up:
@@ -100,7 +123,7 @@ class Outlook:
         wanted = self.desired(row)
         if wanted is None:
             return f"waits for the overlay's neighbour entry of {row.host}"
-        if self._kernel.has.get(row.public) == wanted:
+        if self._kernel.has(wanted):
             return ""
         why = self._kernel.fault
         return f"waits for the edge's kernel: {why}" if why else "waits for the edge's kernel"

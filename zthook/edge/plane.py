@@ -1,15 +1,15 @@
 """What the edge's kernel should have, and what it is known to have."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from zthook.config.settings import EdgeSettings
 from zthook.errors import KernelError
-from zthook.model.addresses import Pool, pool_of
+from zthook.model.addresses import IPAddress, Pool, pool_of
 from zthook.model.mappings import EdgePlane, Forwarding, OverlayDevice, Rewriter
-from zthook.model.publication import Client
+from zthook.model.publication import Client, Egress, Mode, PortRange
 from zthook.store.rows import ClaimRow, HostRow
 
 if TYPE_CHECKING:  # what decides does not load what speaks netlink
@@ -17,28 +17,30 @@ if TYPE_CHECKING:  # what decides does not load what speaks netlink
 
 log = logging.getLogger(__name__)
 
+Key = tuple[IPAddress, IPAddress]
+"""``Forwarding.key``."""
+
 
 def forwarding(row: ClaimRow, host: HostRow | None, pools: Iterable[Pool]) -> Forwarding | None:
     """What the kernel must have for a row that holds; None while something of it is unknown."""
-    public, private = ip_address(row.public), ip_address(row.private or "::")
+    public = ip_address(row.public)
     pool = pool_of(public, pools)
-    if pool is None or host is None or host.address is None or host.mac is None:
+    if pool is None or host is None or not (row.private and host.address and host.mac):
         return None
-    arrives_as = pool.arrival(public)
-    if not (
-        isinstance(public, IPv4Address)
-        and isinstance(private, IPv4Address)
-        and isinstance(arrives_as, IPv4Address)
-    ):
-        return None
+    mode, allow = Mode(row.mode), map(ip_network, row.allow)
     return Forwarding(
         public=public,
-        arrives_as=arrives_as,
-        private=private,
+        arrives_as=pool.arrival(public),
+        private=ip_address(row.private),
         next_hop=IPv4Address(host.address),
         next_hop_mac=host.mac,
         uplink=pool.uplink,
-        hide=row.client == Client.HIDE and row.rewriter == Rewriter.EDGE,
+        hide=(mode, row.client, row.rewriter) == (Mode.NAT, Client.HIDE, Rewriter.EDGE),
+        mode=mode,
+        egress=Egress(row.egress),
+        ports=tuple(map(PortRange.parse, row.ports)),
+        # Never none of several: that would be everybody (``grounds`` sees to it).
+        allow=tuple(source for source in allow if source.version == public.version),
     )
 
 
@@ -46,6 +48,14 @@ def overlay_address(device: OverlayDevice | None) -> IPv4Address | None:
     """The edge's own IPv4 address on the overlay."""
     found = device.addresses if device is not None else ()
     return next((one for one in found if isinstance(one, IPv4Address)), None)
+
+
+def overlay_address6(device: OverlayDevice | None) -> IPv6Address | None:
+    """The edge's own IPv6 address there that others can answer to from anywhere."""
+    found = device.addresses if device is not None else ()
+    return next(
+        (one for one in found if isinstance(one, IPv6Address) and not one.is_link_local), None
+    )
 
 
 def edge_plane(
@@ -61,20 +71,39 @@ def edge_plane(
             one for pool in settings.pools for one in (pool.arrives_as or pool.ranges)
         ),
         forwardings=frozenset(forwardings),
+        overlay_address6=overlay_address6(device),
+        gateways=frozenset(
+            (pool.uplink, gateway) for pool in settings.pools for gateway in pool.gateways
+        ),
     )
 
 
 class KernelSide:
     """Changes the kernel, and knows what it has since: a mapping is active when it is here.
 
-    ``has`` is by public address (text). ``fault`` says why the kernel may be otherwise;
-    until the next ``apply`` that succeeds nothing else is changed.
+    ``fault`` says why the kernel may be otherwise; until the next ``apply`` that succeeds
+    nothing else is changed.
     """
 
     def __init__(self, dataplane: "EdgeDataplane") -> None:
-        self.has: dict[str, Forwarding] = {}
         self.fault = "the edge's kernel has not been looked at yet"
         self._dataplane = dataplane
+        self._has: dict[str, dict[Key, Forwarding]] = {}
+
+    def on(self, public: str) -> dict[Key, Forwarding]:
+        """What it has for this public address, by ``Forwarding.key``."""
+        return self._has.get(public, {})
+
+    def has(self, one: Forwarding) -> bool:
+        """Whether it has exactly this mapping."""
+        return self.on(str(one.public)).get(one.key) == one
+
+    def all(self) -> frozenset[Forwarding]:
+        """Everything it has."""
+        return frozenset(self._every())
+
+    def _every(self) -> Iterator[Forwarding]:
+        return (one for some in self._has.values() for one in some.values())
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
@@ -90,7 +119,7 @@ class KernelSide:
             self._failed(error, withdraw, grant)
             return False
         self._forget(withdraw)
-        self.has |= {str(one.public): one for one in grant}
+        self._remember(grant)
         return True
 
     def apply(self, desired: EdgePlane) -> list[str] | None:
@@ -98,9 +127,10 @@ class KernelSide:
         try:
             repairs = self._dataplane.apply(desired)
         except KernelError as error:
-            self._failed(error, tuple(self.has.values()))
+            self._failed(error, tuple(self._every()))
             return None
-        self.has = {str(one.public): one for one in desired.forwardings}
+        self._has = {}
+        self._remember(desired.forwardings)
         self.fault = ""
         return repairs
 
@@ -111,6 +141,13 @@ class KernelSide:
             log.error("the kernel refused: %s", error.message)
         self.fault = error.message
 
-    def _forget(self, some: Sequence[Forwarding]) -> None:
+    def _remember(self, some: Iterable[Forwarding]) -> None:
         for one in some:
-            self.has.pop(str(one.public), None)
+            self._has.setdefault(str(one.public), {})[one.key] = one
+
+    def _forget(self, some: Iterable[Forwarding]) -> None:
+        for one in some:
+            left = self._has.get(str(one.public), {})
+            left.pop(one.key, None)
+            if not left:
+                self._has.pop(str(one.public), None)

@@ -1,7 +1,7 @@
 """The admin's views, made from the ledger and what the daemon knows beside it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
 from zthook.edge.leases import Leases
@@ -11,15 +11,18 @@ from zthook.edge.views import (
     MappingView,
     OverlayView,
     PoolUse,
+    Released,
     State,
     TrafficView,
 )
 from zthook.kernel.traffic import Traffic
-from zthook.model.addresses import IPAddress, Pool
-from zthook.model.mappings import OverlayDevice
+from zthook.model.addresses import IPAddress, Pool, pool_of
+from zthook.model.mappings import Auto, OverlayDevice
 from zthook.store.ledger import Ledger
-from zthook.store.rows import ClaimRow, HostRow, Standing
+from zthook.store.rows import ClaimRow, HostRow, ReservationRow, Standing
 from zthook.wire.messages import PoolView
+
+_BEHIND_ALL = (9, 0)
 
 
 def overlay_view(device: OverlayDevice | None) -> OverlayView | None:
@@ -35,32 +38,66 @@ def overlay_view(device: OverlayDevice | None) -> OverlayView | None:
 
 
 def pool_uses(ledger: Ledger, pools: tuple[Pool, ...]) -> list[PoolUse]:
-    """Sizes, and how many addresses of each are held."""
-    held = [ip_address(row.public) for row in ledger.claims(Standing.HOLDING)]
-    uses = []
-    for pool in pools:
-        size = sum(part.size for part in pool.ranges)
-        used = sum(public in pool for public in held)
-        uses.append(
-            PoolUse(
-                name=pool.name,
-                addresses=[str(part) for part in pool.ranges],
-                uplink=pool.uplink,
-                size=size,
-                used=used,
-                free=size - used,
-            )
-        )
-    return uses
+    """Sizes, and how many addresses of each are held, or kept for who does not hold them."""
+    held = {row.public for row in ledger.claims(Standing.HOLDING)}
+    kept = {row.public for row in ledger.reservations()} - held
+    return [_pool_use(pool, _of(pool, held), _of(pool, kept)) for pool in pools]
 
 
-def pools_for(host: HostRow, pools: tuple[Pool, ...]) -> list[PoolView]:
-    """The pools that this host may use, as it may see them."""
+def _of(pool: Pool, publics: Iterable[str]) -> int:
+    return sum(ip_address(public) in pool for public in publics)
+
+
+def _pool_use(pool: Pool, used: int, reserved: int) -> PoolUse:
+    return PoolUse(
+        name=pool.name,
+        addresses=[str(part) for part in pool.ranges],
+        uplink=pool.uplink,
+        size=pool.size,
+        used=used,
+        reserved=reserved,
+        free=pool.size - used - reserved,
+    )
+
+
+def pool_views(pools: Iterable[Pool]) -> list[PoolView]:
+    """Pools as hosts may see them."""
     return [
-        PoolView(name=pool.name, addresses=[str(part) for part in pool.ranges])
-        for pool in pools
-        if not host.pools or pool.name in host.pools
+        PoolView(name=pool.name, addresses=[str(part) for part in pool.ranges]) for pool in pools
     ]
+
+
+def lost(ledger: Ledger, pools: tuple[Pool, ...]) -> list[str]:
+    """Which addresses in use, or reserved, these pools lack, and whose they are.
+
+    A reservation from a pool by name wants its address in just that.
+    """
+    held = [
+        f"{row.public} ({row.name} on {row.host})"
+        for row in ledger.claims(Standing.HOLDING)
+        if pool_of(ip_address(row.public), pools) is None
+    ]
+    kept = [
+        f"{row.public} (reserved for {row.name})"
+        for row in ledger.reservations()
+        if not any(ip_address(row.public) in one for one in pools if row.pool in ("", one.name))
+    ]
+    return held + kept
+
+
+def holders(ledger: Ledger, public: str) -> list[ClaimRow]:
+    """Who holds the address, or ports of it."""
+    return [row for row in ledger.claims_on(public) if row.standing is Standing.HOLDING]
+
+
+def released(public: str, gone: Sequence[ClaimRow], kept: ReservationRow | None) -> Released:
+    """Whose it was: those that held it, else for whom it was reserved."""
+    of: Sequence[ClaimRow | ReservationRow] = gone or ([kept] if kept is not None else [])
+    return Released(
+        public=public,
+        guest=", ".join(dict.fromkeys(one.name for one in of)),
+        host=", ".join(dict.fromkeys(one.host for one in of)),
+    )
 
 
 def traffic_views(
@@ -120,7 +157,7 @@ def _host_view(
 
 
 def mapping_counts(ledger: Ledger, outlook: Outlook) -> dict[State, int]:
-    """How many claims are in each state."""
+    """How many claims are in each state, and how many addresses are reserved beside them."""
     counted = Counter(outlook.sight(row).state.value for row in ledger.claims())
     return {
         "active": counted["active"],
@@ -128,20 +165,56 @@ def mapping_counts(ledger: Ledger, outlook: Outlook) -> dict[State, int]:
         "conflict": counted["conflict"],
         "refused": counted["refused"],
         "withdrawn": counted["withdrawn"],
+        "reserved": len(_idle(ledger)),
     }
 
 
 def mapping_views(
     ledger: Ledger, outlook: Outlook, traffic: Mapping[tuple[str, str], TrafficView]
 ) -> list[MappingView]:
-    """Every claim, by public address as a number, then by place."""
-    rows = sorted(ledger.claims(), key=lambda row: (_number(row.public), row.place))
-    return [_mapping_view(row, outlook, traffic) for row in rows]
+    """Every claim and idle reservation, by public address as a number, then by place.
+
+    Those that have no address yet come last.
+    """
+    rows = sorted(ledger.claims(), key=lambda row: row.place)
+    views = [_mapping_view(row, outlook, traffic) for row in rows]
+    views += map(_reserved_view, _idle(ledger))
+    return sorted(views, key=lambda view: _number(view.public))
 
 
-def _number(public: str) -> tuple[int, int]:
+def _number(public: str | None) -> tuple[int, int]:
+    if public is None:
+        return _BEHIND_ALL
     address = ip_address(public)
     return address.version, int(address)
+
+
+def _idle(ledger: Ledger) -> list[ReservationRow]:
+    """Reservations that no claim stands for."""
+    return [row for row in ledger.reservations() if not _is_claimed(ledger, row)]
+
+
+def _is_claimed(ledger: Ledger, kept: ReservationRow) -> bool:
+    return any((row.guest, row.asked) == kept.key for row in ledger.claims_on(kept.public))
+
+
+def _reserved_view(row: ReservationRow) -> MappingView:
+    return MappingView(
+        asked=str(Auto(row.pool, row.nth)),
+        public=row.public,
+        guest=row.name,
+        uuid=row.guest,
+        host=row.host,
+        private=None,
+        mode="",
+        client="",
+        egress="",
+        state="reserved",
+        reason=f"kept for {row.name} (zthook edge release {row.public} ends that)",
+        holder="",
+        epoch=0,
+        since=row.since,
+    )
 
 
 def _mapping_view(
@@ -150,13 +223,17 @@ def _mapping_view(
     found = outlook.sight(row)
     holder = found.holder
     return MappingView(
-        public=row.public,
+        asked=row.asked,
+        public=row.public or None,
         guest=row.name,
         uuid=row.guest,
         host=row.host,
         private=row.private,
         mode=row.mode,
         client=row.client,
+        egress=row.egress,
+        ports=list(row.ports),
+        allow=list(row.allow),
         state=found.state.value,
         reason=found.reason,
         holder=f"{holder.guest} on {holder.host}" if holder is not None else "",

@@ -11,12 +11,15 @@ from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports, sessions
 from zthook.edge.allocation import Allocator
 from zthook.edge.asking import MAX_EPOCH, MOST_RAISED, printable, read_claims
-from zthook.edge.grounds import private_prefixes
+from zthook.edge.carrying import Carrying
+from zthook.edge.grounds import may_use, private_prefixes
 from zthook.edge.leases import Leases
+from zthook.edge.lookout import Lookout
 from zthook.edge.news import News
 from zthook.edge.outlook import Outlook
 from zthook.edge.passes import Passes
 from zthook.edge.plane import KernelSide
+from zthook.edge.twins import Twins
 from zthook.errors import KernelError, NotAuthenticated, TwoAgents, UsageError
 from zthook.model.clock import Clock
 from zthook.model.mappings import Claim, OverlayDevice
@@ -64,16 +67,29 @@ class Requests:
         self._started = clock.now()
         self._leases = Leases(clock, settings.lease_seconds, settings.grace_seconds)
         self._kernel = KernelSide(dataplane)
-        self._outlook = Outlook(ledger, self._kernel, settings)
+        self._twins = Twins(ledger, clock, self._leases.live)
+        self._outlook = Outlook(ledger, self._kernel, self._twins, settings)
+        self._lookout = Lookout(dataplane, self._outlook, self._kernel)
         self._news = News(notify)
+        self._carrying = Carrying(
+            ledger=ledger,
+            clock=clock,
+            outlook=self._outlook,
+            lookout=self._lookout,
+            kernel=self._kernel,
+            news=self._news,
+            twins=self._twins,
+            leased=self._leases.live,
+        )
         self._passes = Passes(
             ledger=ledger,
             dataplane=dataplane,
             clock=clock,
             outlook=self._outlook,
+            lookout=self._lookout,
             kernel=self._kernel,
             leases=self._leases,
-            news=self._news,
+            carrying=self._carrying,
             overlay=overlay,
         )
         # What is worth no commit: the last heartbeat's session and sequence, when a host
@@ -94,7 +110,8 @@ class Requests:
             self._ledger.raise_to("start", int(self._clock.now()))
             self._news.begin(self._ledger.next("start") << CHANGES_BITS)
         self._passes.whole()
-        self._passes.tell_all()
+        self._twins.begin()
+        self._carrying.tell_all()
 
     def tick(self) -> None:
         """One pass: leases, grace, drift, resync. Call about twice a second; cheap when idle.
@@ -130,7 +147,7 @@ class Requests:
         if request.highest_epoch > MAX_EPOCH:
             raise UsageError(f"no edge granted the epoch {request.highest_epoch}")
         before = self._host(host)
-        with self._passes.deciding() as allocator:
+        with self._carrying.deciding() as allocator:
             row = self._new_session(before, request, source)
             self._leases.renew(host)
             row = self._heard_from(row, source, allocator)
@@ -139,14 +156,15 @@ class Requests:
             allocator.lease_began(host)
         if before.instance != row.instance:
             self._news.wake(host)  # another agent that waits for news hears that it is fenced off
-        connected = self._passes.ground.connected
+        ground = self._lookout.ground
+        connected = ground.connected if ground is not None else ()
         return SessionReply(
             session=row.session,
             host=host,
             edge=self._edge_id,
             lease_seconds=self._leases.seconds,
             prefixes=[str(prefix) for prefix in private_prefixes(row, connected)],
-            pools=reports.pools_for(row, self._outlook.settings.pools),
+            pools=reports.pool_views(may_use(row, self._outlook.settings.pools)),
             generation=self._news.generation(host),
             overlay_mac=self._outlook.overlay_mac,
         )
@@ -158,8 +176,8 @@ class Requests:
         KernelError (what the edge must not give away can not be looked up).
         """
         claims = read_claims(request.claims)
-        self._passes.see_ground(claims)
-        with self._passes.deciding() as allocator:
+        self._lookout.see_ground(claims)
+        with self._carrying.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             allocator.take_list(row, claims, (request.session, request.sequence))
             digest = "" if allocator.incomplete else claims_digest(request.claims)
@@ -170,8 +188,8 @@ class Requests:
         """Take claims of one guest beside the others. Raises as ``list_claims``."""
         claims = read_claims(request.claims)
         stamp = (request.session, request.sequence)
-        self._passes.see_ground(claims)
-        with self._passes.deciding() as allocator:
+        self._lookout.see_ground(claims)
+        with self._carrying.deciding() as allocator:
             row = self._admit(host, request, source, allocator)
             for claim in claims:
                 kept = self._ledger.claim((host, str(claim.guest), claim.asked))
@@ -194,8 +212,8 @@ class Requests:
         self._beats[host] = request.session, request.sequence
         began = self._leases.renew(host)
         late = request.sequence <= row.sequence
-        if began or (not late and self._passes.next_hop(row, source) != row):
-            with self._passes.deciding() as allocator:
+        if began or (not late and self._lookout.next_hop(row, source) != row):
+            with self._carrying.deciding() as allocator:
                 self._ledger.put_host(self._heard_from(row, source, allocator))
                 allocator.lease_began(host)
         self._heard[host] = self._clock.now()
@@ -247,7 +265,7 @@ class Requests:
         return self._heard_from(row, source, allocator)
 
     def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
-        moved = self._passes.next_hop(row, source)
+        moved = self._lookout.next_hop(row, source)
         if moved != row:
             log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
             allocator.next_hop_moved(row.name)
@@ -275,10 +293,14 @@ class Requests:
 
     def _answer(self, host: str, claims: Sequence[Claim]) -> ClaimsReply:
         mappings = self._outlook.replies(host, claims)
-        return ClaimsReply(generation=self._news.generation(host), mappings=mappings)
+        return ClaimsReply(
+            generation=self._news.generation(host),
+            mappings=mappings,
+            pools=reports.pool_views(self._outlook.settings.pools),
+        )
 
     def _remove(self, row: HostRow) -> None:
-        with self._passes.deciding() as allocator:
+        with self._carrying.deciding() as allocator:
             for claim in self._ledger.claims_of(row.name):
                 allocator.drop(claim)
             for invitation in self._ledger.invitations():

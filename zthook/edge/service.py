@@ -23,8 +23,6 @@ from zthook.edge.views import (
     Released,
 )
 from zthook.errors import KernelError, NotFound, Refused, UsageError
-from zthook.model.addresses import pool_of
-from zthook.store.rows import Standing
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +51,11 @@ class EdgeService(Requests):
             drift=self._passes.drift,
             kernel=self._kernel.fault,
             store=self._ledger.fault,
+            twice=self._twins.faults(),
         )
 
     def mappings(self) -> list[MappingView]:
-        """Every claim, by public address and order of waiting."""
+        """Every claim and idle reservation, by public address and order of waiting."""
         try:
             counted = self._dataplane.traffic()
         except KernelError as error:
@@ -90,7 +89,7 @@ class EdgeService(Requests):
         now = self._clock.now()
         secret = enrolment.new_secret()
         expires = now + expires_seconds
-        with self._passes.deciding() as allocator:
+        with self._carrying.deciding() as allocator:
             host = enrolment.permitted(
                 enrolment.named(self._ledger.host(name), name),
                 member=member,
@@ -114,7 +113,7 @@ class EdgeService(Requests):
         log.info("%s was removed", name)
 
     def release(self, public: str) -> Released:
-        """Withdraw an address whose holder's host is gone, before its grace is over.
+        """End the reservation of an address, and withdraw it where its holder's host is gone.
 
         Raises UsageError (no address), NotFound (nothing is reserved), Refused (the holder
         is there), KernelError (as ``leave``).
@@ -123,22 +122,24 @@ class EdgeService(Requests):
             address = str(ip_address(public))
         except ValueError as error:
             raise UsageError(f"not an address: {error}") from error
-        rows = self._ledger.claims_on(address)
-        holder = next((row for row in rows if row.standing is Standing.HOLDING), None)
-        if holder is None:
+        holders = reports.holders(self._ledger, address)
+        gone = [row for row in holders if not self._leases.live(row.host)]
+        kept = self._ledger.reservation_on(address)
+        idle = kept is not None and kept.key not in {(row.guest, row.asked) for row in holders}
+        if not holders and kept is None:
             raise NotFound(f"nothing is reserved for {address}")
-        if self._leases.live(holder.host):
+        if not gone and not idle:
             raise Refused(
-                f"{address} is held by {holder.name} on {holder.host}, which is there",
+                f"{address} is held by {holders[0].name} on {holders[0].host}, which is there",
                 hint="stop the guest, or take the annotation away: zthook unassign",
             )
-        with self._passes.deciding() as allocator:
-            allocator.drop(holder)
-            host = self._host(holder.host)
-            self._ledger.put_host(replace(host, digest=""))
-        if self._ledger.claim(holder.key) is not None:
+        with self._carrying.deciding() as allocator:
+            allocator.release(address)
+            for name in {row.host for row in gone}:
+                self._ledger.put_host(replace(self._host(name), digest=""))
+        if any(self._ledger.claim(row.key) is not None for row in gone):
             raise KernelError(f"the kernel has yet to let go of {address}: {self._kernel.fault}")
-        return Released(public=address, guest=holder.name, host=holder.host)
+        return reports.released(address, gone, kept)
 
     def reload(self, settings: EdgeSettings) -> None:
         """Go by a changed edge.toml: pools and times.
@@ -146,16 +147,16 @@ class EdgeService(Requests):
         Raises Refused where an address in use would leave its pool (with who holds it);
         then the settings before stay in force.
         """
-        lost = [
-            f"{row.public} ({row.name} on {row.host})"
-            for row in self._ledger.claims(Standing.HOLDING)
-            if pool_of(ip_address(row.public), settings.pools) is None
-        ]
+        lost = reports.lost(self._ledger, settings.pools)
         if lost:
             raise Refused(
                 f"still in use: {', '.join(lost[:10])}{' and more' if len(lost) > 10 else ''}",
-                hint="stop those guests or give them other addresses first",
+                hint="stop those guests or give them other addresses first; "
+                "zthook edge release ADDRESS ends a reservation",
             )
+        changed = settings.pools != self._outlook.settings.pools
         self._outlook.settings = settings
         self._leases.seconds, self._leases.grace = settings.lease_seconds, settings.grace_seconds
         self._passes.go_by_new_settings()
+        for host in self._ledger.hosts() if changed else ():
+            self._news.wake(host.name)  # what it reaches through this edge is otherwise

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-State = Literal["active", "pending", "conflict", "refused", "withdrawn"]
+State = Literal["active", "pending", "conflict", "refused", "withdrawn", "reserved"]
 Lease = Literal["live", "ended", "none"]
 
 
@@ -21,20 +21,29 @@ class TrafficView(View, frozen=True):
     packets_out: int
 
 
-class MappingView(View, frozen=True):
+class MappingView(View, frozen=True, kw_only=True):
     """One claim and what became of it. ``guest`` is the name, ``uuid`` the identity.
 
-    ``holder`` is "GUEST on HOST" where another one has the address, else empty.
-    ``traffic`` is None where the kernel has no mapping, or can not be asked.
+    ``asked`` is an address or ``auto/POOL/NUMBER``; ``public`` None while an ``auto`` has
+    none. No ``ports``: the whole address; no ``allow``: from everywhere. ``holder`` is
+    "GUEST on HOST" where another one has the address, else empty. ``traffic`` is None where
+    the kernel has no mapping, or can not be asked.
+
+    In state ``reserved`` it is an address that is kept for a guest's ``auto`` which nobody
+    claims now; ``host`` is where that guest was last.
     """
 
-    public: str
+    asked: str
+    public: str | None
     guest: str
     uuid: str
     host: str
     private: str | None
     mode: str
     client: str
+    egress: str = "home"
+    ports: list[str] = []
+    allow: list[str] = []
     state: State
     reason: str
     holder: str
@@ -69,14 +78,15 @@ class HostView(View, frozen=True):
     fault: str = ""
 
 
-class PoolUse(View, frozen=True):
-    """A pool's addresses: ``size`` = ``used`` (held now) + ``free``."""
+class PoolUse(View, frozen=True, kw_only=True):
+    """A pool's addresses: ``size`` = ``used`` (held now) + ``reserved`` (kept) + ``free``."""
 
     name: str
     addresses: list[str]
     uplink: str
     size: int
     used: int
+    reserved: int = 0
     free: int
 
 
@@ -102,7 +112,8 @@ class EdgeStatus(View, frozen=True):
 
     ``overlay`` None: its device or address is not there. ``mappings`` counts every state.
     ``kernel`` says why the kernel is not as it should be, ``store`` why the last decision
-    could not be kept; empty where all is well.
+    could not be kept; empty where all is well. ``twice`` names guests that run on several
+    hosts.
     """
 
     edge: str
@@ -114,6 +125,7 @@ class EdgeStatus(View, frozen=True):
     drift: DriftView
     kernel: str = ""
     store: str = ""
+    twice: list[str] = []
 
 
 class Invitation(View, frozen=True):

@@ -83,13 +83,20 @@ class Pool:
     """A named range of public addresses on an edge.
 
     ``arrives_as`` holds, range by range of the same sizes, what the provider's 1:1
-    translation makes of them before they reach us; empty where there is none.
+    translation makes of them before they reach us; empty where there is none. ``gateways``
+    are the uplink's routers where they are given, one of a family at most.
     """
 
     name: str
     ranges: tuple[AddressRange, ...]
     uplink: str
     arrives_as: tuple[AddressRange, ...] = ()
+    gateways: tuple[IPAddress, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many addresses it has."""
+        return sum(part.size for part in self.ranges)
 
     def __contains__(self, public: IPAddress) -> bool:
         return any(public in one for one in self.ranges)

@@ -79,6 +79,11 @@ class ClaimRow(Content, frozen=True, kw_only=True):
         """Host, guest, asked: no two rows share it."""
         return self.host, self.guest, self.asked
 
+    @property
+    def automatic(self) -> bool:
+        """Whether the edge chooses the address."""
+        return self.asked.startswith("auto/")
+
     def saying(self, content: Content) -> Self:
         """The row with this content; where it stands is untouched."""
         said = {name: getattr(content, name) for name in Content.__struct_fields__}
