@@ -51,7 +51,7 @@ TABLES = (
     "Something does not answer",
     "Joining",
 )
-PARTS = ("edge", "via", "overlay", "libvirt", "this host's kernel")
+PARTS = ("edge", "guests", "via", "overlay", "libvirt", "this host's kernel")
 """The names under which `zthook status` tells what does not answer."""
 
 REASONS = [code(row[0]) for heading in TABLES for row in PAGE.rows(heading)]

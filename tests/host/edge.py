@@ -176,7 +176,7 @@ class FakeEdge:
         """Give to those who wait, in the order of their coming, what nobody is in the way of."""
         for key, (_, claim) in sorted(self.claims.items(), key=lambda one: one[1][0]):
             public = self._public(key)
-            if key in self.holders or public is None or self._may_only_leave(key, claim):
+            if key in self.holders or public is None or claim.leaving:
                 continue
             obstacles = [
                 other for other in self.holders if self._is_in_the_way(other, claim, public)
@@ -189,9 +189,6 @@ class FakeEdge:
                 for host in {key[0], *(other[0] for other in obstacles)}:
                     self.sides[host].generation += 1
                 self.news.set()
-
-    def _may_only_leave(self, key: Key, claim: ClaimMessage) -> bool:
-        return claim.leaving and any(other[1:] == key[1:] for other in self.holders)
 
     def _is_in_the_way(self, other: Key, claim: ClaimMessage, public: str) -> bool:
         one = self.claims[other][1]
@@ -249,6 +246,8 @@ class FakeEdge:
     def _sight(
         self, key: Key, claim: ClaimMessage, holder: Key | None, name: str
     ) -> tuple[str, str]:
+        if claim.leaving and holder != key:
+            return "pending", "waits for another host: the guest went there"
         if holder is None:
             return "refused", f"pool {claim.public.split('/')[1]} has no address left"
         if holder == key:

@@ -138,6 +138,20 @@ async def test_a_guest_that_merely_stops_is_withdrawn_at_once(
     assert not any(told)
 
 
+async def test_a_guest_that_comes_is_given_nothing_before_it_runs_also_where_nobody_has_it(
+    home: Home,
+) -> None:
+    home.start(incoming())
+    async with home.running() as agent:
+        await until(lambda: "POST /v1/claims" in home.edge.events)
+        await another_pass(agent)
+        assert home.edge.epochs[str(PUBLIC)] == 0
+        assert home.edge.claims == {}
+        home.kernel.answering[BRIDGE] = MAC
+        home.start(WEB1)
+        await served(home)
+
+
 async def test_a_lost_event_is_made_up_for_by_what_libvirt_says_of_a_defined_guest(
     home: Home,
 ) -> None:
@@ -405,3 +419,20 @@ async def test_what_a_guest_shouts_fills_nothing(home: Home) -> None:
         for last in range(50):
             home.announce("virbr0", MAC, IPv4Address("192.168.122.100") + last)
         assert len(agent.observer.sightings.heard["virbr0"]) <= 4
+
+
+async def test_a_guest_that_runs_on_two_hosts_is_named_on_the_second(
+    home: Home, other: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.start(WEB1)
+    async with home.running() as source, other.running() as destination:
+        await served(home)
+        other.start(WEB1)
+        await until(lambda: destination.passes.said.answers)
+        [fault] = (await destination.status()).faults
+        assert fault.startswith(
+            "guests: web1 runs here and on home1, with the same UUID: stop one of"
+        )
+        assert (await source.status()).faults == []
+        monkeypatch.setattr("zthook.host.report.TWICE_SECONDS", 1e12)
+        assert (await destination.status()).faults == []

@@ -13,7 +13,7 @@ from zthook.host.host_kernel import HostKernel
 from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
 from zthook.host.passes import Passes
-from zthook.host.report import EdgeNow, faults, mapping_views
+from zthook.host.report import EdgeNow, faults, mapping_views, twins
 from zthook.host.status import AgentStatus
 from zthook.model.clock import Clock
 
@@ -80,6 +80,8 @@ class Agent:
         if client.warning:
             found.append(f"edge: {client.warning}")
         renewed = client.renewed
+        desired, edge = self.passes.decisions.desired, self._edge_now()
+        found += twins(desired, edge, client.credential.host, self._clock.now())
         return AgentStatus(
             version=__version__,
             host=client.credential.host,
@@ -92,10 +94,14 @@ class Agent:
             lease_seconds=session.lease_seconds if session else None,
             faults=found,
             mappings=mapping_views(
-                self.passes.decisions.desired,
-                EdgeNow(said.answers, healths["edge"], client.fault or said.fault),
+                desired,
+                edge,
                 await self.kernel.traffic(),
                 said.names,
                 self._next_starts.differing(self.observer.guests),
             ),
         )
+
+    def _edge_now(self) -> EdgeNow:
+        said = self.passes.said
+        return EdgeNow(said.answers, self.client.pulse.health, self.client.fault or said.fault)

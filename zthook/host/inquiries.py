@@ -67,8 +67,10 @@ class Inquiries:
         return found
 
     async def _ask_edge(self, due: Sequence[Claim]) -> None:
-        """By a reservation, which no list of ours repeats: it ends with the next one."""
-        messages = [to_message(replace(claim, private=None), {}) for claim in due]
+        """By claims of guests that are not here, which are given nothing; no list of ours repeats
+        them, so that they end with the next one.
+        """
+        messages = [to_message(replace(one, private=None, leaving=True), {}) for one in due]
         try:
             self._arrivals.told((await self._client.reserve(messages)).mappings)
         except ZthookError as error:

@@ -133,6 +133,30 @@ def _traffic(counted: Traffic) -> TrafficView:
     return TrafficView(counted.bytes_in, counted.packets_in, counted.bytes_out, counted.packets_out)
 
 
+TWICE_SECONDS = 30.0
+"""A guest that migrates is claimed by two hosts for a moment; for longer it runs twice."""
+
+
+def twins(desired: Iterable[Desired], edge: EdgeNow, host: str, now: float) -> list[str]:
+    """A line for each guest that runs here while this same guest has its addresses elsewhere.
+
+    ``host`` is this one's name at the edge, ``now`` Unix time.
+    """
+    found: dict[str, str] = {}
+    for one in desired:
+        answer = edge.answers.get(one.key)
+        holder = answer.holder if answer is not None else None
+        if one.state not in {GuestState.RUNNING, GuestState.PAUSED} or holder is None:
+            continue
+        elsewhere = holder.uuid == str(one.domain.uuid) and holder.host != host
+        if elsewhere and answer is not None and now - answer.since > TWICE_SECONDS:
+            found[holder.uuid] = (
+                f"{one.domain.name} runs here and on {holder.host}, with the same UUID: stop one "
+                "of the two; a copy of a guest needs a UUID of its own (virsh edit)"
+            )
+    return [f"guests: {one}" for one in found.values()]
+
+
 def faults(healths: Mapping[str, Health]) -> list[str]:
     """A line for each part that does not answer."""
     return [
