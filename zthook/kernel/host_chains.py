@@ -28,6 +28,8 @@ LAST = Hook("filter", "postrouting", 85)
 
 FROM_EDGE = "iifname . ether saddr @edge"
 BEGUN, ANSWER = "ct direction original", "ct direction reply"
+SPOOFED = "meta nfproto ipv6 fib saddr . iif oif missing"
+NO_SUCH_SOURCE = "no such source is there: IPv4 has rp_filter for that"
 NOBODY_ELSE = "nobody else speaks in our connections"
 UNDER_WAY = "tcp flags & (syn | rst) == 0x0"
 
@@ -83,6 +85,7 @@ def _translating() -> tuple[Chain, ...]:
             ARRIVE,
             (
                 Rule(f"{FROM_EDGE} goto arrive_by_edge", "from the edge, as it arrives there"),
+                Rule(f"iifname @bridges {SPOOFED} accept", NO_SUCH_SOURCE),
                 Rule("iifname @bridges goto arrive_nearby", "from guests here"),
             ),
         ),
@@ -123,9 +126,14 @@ def _marking(words: Words) -> tuple[Chain, ...]:
             "mark_arriving",
             MARK,
             (
+                Rule(
+                    "iifname @overlay meta nfproto ipv6 fib saddr type local counter drop",
+                    "from outside with an address of this host's, as IPv4 drops by itself",
+                ),
                 Rule(f"{FROM_EDGE} goto mark_brought", "connections that the edge brings"),
                 Rule("iifname @overlay accept", "other members bring none"),
                 *_on_their_way(words),
+                Rule(f"iifname @bridges {SPOOFED} accept", NO_SUCH_SOURCE),
                 Rule("iifname @bridges goto mark_begun", "connections that begin at guests here"),
             ),
         ),
