@@ -11,6 +11,7 @@ from tests.kernel_host.home import (
     CLIENT,
     GUEST,
     HOST_ON_OVERLAY,
+    NEIGHBOUR,
     OTHER_PORT,
     POOLS,
     PORT,
@@ -161,6 +162,22 @@ def test_what_passed_untranslated_while_the_rules_were_away_is_translated_again(
         wait_until(lambda: bool(leak.packets()), 3, "it went by the home line")
         inside(dataplane.apply, desired)
         assert echoes(one)
+
+
+def test_what_others_say_outlives_that(home: Home, dataplane: Spoken) -> None:
+    """A sibling that nobody translates: what it says to the LAN is none of ours."""
+    inside, host = home.inside["host"], home.spaces["host"]
+    inside(dataplane.apply, plane(routed(GUEST)))
+    family = f"ipv{home.version}"
+    with home.udp("router", NEIGHBOUR) as one, home.udp("member", "10.20.0.1") as other:
+        one.send(b"bridged")
+        other.send(b"routed")
+        wait_until(lambda: bool(home.heard("router")), 3, "the router hears the member")
+        before = host.run("conntrack", "-L", "-f", family, "-p", "udp").stdout.count("dport")
+        host.run("nft", "delete", "table", "inet", "zthook_host")
+        inside(dataplane.apply, plane(routed(GUEST)))
+        after = host.run("conntrack", "-L", "-f", family, "-p", "udp").stdout.count("dport")
+        assert after >= before > 0
 
 
 def test_a_connection_lives_through_a_flush(home: Home, dataplane: Spoken) -> None:
