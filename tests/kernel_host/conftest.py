@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel_host.home import Home
-from zthook.kernel.host import KernelHostDataplane
+from tests.kernel_host.home import Home, Spoken
 
 
 @pytest.fixture(scope="package")
@@ -18,14 +17,21 @@ def built() -> Iterator[Home]:
 
 
 @pytest.fixture
-def home(built: Home) -> Iterator[Home]:
+def version() -> int:
+    """The IP version that is spoken; tests of both are parametrized with it."""
+    return 4
+
+
+@pytest.fixture
+def home(built: Home, version: int) -> Iterator[Home]:
+    built.version = version
     for echo in (*built.echo.values(), built.other_echo):
         echo.heard.clear()
     return built
 
 
 @pytest.fixture
-def dataplane(home: Home) -> Iterator[KernelHostDataplane]:
+def dataplane(home: Home) -> Iterator[Spoken]:
     """The host's, taken away without a trace at the end."""
     inside = home.inside["host"]
     one = home.dataplane()

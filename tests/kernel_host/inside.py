@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from typing import ParamSpec, TypeVar
 
 from tests.lab.namespace import Namespace
@@ -14,6 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 IP_PKTINFO = 8
+HOP_BY_HOP, DISCOVERY = 0, range(130, 138)
 
 
 class Inside:
@@ -43,20 +45,31 @@ class Inside:
 
 
 class Echo:
-    """A TCP and a UDP server that say back what they hear and remember who spoke."""
+    """A TCP and a UDP server that say back what they hear and remember who spoke in ``heard``."""
 
-    def __init__(self, inside: Inside, port: int) -> None:
-        self.heard: list[str] = []
+    def __init__(
+        self,
+        inside: Inside,
+        port: int,
+        family: int = socket.AF_INET,
+        heard: list[str] | None = None,
+    ) -> None:
+        self.heard: list[str] = [] if heard is None else heard
         self._connections: list[socket.socket] = []
-        self._tcp = inside.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(("0.0.0.0", port))
+        self._tcp = inside.socket(family, socket.SOCK_STREAM)
+        self._udp = inside.socket(family, socket.SOCK_DGRAM)
+        for one in (self._tcp, self._udp):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            for one in (self._tcp, self._udp):
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            self._udp.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        for one in (self._tcp, self._udp):
+            one.bind(("", port))
+            one.settimeout(None)
         self._tcp.listen(16)
-        self._tcp.settimeout(None)
-        self._udp = inside.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        self._udp.bind(("0.0.0.0", port))
-        self._udp.settimeout(None)
         self._threads = ThreadPoolExecutor(8)
         self._threads.submit(self._accept)
         self._threads.submit(self._answer)
@@ -82,10 +95,10 @@ class Echo:
                 if not words:
                     return
                 self.heard.append(peer[0])
-                # From the address that was asked (behind the device's index, which is not
-                # asked for): by itself it would be that of the way back.
-                told = bytes(4) + about[4:8] + bytes(4)
-                self._udp.sendmsg([words], [(level, kind, told)], 0, peer)
+                # From the address that was asked, by itself it would be that of the way back;
+                # but by any device.
+                asked = about[:16] if level == socket.IPPROTO_IPV6 else bytes(4) + about[4:8]
+                self._udp.sendmsg([words], [(level, kind, asked + bytes(4))], 0, peer)
 
     def close(self) -> None:
         self._tcp.shutdown(socket.SHUT_RDWR)
@@ -100,12 +113,16 @@ class Echo:
 
 
 class Capture:
-    """Every IPv4 packet that arrives at a device: (source, destination) as text."""
+    """Every IP packet of a version that arrives at a device: (source, destination) as text.
 
-    def __init__(self, inside: Inside, device: str) -> None:
-        every_ipv4 = socket.htons(0x0800)
-        self._socket = inside.socket(socket.AF_PACKET, socket.SOCK_DGRAM, every_ipv4)
-        self._socket.bind((device, 0x0800))
+    Of IPv6 without what neighbours say to each other.
+    """
+
+    def __init__(self, inside: Inside, device: str, version: int = 4) -> None:
+        kind = {4: 0x0800, 6: 0x86DD}[version]
+        self._socket = inside.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(kind))
+        self._socket.bind((device, kind))
+        self._version = version
         self._socket.settimeout(0)
         self.seen: list[tuple[str, str]] = []
 
@@ -116,8 +133,20 @@ class Capture:
                 packet, where = self._socket.recvfrom(65535)
             except BlockingIOError:
                 return self.seen
-            if where[2] != socket.PACKET_OUTGOING:
-                self.seen.append((socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])))
+            if where[2] != socket.PACKET_OUTGOING and not self._is_of_neighbours(packet):
+                ends = (packet[8:24], packet[24:40]) if self._version == 6 else (
+                    packet[12:16], packet[16:20],
+                )  # fmt: skip
+                source, destination = map(ip_address, ends)
+                self.seen.append((str(source), str(destination)))
+
+    def _is_of_neighbours(self, packet: bytes) -> bool:
+        """Neighbour and router discovery, and multicast listeners."""
+        if self._version != 6:
+            return False
+        return packet[6] == HOP_BY_HOP or (
+            packet[6] == socket.IPPROTO_ICMPV6 and packet[40] in DISCOVERY
+        )
 
     def close(self) -> None:
         self._socket.close()

@@ -12,6 +12,7 @@ from tests.kernel_host.home import (
     NEIGHBOUR,
     PUBLIC,
     Home,
+    Spoken,
     echoes,
     plane,
     read_exactly,
@@ -20,11 +21,12 @@ from tests.kernel_host.home import (
 from tests.kernel_host.overlay import lose_overlay, regain_overlay
 from tests.lab.commands import wait_until
 from zthook.errors import KernelError
-from zthook.kernel.host import KernelHostDataplane
 
 pytestmark = pytest.mark.netns
+BOTH = pytest.mark.parametrize("version", [4, 6])
 
 
+@BOTH
 def test_no_trace_is_left(home: Home) -> None:
     before = home.footprint()
     inside, dataplane = home.inside["host"], home.dataplane()
@@ -35,7 +37,8 @@ def test_no_trace_is_left(home: Home) -> None:
     inside(dataplane.close)
 
 
-def test_closing_leaves_the_kernel_as_it_is(home: Home, dataplane: KernelHostDataplane) -> None:
+@BOTH
+def test_closing_leaves_the_kernel_as_it_is(home: Home, dataplane: Spoken) -> None:
     """A daemon that ends loses no packet, and the next one has nothing to do."""
     inside, ending = home.inside["host"], home.dataplane()
     inside(ending.apply, plane(rule(GUEST)))
@@ -46,9 +49,8 @@ def test_closing_leaves_the_kernel_as_it_is(home: Home, dataplane: KernelHostDat
         assert echoes(connection)
 
 
-def test_unmapping_ends_the_connections_of_that_guest_alone(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+@BOTH
+def test_unmapping_ends_the_connections_of_that_guest_alone(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True)))
     with (
@@ -68,7 +70,7 @@ def test_unmapping_ends_the_connections_of_that_guest_alone(
 
 
 def test_a_crash_before_connections_were_ended_is_made_up_for(
-    home: Home, dataplane: KernelHostDataplane
+    home: Home, dataplane: Spoken
 ) -> None:
     inside, host = home.inside["host"], home.spaces["host"]
     inside(dataplane.apply, plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True)))
@@ -86,9 +88,8 @@ def test_a_crash_before_connections_were_ended_is_made_up_for(
         inside(successor.close)
 
 
-def test_connections_live_through_the_loss_of_the_overlay(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+@BOTH
+def test_connections_live_through_the_loss_of_the_overlay(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     with home.tcp("client", PUBLIC[GUEST]) as connection, closing(home.leak()) as leak:
@@ -109,16 +110,17 @@ def test_connections_live_through_the_loss_of_the_overlay(
         assert leak.packets() == []
 
 
-def test_without_the_overlay_answers_go_nowhere(home: Home, dataplane: KernelHostDataplane) -> None:
+@BOTH
+def test_without_the_overlay_answers_go_nowhere(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     with (
-        home.inside["guest"].socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker,
-        home.inside["client"].socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        home.open("guest", socket.SOCK_DGRAM) as speaker,
+        home.open("client", socket.SOCK_DGRAM) as client,
         closing(home.leak()) as leak,
     ):
-        speaker.bind((GUEST, 9000))
-        client.sendto(b"hello", (PUBLIC[GUEST], 9000))
+        speaker.bind(home.at(GUEST, 9000))
+        client.sendto(b"hello", home.at(PUBLIC[GUEST], 9000))
         _, peer = speaker.recvfrom(10)
         lose_overlay(home)
         try:
@@ -135,14 +137,15 @@ def test_without_the_overlay_answers_go_nowhere(home: Home, dataplane: KernelHos
         assert client.recv(20) == b"back again"
 
 
+@BOTH
 def test_without_its_policy_rule_no_answer_leaves_by_the_home_line(
-    home: Home, dataplane: KernelHostDataplane
+    home: Home, dataplane: Spoken
 ) -> None:
-    inside, host = home.inside["host"], home.spaces["host"]
+    inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     with home.udp("client", PUBLIC[GUEST]) as one, closing(home.leak()) as leak:
         assert echoes(one)
-        host.ip("rule del preference 12300")
+        home.ip("host", "rule del preference 12300")
         one.settimeout(0.5)
         assert not echoes(one)
         assert leak.packets() == []
@@ -153,7 +156,7 @@ def test_without_its_policy_rule_no_answer_leaves_by_the_home_line(
         assert one.recv(10) == b"again"
 
 
-def test_what_was_changed_by_hand_is_put_right(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_was_changed_by_hand_is_put_right(home: Home, dataplane: Spoken) -> None:
     inside, host = home.inside["host"], home.spaces["host"]
     desired = plane(rule(GUEST))
     inside(dataplane.apply, desired)
@@ -175,9 +178,7 @@ def test_what_was_changed_by_hand_is_put_right(home: Home, dataplane: KernelHost
         assert not inside(dataplane.drifted), command
 
 
-def test_traffic_goes_on_counting_in_a_table_made_anew(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_traffic_goes_on_counting_in_a_table_made_anew(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     assert home.reaches(GUEST)
@@ -188,7 +189,7 @@ def test_traffic_goes_on_counting_in_a_table_made_anew(
     assert after.bytes_in >= next(iter(before.values())).bytes_in > 0
 
 
-def test_the_settings_it_needs_are_set_again(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_the_settings_it_needs_are_set_again(home: Home, dataplane: Spoken) -> None:
     inside, host = home.inside["host"], home.spaces["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     host.sysctl(ipv4__conf__zt0__rp_filter=1)
@@ -197,9 +198,7 @@ def test_the_settings_it_needs_are_set_again(home: Home, dataplane: KernelHostDa
     assert home.reaches(GUEST)
 
 
-def test_forwarding_that_was_off_is_on_for_mappings_alone(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_forwarding_that_was_off_is_on_for_mappings_alone(home: Home, dataplane: Spoken) -> None:
     inside, host = home.inside["host"], home.spaces["host"]
     home.spaces["router"].ip("route add 192.168.193.0/24 via 10.20.0.2")
     host.sysctl(ipv4__ip_forward=0)
@@ -222,9 +221,7 @@ def test_forwarding_that_was_off_is_on_for_mappings_alone(
         home.spaces["router"].ip("route del 192.168.193.0/24")
 
 
-def test_a_device_name_that_would_be_code_is_refused(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_a_device_name_that_would_be_code_is_refused(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     with pytest.raises(KernelError, match="no name"):
         inside(dataplane.apply, plane(rule(GUEST, 'x" }; flush', hide=True)))
@@ -234,7 +231,7 @@ def test_a_device_name_that_would_be_code_is_refused(
 
 
 def test_what_went_by_unseen_while_the_ruleset_was_away_is_forgiven(
-    home: Home, dataplane: KernelHostDataplane
+    home: Home, dataplane: Spoken
 ) -> None:
     """The guest acknowledges more than the kernel, looking anew, saw the client send."""
     home.inside["host"](dataplane.apply, plane(rule(GUEST)))

@@ -5,12 +5,14 @@ Where a change is meant: ``WRITE_GOLDEN=1 pytest tests/kernel_host/test_host_rul
 
 import os
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.kernel_host.home import GUEST, LONELY, NEIGHBOUR, plane, rule
+from tests.kernel_host.home import GUEST, LONELY, NEIGHBOUR, POOLS, SIBLING, plane, routed, rule
 from tests.kernel_host.inside import Inside, own_name
+from tests.kernel_host.twins import six_plane
 from tests.lab.namespace import Namespace
 from zthook.errors import KernelError
 from zthook.kernel import host_sets, host_table
@@ -20,14 +22,20 @@ from zthook.kernel.host_rules import render_change, render_table, version
 from zthook.kernel.host_sets import Elements
 from zthook.kernel.links import link_local_of
 from zthook.kernel.nft import Nft
+from zthook.model.addresses import AddressRange
 from zthook.model.mappings import HostPlane
+from zthook.model.publication import Egress
 
 GOLDEN = Path(__file__).parent / "golden"
 CHAINS = chains(0x0C000000)
 ONE = plane(rule(GUEST))
+SIX_POOL = AddressRange.parse("fd00:203:0:113::/64")
 THREE = plane(
     rule(GUEST), rule(NEIGHBOUR, "br0", hide=True), rule(LONELY, "virbr1", hide=True)
 )  # fmt: skip
+
+
+NOT_IN_USE = {"arriving", "arriving6", "itself6"}
 
 
 def filled(plane: HostPlane, *, closed: Collection[int] = ()) -> Elements:
@@ -36,9 +44,19 @@ def filled(plane: HostPlane, *, closed: Collection[int] = ()) -> Elements:
     return elements(plane, Around(hops, closed, bridged={4}))
 
 
+EACH_KIND = plane(
+    rule(GUEST, public="203.0.113.10", allow=["198.51.100.0/24", "192.0.2.7/32"]),
+    routed(SIBLING, ports=["tcp/80-82:8080", "udp/27000-27100"], egress=Egress.PUBLIC),
+    rule(NEIGHBOUR, "br0", hide=True, public="203.0.113.11"),
+    pools=POOLS,
+)
+EVERYTHING = replace(
+    EACH_KIND, rules=EACH_KIND.rules | six_plane(EACH_KIND).rules, pools=(*POOLS, SIX_POOL)
+)
 COUNTED = {("inbound", GUEST): (1500, 3), ("outbound", GUEST): (90_000, 70)}
 
 RENDERED = {
+    "everything": render_table(CHAINS, filled(EVERYTHING, closed={6}), {}),
     "table": render_table(CHAINS, filled(THREE), COUNTED),
     "closed": render_table(chains(0x60), filled(ONE, closed={4}), {}),
     "more": render_change(filled(ONE), filled(THREE)),
@@ -79,7 +97,7 @@ def inside() -> Iterator[Inside]:
 
 
 @pytest.mark.netns
-@pytest.mark.parametrize("name", ["table", "closed"])
+@pytest.mark.parametrize("name", ["table", "closed", "everything"])
 def test_nft_takes_the_golden_file(inside: Inside, name: str) -> None:
     inside.namespace.run("nft", "-c", "-f", GOLDEN / f"{name}.nft")
 
@@ -107,6 +125,20 @@ def test_what_is_loaded_is_read_back(inside: Inside, closed: bool) -> None:
     assert not found.is_whole(chains(0x60))
     assert found.sets == wanted
     assert COUNTED.items() <= found.counters.items()
+
+
+@pytest.mark.netns
+def test_everything_is_read_back(inside: Inside) -> None:
+    nft, wanted = inside(Nft), filled(EVERYTHING, closed={6})
+    inside(nft.run, render_table(CHAINS, wanted, {}))
+    found = inside(host_table.observe, nft)
+    assert found is not None
+    assert found.sets == wanted
+    inside(nft.run, render_change(found.sets, filled(THREE)))
+    inside(nft.run, render_change(filled(THREE), wanted))
+    assert inside(host_table.observe, nft) == found
+    inside(nft.close)
+    assert {name for name, some in wanted.items() if not some} == NOT_IN_USE
 
 
 def test_every_set_is_filled() -> None:

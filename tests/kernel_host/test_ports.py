@@ -14,18 +14,18 @@ from tests.kernel_host.home import (
     SHARED,
     SIBLING,
     Home,
+    Spoken,
     echoes,
     plane,
     rule,
 )
-from zthook.kernel.host import KernelHostDataplane
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.parametrize("version", [4, 6])]
 
 TCP, UDP = f"tcp/{PORT}", f"udp/{PORT}"
 
 
-def test_what_is_not_mapped_is_not_there(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_is_not_mapped_is_not_there(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(rule(GUEST, ports=[TCP])))
     public = PUBLIC[GUEST]
     assert home.reaches(GUEST)
@@ -37,9 +37,7 @@ def test_what_is_not_mapped_is_not_there(home: Home, dataplane: KernelHostDatapl
     assert home.other_echo.heard == []
 
 
-def test_also_where_libvirt_would_reject_nothing(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_also_where_libvirt_would_reject_nothing(home: Home, dataplane: Spoken) -> None:
     """On an open network, where the host's owner lets everything pass."""
     host = home.spaces["host"]
     host.run("nft", "flush", "ruleset")
@@ -54,7 +52,7 @@ def test_also_where_libvirt_would_reject_nothing(
         home.load_rules()
 
 
-def test_ranges_of_both_protocols(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_ranges_of_both_protocols(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(rule(GUEST, ports=["tcp/8000-8080", "udp/8080"])))
     assert home.reaches(GUEST)
     assert not home.answers("client", PUBLIC[GUEST], port=OTHER_PORT, seconds=0.5)
@@ -63,7 +61,7 @@ def test_ranges_of_both_protocols(home: Home, dataplane: KernelHostDataplane) ->
     assert home.heard("guest") == [CLIENT, CLIENT]
 
 
-def test_guests_share_an_address_by_ports(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_guests_share_an_address_by_ports(home: Home, dataplane: Spoken) -> None:
     """Public ports are the edge's matter; here each guest's own count."""
     shared = plane(
         rule(GUEST, public=SHARED, ports=[f"tcp/80:{PORT}"]),
@@ -76,13 +74,11 @@ def test_guests_share_an_address_by_ports(home: Home, dataplane: KernelHostDatap
     assert home.heard("sibling") == [CLIENT]
 
 
-def test_errors_about_its_connections_reach_the_guest(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_errors_about_its_connections_reach_the_guest(home: Home, dataplane: Spoken) -> None:
     """A client that went away says so, by the edge."""
     home.inside["host"](dataplane.apply, plane(rule(GUEST, ports=[UDP, "udp/9000"])))
-    with home.inside["guest"].socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((GUEST, 9000))
+    with home.open("guest", socket.SOCK_DGRAM) as server:
+        server.bind(home.at(GUEST, 9000))
         with home.udp("client", PUBLIC[GUEST], 9000) as one:
             one.send(b"hello")
             _, peer = server.recvfrom(10)
@@ -92,9 +88,7 @@ def test_errors_about_its_connections_reach_the_guest(
             server.recv(10)
 
 
-def test_a_port_that_goes_takes_its_connections_along(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_a_port_that_goes_takes_its_connections_along(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     both = [TCP, f"tcp/{OTHER_PORT}"]
     inside(dataplane.apply, plane(rule(GUEST, ports=both)))
@@ -111,7 +105,7 @@ def test_a_port_that_goes_takes_its_connections_along(
         assert echoes(kept)
 
 
-def test_a_whole_address_becomes_ports(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_a_whole_address_becomes_ports(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     with (
@@ -128,7 +122,7 @@ def test_a_whole_address_becomes_ports(home: Home, dataplane: KernelHostDataplan
         assert echoes(kept)
 
 
-def test_ports_of_a_hidden_guest(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_ports_of_a_hidden_guest(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(rule(LONELY, "virbr1", hide=True, ports=[TCP])))
     assert home.reaches(LONELY)
     assert home.heard("lonely") == ["10.99.0.1"]

@@ -11,12 +11,14 @@ from tests.kernel_host.home import (
     CLIENT,
     GUEST,
     HOST_ON_OVERLAY,
+    NEIGHBOUR,
     OTHER_PORT,
     POOLS,
     PORT,
     ROUTED,
     SIBLING,
     Home,
+    Spoken,
     echoes,
     plane,
     read_exactly,
@@ -24,16 +26,13 @@ from tests.kernel_host.home import (
     rule,
 )
 from tests.lab.commands import wait_until
-from zthook.kernel.host import KernelHostDataplane
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.parametrize("version", [4, 6])]
 
 PUBLIC = ROUTED[GUEST]
 
 
-def test_the_guest_sees_the_client_and_answers_by_the_edge(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_the_guest_sees_the_client_and_answers_by_the_edge(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(routed(GUEST), pools=POOLS))
     with closing(home.leak()) as leak:
         assert home.answers("client", PUBLIC)
@@ -43,7 +42,7 @@ def test_the_guest_sees_the_client_and_answers_by_the_edge(
         assert leak.packets() == []
 
 
-def test_a_long_transfer_and_a_ping(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_a_long_transfer_and_a_ping(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(routed(GUEST)))
     words = bytes(range(256)) * 2048
     with home.tcp("client", PUBLIC) as one:
@@ -52,14 +51,14 @@ def test_a_long_transfer_and_a_ping(home: Home, dataplane: KernelHostDataplane) 
     assert home.pings("client", PUBLIC)
 
 
-def test_fragments_come_through(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_fragments_come_through(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(routed(GUEST, ports=[f"udp/80:{PORT}"])))
     with home.udp("client", PUBLIC, 80) as one:
         one.send(b"x" * 4000)
         assert one.recv(4096) == b"x" * 4000
 
 
-def test_ports_translated_and_not(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_ports_translated_and_not(home: Home, dataplane: Spoken) -> None:
     ports = [f"tcp/80:{PORT}", "udp/8000-8090"]
     home.inside["host"](dataplane.apply, plane(routed(GUEST, ports=ports), pools=POOLS))
     with closing(home.leak()) as leak:
@@ -73,7 +72,7 @@ def test_ports_translated_and_not(home: Home, dataplane: KernelHostDataplane) ->
         assert leak.packets() == []
 
 
-def test_guests_of_this_host_share_an_address(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_guests_of_this_host_share_an_address(home: Home, dataplane: Spoken) -> None:
     one, other = routed(GUEST, ports=[f"tcp/80:{PORT}"]), rule(
         SIBLING, public=PUBLIC, mode=routed(GUEST).mode, ports=[f"tcp/81:{PORT}"]
     )  # fmt: skip
@@ -83,7 +82,7 @@ def test_guests_of_this_host_share_an_address(home: Home, dataplane: KernelHostD
     assert (home.heard("guest"), home.heard("sibling")) == ([CLIENT], [CLIENT])
 
 
-def test_nat_and_routed_side_by_side(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_nat_and_routed_side_by_side(home: Home, dataplane: Spoken) -> None:
     """Also for one guest, which has two addresses."""
     home.inside["host"](dataplane.apply, plane(rule(GUEST), routed(GUEST), routed(SIBLING)))
     assert home.reaches(GUEST)
@@ -92,14 +91,14 @@ def test_nat_and_routed_side_by_side(home: Home, dataplane: KernelHostDataplane)
 
 
 def test_what_the_provider_translated_arrives_with_another_address(
-    home: Home, dataplane: KernelHostDataplane
+    home: Home, dataplane: Spoken
 ) -> None:
     known = replace(routed(GUEST), public=ip_address("192.0.2.200"), arrives_as=ip_address(PUBLIC))
     home.inside["host"](dataplane.apply, plane(known))
     assert home.answers("client", PUBLIC)
 
 
-def test_what_is_not_mapped_is_not_routed_on(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_is_not_mapped_is_not_routed_on(home: Home, dataplane: Spoken) -> None:
     """The home line's router would carry it off."""
     home.inside["host"](dataplane.apply, plane(routed(GUEST), pools=POOLS))
     with closing(home.leak()) as leak:
@@ -110,10 +109,9 @@ def test_what_is_not_mapped_is_not_routed_on(home: Home, dataplane: KernelHostDa
         assert leak.packets() == []
 
 
-def test_members_reach_nothing_past_the_edge(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_members_reach_nothing_past_the_edge(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(routed(GUEST)))
-    member = home.spaces["member"]
-    member.ip(f"route add {PUBLIC}/32 via {HOST_ON_OVERLAY}")
+    home.ip("member", f"route add {PUBLIC}/32 via {HOST_ON_OVERLAY}")
     try:
         with closing(home.leak()) as leak:
             for address in (PUBLIC, GUEST):
@@ -123,21 +121,17 @@ def test_members_reach_nothing_past_the_edge(home: Home, dataplane: KernelHostDa
             assert home.heard("guest") == []
             assert leak.packets() == []
     finally:
-        member.ip(f"route del {PUBLIC}/32")
+        home.ip("member", f"route del {PUBLIC}/32")
 
 
-def test_the_edge_itself_can_not_walk_around_a_mapping(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_the_edge_itself_can_not_walk_around_a_mapping(home: Home, dataplane: Spoken) -> None:
     """What it sends to the private address of a guest that is only routed."""
     home.inside["host"](dataplane.apply, plane(routed(GUEST)))
     assert not home.reaches(GUEST)
     assert home.heard("guest") == []
 
 
-def test_a_mapping_that_goes_takes_its_connections_along(
-    home: Home, dataplane: KernelHostDataplane
-) -> None:
+def test_a_mapping_that_goes_takes_its_connections_along(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     both = plane(rule(GUEST), routed(GUEST), routed(SIBLING), pools=POOLS)
     inside(dataplane.apply, both)
@@ -156,7 +150,7 @@ def test_a_mapping_that_goes_takes_its_connections_along(
 
 
 def test_what_passed_untranslated_while_the_rules_were_away_is_translated_again(
-    home: Home, dataplane: KernelHostDataplane
+    home: Home, dataplane: Spoken
 ) -> None:
     """Endless UDP: its connection would go on as it began."""
     inside, host = home.inside["host"], home.spaces["host"]
@@ -170,7 +164,23 @@ def test_what_passed_untranslated_while_the_rules_were_away_is_translated_again(
         assert echoes(one)
 
 
-def test_a_connection_lives_through_a_flush(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_others_say_outlives_that(home: Home, dataplane: Spoken) -> None:
+    """A sibling that nobody translates: what it says to the LAN is none of ours."""
+    inside, host = home.inside["host"], home.spaces["host"]
+    inside(dataplane.apply, plane(routed(GUEST)))
+    family = f"ipv{home.version}"
+    with home.udp("router", NEIGHBOUR) as one, home.udp("member", "10.20.0.1") as other:
+        one.send(b"bridged")
+        other.send(b"routed")
+        wait_until(lambda: bool(home.heard("router")), 3, "the router hears the member")
+        before = host.run("conntrack", "-L", "-f", family, "-p", "udp").stdout.count("dport")
+        host.run("nft", "delete", "table", "inet", "zthook_host")
+        inside(dataplane.apply, plane(routed(GUEST)))
+        after = host.run("conntrack", "-L", "-f", family, "-p", "udp").stdout.count("dport")
+        assert after >= before > 0
+
+
+def test_a_connection_lives_through_a_flush(home: Home, dataplane: Spoken) -> None:
     inside, host = home.inside["host"], home.spaces["host"]
     desired = plane(routed(GUEST))
     inside(dataplane.apply, desired)
@@ -181,14 +191,14 @@ def test_a_connection_lives_through_a_flush(home: Home, dataplane: KernelHostDat
         assert echoes(one)
 
 
-def test_the_client_hears_of_a_closed_port(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_the_client_hears_of_a_closed_port(home: Home, dataplane: Spoken) -> None:
     """The guest's own reports carry the public address, as its answers do."""
     home.inside["host"](dataplane.apply, plane(routed(GUEST, ports=["udp/7000:7001"])))
     with home.udp("client", PUBLIC, 7000) as one:
         one.send(b"hello")
         with pytest.raises(ConnectionRefusedError):
             one.recv(10)
-    with home.inside["client"].socket(socket.AF_INET, socket.SOCK_STREAM) as one:
+    with home.open("client", socket.SOCK_STREAM) as one:
         one.settimeout(0.5)
         with pytest.raises(TimeoutError):
-            one.connect((PUBLIC, 7000))
+            one.connect(home.at(PUBLIC, 7000))

@@ -8,22 +8,23 @@ import pytest
 
 from tests.kernel_host.home import (
     CLIENT,
+    EDGE,
     GUEST,
     HOST_AT_HOME,
     PORT,
     PUBLIC,
     ROUTED,
     Home,
+    Spoken,
     echoes,
     plane,
     routed,
     rule,
 )
-from zthook.kernel.host import KernelHostDataplane
 from zthook.model.mappings import GuestRule
 from zthook.model.publication import Egress
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.parametrize("version", [4, 6])]
 
 PORTS = [f"tcp/7000:{PORT + 10}"]
 CASES = pytest.mark.parametrize(
@@ -43,9 +44,9 @@ CASES = pytest.mark.parametrize(
 @contextmanager
 def connected(home: Home, public: str, port: int) -> Iterator[tuple[socket.socket, socket.socket]]:
     """The guest's end of a connection, and the client's."""
-    with home.inside["guest"].socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    with home.open("guest", socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((GUEST, PORT + 10))
+        listener.bind(home.at(GUEST, PORT + 10))
         listener.listen()
         with home.tcp("client", public, port) as client:
             server, _ = listener.accept()
@@ -56,12 +57,12 @@ def connected(home: Home, public: str, port: int) -> Iterator[tuple[socket.socke
 
 def forget(home: Home) -> None:
     """What the host knows of connections: as of one that has just got the guest."""
-    home.spaces["host"].run("conntrack", "-F")
+    home.spaces["host"].run("conntrack", "-F", "-f", {4: "ipv4", 6: "ipv6"}[home.version])
 
 
 @CASES
 def test_it_goes_on_by_the_edge(
-    home: Home, dataplane: KernelHostDataplane, mapped: GuestRule, public: str, port: int
+    home: Home, dataplane: Spoken, mapped: GuestRule, public: str, port: int
 ) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(mapped))
@@ -80,7 +81,7 @@ def test_it_goes_on_by_the_edge(
         assert CLIENT not in {destination for _, destination in leak.packets()}
 
 
-def test_a_change_of_others_does_not_end_it(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_a_change_of_others_does_not_end_it(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     egress = routed(GUEST, egress=Egress.PUBLIC)
     inside(dataplane.apply, plane(egress))
@@ -97,7 +98,7 @@ def test_a_change_of_others_does_not_end_it(home: Home, dataplane: KernelHostDat
         assert echoes(own)  # nobody could tell it from the other any more
 
 
-def test_what_the_guest_begins_goes_home(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_the_guest_begins_goes_home(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(rule(GUEST, ports=PORTS)))
     with home.tcp("guest", CLIENT) as one:
         forget(home)
@@ -106,14 +107,14 @@ def test_what_the_guest_begins_goes_home(home: Home, dataplane: KernelHostDatapl
     assert home.heard("client") == [HOST_AT_HOME] * 2
 
 
-def test_what_is_near_is_found_there(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_what_is_near_is_found_there(home: Home, dataplane: Spoken) -> None:
     home.inside["host"](dataplane.apply, plane(rule(GUEST)))
     with home.tcp("guest", "10.20.0.1") as one:
         forget(home)
         assert echoes(one)
 
 
-def test_unmapped_it_ends(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_unmapped_it_ends(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, plane(rule(GUEST)))
     with connected(home, PUBLIC[GUEST], PORT + 10) as (server, client):
@@ -127,23 +128,23 @@ def test_unmapped_it_ends(home: Home, dataplane: KernelHostDataplane) -> None:
             client.recv(10)
 
 
-def test_the_edge_as_the_client(home: Home, dataplane: KernelHostDataplane) -> None:
+def test_the_edge_as_the_client(home: Home, dataplane: Spoken) -> None:
     """Where it hides clients behind its own overlay address."""
     home.inside["host"](dataplane.apply, plane(rule(GUEST)))
     edge = home.spaces["edge"]
     edge.run("nft", "-f", "-", stdin=HIDING)
     try:
         with connected(home, PUBLIC[GUEST], PORT + 10) as (server, client):
-            assert server.getpeername()[0] == "192.168.193.222"
+            assert home.name(server.getpeername())[0] == EDGE
             forget(home)
             server.sendall(b"first")
             assert client.recv(10) == b"first"
     finally:
-        edge.run("nft", "delete", "table", "ip", "hiding")
+        edge.run("nft", "delete", "table", "inet", "hiding")
 
 
 HIDING = """
-table ip hiding {
+table inet hiding {
     chain leaving {
         type nat hook postrouting priority srcnat - 1;
         oifname "zt0" ct status dnat masquerade

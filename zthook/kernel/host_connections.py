@@ -90,14 +90,15 @@ def end_untranslated(marks: Marks, rules: Collection[GuestRule]) -> int:
 
     A connection of TCP whose source was translated is somebody's here, by the home line.
     """
+    publics = {one.address.packed for one in arriving(rules)}
     unmarked = marked(0, marks.mask).wanted
-    to_publics = [begun_to(one) for one in {one.address.packed for one in arriving(rules)}]
+    listings = {Listing(one.family, one.wanted + unmarked) for one in map(begun_to, publics)}
 
     def went_by(one: Connection) -> bool:
         from_here = one.protocol == socket.IPPROTO_TCP and one.source != one.answered_to
-        return one.destination == one.answered_by and not from_here
+        to_public = one.destination in publics and one.destination == one.answered_by
+        return to_public and not from_here
 
-    listings = [Listing(one.family, one.wanted + unmarked) for one in to_publics]
     return connection_table.forget(listings, went_by, ABOUT)
 
 
