@@ -57,14 +57,15 @@ need_root() {
     [ "$(id -u)" = 0 ] || fail "install.sh $1 must run as root" "sudo ./install.sh $1"
 }
 
+# need_debian RELEASE…: the lab of demo, test and bench knows fewer than the program does.
 need_debian() {
     local id='' version='' pretty=unknown
     # shellcheck source=/dev/null
     [ ! -r /etc/os-release ] || . /etc/os-release
     id=${ID:-} version=${VERSION_ID:-} pretty=${PRETTY_NAME:-unknown}
-    case "$id $version" in
-        "debian 12" | "debian 13") ;;
-        *) fail "this is $pretty, and install.sh knows Debian 12 and 13 so far" \
+    case "$id: $* " in
+        "debian:"*" $version "*) ;;
+        *) fail "this is $pretty, and for this install.sh knows Debian $* so far" \
             "other distributions: install the package with pip and follow docs/install-by-hand.md" ;;
     esac
 }
@@ -123,7 +124,7 @@ prepare_lab() {
 
 demo() {
     need_root demo
-    need_debian
+    need_debian 12
     printf 'Setting up (packages from Debian, Python packages and a kernel into build/)\n'
     prepare_lab
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host]"
@@ -149,7 +150,7 @@ debian13() { run_here -m tests.lab debian13; }
 run_tests() {
     local marks='not long' examples=same
     need_root test
-    need_debian
+    need_debian 12
     if [ "${1:-}" = --all ]; then
         marks='' examples=search
         shift
@@ -185,7 +186,7 @@ run_all_tests() {
 
 run_bench() {
     need_root bench
-    need_debian
+    need_debian 12
     printf 'Setting up\n'
     prepare_lab
     step "Python packages" make_venv "$BUILD/venv" -e "${SOURCE}[edge,host,test]"
@@ -262,7 +263,7 @@ restart_libvirtd() {
 install_host() {
     local restart=yes
     need_root host
-    need_debian
+    need_debian 12 13
     [ "${1:-}" != --no-restart ] || restart=no
     start_log
     printf 'Installing zthook on this host\n'
@@ -288,7 +289,7 @@ env_run() { "$@"; }
 
 install_edge() {
     need_root edge
-    need_debian
+    need_debian 12 13
     start_log
     printf 'Installing zthook on this edge\n'
     install_packages env_run "${PACKAGES_COMMON[@]}"

@@ -3,7 +3,6 @@
 import fcntl
 import gzip
 import hashlib
-import lzma
 import os
 import re
 import shutil
@@ -31,7 +30,7 @@ MODULES = (
     "drivers/acpi/button",
     "drivers/input/evdev",
 )
-"""Below lib/modules/VERSION/kernel of linux-image-cloud-amd64: what guest/init inserts."""
+"""What guest/init inserts, below lib/modules/VERSION/kernel of linux-image-cloud-amd64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +89,9 @@ def _kernel(cache: Path) -> Path:
             shutil.copy(next(unpacked.glob("boot/vmlinuz-*")), folder / "vmlinuz")
             modules = next(unpacked.glob("lib/modules/*")) / "kernel"
             for module in MODULES:
-                _copy_module(modules / f"{module}.ko", folder)
+                shutil.copy(modules / f"{module}.ko", folder)
             folder.rename(kernel)
     return kernel
-
-
-def _copy_module(module: Path, folder: Path) -> None:
-    """Debian 13 has them packed, and some of them in the kernel itself."""
-    packed = module.with_name(f"{module.name}.xz")
-    if packed.exists():
-        (folder / module.name).write_bytes(lzma.decompress(packed.read_bytes()))
-    elif module.exists():
-        shutil.copy(module, folder)
 
 
 def _unpacked_kernel_package(scratch: Path) -> Path:
