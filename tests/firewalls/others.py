@@ -6,7 +6,7 @@ loads it once more.
 
 from dataclasses import dataclass
 
-from tests.lab.namespace import Namespace
+from tests.lab.commands import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class Firewall:
     name: str
     load: str
 
-    def start(self, space: Namespace) -> None:
-        """As its maker does at each start."""
-        space.run("bash", "-euo", "pipefail", "-c", self.load)
+    def start(self, space: str) -> None:
+        """As its maker does at each start, in the network namespace of that name."""
+        run(["ip", "netns", "exec", space, "bash", "-euo", "pipefail", "-c", self.load])
 
     def __str__(self) -> str:
         return self.name

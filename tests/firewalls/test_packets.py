@@ -16,7 +16,7 @@ MAPPED = plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True))
 def firewall(request: pytest.FixtureRequest, home: Home) -> Iterator[Firewall]:
     """It stands on the host, after libvirt's."""
     firewall: Firewall = request.param
-    firewall.start(home.spaces["host"])
+    firewall.start(home.spaces["host"].name)
     yield firewall
     home.spaces["host"].run("iptables-legacy", "-P", "FORWARD", "ACCEPT")
     home.spaces["host"].run("nft", "flush", "ruleset")
@@ -41,7 +41,7 @@ def test_when_it_is_set_up_anew_so_is_our_way_through(
 ) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, MAPPED)
-    firewall.start(home.spaces["host"])
+    firewall.start(home.spaces["host"].name)
     assert inside(dataplane.drifted)
     inside(dataplane.apply, MAPPED)
     assert home.reaches(GUEST)
@@ -55,7 +55,7 @@ def test_a_restart_of_docker_interrupts_nothing(
     home: Home, firewall: Firewall, dataplane: KernelHostDataplane
 ) -> None:
     home.inside["host"](dataplane.apply, MAPPED)
-    firewall.start(home.spaces["host"])
+    firewall.start(home.spaces["host"].name)
     assert home.reaches(GUEST)
 
 

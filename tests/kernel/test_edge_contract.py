@@ -263,11 +263,12 @@ def test_the_order_of_steps() -> None:
     world.kernel.steps.clear()
     dataplane.change(grant=[A])
     granting = [step.split()[0] for step in world.kernel.steps]
-    assert granting == ["set", "set", "set", "nft"], "routes and the ARP answer, then elements"
+    expected = ["set", "set", "set", "nft", "open"]
+    assert granting == expected, "routes and the ARP answer, then elements, then other firewalls"
     world.kernel.steps.clear()
     dataplane.change(withdraw=[A])
     withdrawing = [step.split()[0] for step in world.kernel.steps]
-    assert withdrawing == ["nft", "end", "remove", "remove", "remove"]
+    assert withdrawing == ["nft", "end", "remove", "remove", "remove", "open"]
 
 
 def test_forwarding_is_turned_on_after_the_rules() -> None:

@@ -86,6 +86,7 @@ class KernelEdgeDataplane:
         self._mappings: Mappings | None = None
         self._around: Surroundings | None = None
         self._settings: dict[str, str] = {}
+        self._opened: frozenset[int] = frozenset()
         self._waiting = False
 
     def apply(self, desired: EdgePlane) -> list[str]:
@@ -103,8 +104,15 @@ class KernelEdgeDataplane:
             )
         self._around = seen.around
         self._settings = _expected(desired, seen.around)
+        opened = self._open(frozenset(one.public.version for one in desired.forwardings))
         self._mappings = Mappings(desired.forwardings)
-        return repairs(seen, steps) + self._news(waiting(desired, seen))
+        return repairs(seen, steps) + opened + self._news(waiting(desired, seen))
+
+    def _open(self, families: frozenset[int]) -> list[str]:
+        """Other firewalls, while there is a mapping of the family."""
+        lines = self._kernel.open_firewalls(families)
+        self._opened = families
+        return lines
 
     def _news(self, lines: list[str]) -> list[str]:
         before, self._waiting = self._waiting, bool(lines)
@@ -122,6 +130,10 @@ class KernelEdgeDataplane:
         self._mappings = None
         self._carry_out(plan_change(mappings, change, around))
         mappings.record(change)
+        come = frozenset(one.public.version for one in change.come)
+        families = self._opened | come if mappings.all() else frozenset()
+        if families != self._opened:
+            self._open(families)
         self._mappings = mappings
 
     def _carry_out(self, steps: Steps) -> None:

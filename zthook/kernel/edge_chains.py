@@ -23,6 +23,9 @@ FORWARD = "filter hook forward priority filter - 5"
 INPUT = "filter hook input priority filter - 5"
 OUTPUT = "filter hook output priority filter - 5"
 
+PASSED = 0x10000000
+"""The bit of packet marks that says that these rules let it through."""
+
 NOTHING_ELSE = ("drop", "nothing else")
 
 
@@ -71,6 +74,7 @@ def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
         "answers_untracked": _answers_untracked(of),
         "astray": _astray(of),
         "to_guests": (
+            *_passed(of),
             _clamp(of, "oifname"),
             *_to_whole(of),
             _returning(of),
@@ -82,6 +86,7 @@ def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
         "from_clients": _from_clients(of),
         "to_routed_parts": _to_routed_parts(of),
         "from_guests": (
+            *_passed(of),
             _clamp(of, "iifname"),
             *_from_whole(of),
             *six("from_guests"),
@@ -89,7 +94,7 @@ def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
         ),
         "from_parts": _from_parts(of),
         "from_routed_parts": _from_routed_parts(of),
-        "between_members": (*six("between_members"), *_between_members(of)),
+        "between_members": (*_passed(of), *six("between_members"), *_between_members(of)),
         "answers_between": _answers_between(of),
         "senders": _senders(of),
         "own_to_parts": _own_to_parts(of),
@@ -186,6 +191,12 @@ def _translate_leaving(of: Family) -> Rules:
             "the edge is what it is on the overlay",
         ),
     )
+
+
+def _passed(of: Family) -> Rules:
+    """At the head of where all goes that crosses: what is dropped after it is seen by nobody."""
+    mark = f"meta mark set meta mark | 0x{PASSED:08x}"
+    return ((mark, "other firewalls know by it what was let through here"),) if of is IPV4 else ()
 
 
 def _elsewhere(of: Family) -> Rules:

@@ -85,6 +85,13 @@ class EdgeKernel(Protocol):
         """Set a value under /proc/sys."""
         ...
 
+    def open_firewalls(self, families: frozenset[int]) -> list[str]:
+        """Have other people's let through, of these families (4, 6), what our rules let through.
+
+        A line for each thing that was put right.
+        """
+        ...
+
     def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Set and element → (packets, bytes)."""
         ...

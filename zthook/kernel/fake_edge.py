@@ -60,6 +60,7 @@ class FakeEdgeKernel:
         self.routes: set[Route] = set()
         self.proxies: set[ProxyEntry] = set()
         self.rules: set[PolicyRule] = set()
+        self.opened: frozenset[int] = frozenset()
         self.connections: set[Connection] = set()
         self.steps: list[str] = []
         self._changed = True
@@ -215,6 +216,12 @@ class FakeEdgeKernel:
     def set(self, path: str, value: str) -> None:
         self._step(f"set {path} {value}")
         self.sysctls[path] = value
+
+    def open_firewalls(self, families: frozenset[int]) -> list[str]:
+        if families != self.opened:
+            self._step(f"open firewalls for {sorted(families)}")
+            self.opened = families
+        return []
 
     def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
         some = ((name, one) for name in COUNTED for one in self.sets.get(name, ()))

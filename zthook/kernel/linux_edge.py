@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
 from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge_chains import PASSED
 from zthook.kernel.edge_endings import Endings
 from zthook.kernel.edge_ground import EDGE_TABLES, RULED_TABLES, Surroundings, settings_of
 from zthook.kernel.edge_kernel import ROUTES_FOR_ALL
@@ -16,6 +17,8 @@ from zthook.kernel.edge_notices import concerns
 from zthook.kernel.edge_plan import Seen
 from zthook.kernel.edge_rules import FAMILY, TABLE, Transaction, asks_for_ipv6, render
 from zthook.kernel.edge_sets import COUNTED
+from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
@@ -29,6 +32,7 @@ from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
 GENERATIONS = 1 << 32
+LET_THROUGH = passage.Passage(passage.EDGE, passage.Of.PACKET, PASSED)
 
 
 class LinuxEdgeKernel:
@@ -37,6 +41,7 @@ class LinuxEdgeKernel:
     def __init__(self) -> None:
         self._opened: IPRoute | None = None
         self._nft = Nft()
+        self._firewalls = Firewalls(self._nft, passage.EDGE)
         self._routes = Netlink(ROUTE)
         self._told = Subscription("link", "address", "route", "rule")
         self._generation = -1
@@ -97,7 +102,7 @@ class LinuxEdgeKernel:
         )
 
     def disturbed(self) -> bool:
-        if self._nft.generation() != self._generation:
+        if self._nft.generation() != self._generation or self._firewalls.drifted():
             return True
         # All are read, so that none is left for the next time.
         told = [one for one in self._told.drain() if one.port != self._routes.port]
@@ -151,6 +156,10 @@ class LinuxEdgeKernel:
 
     def set(self, path: str, value: str) -> None:
         sysctl.write(path, value)
+
+    def open_firewalls(self, families: frozenset[int]) -> list[str]:
+        opening = Opening(LET_THROUGH, families) if families else None
+        return self._firewalls.keep(opening) + self._firewalls.news()
 
     def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
         found: dict[tuple[str, str], tuple[int, int]] = {}

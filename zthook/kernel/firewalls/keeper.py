@@ -17,12 +17,12 @@ NFT_FAMILY = {4: "ip", 6: "ip6"}
 class Opening:
     """What has to pass, of which families (4, 6).
 
-    ``reached`` says the same where no marks are known: to firewalld.
+    ``reached`` says the same where no marks are known, to firewalld; None: it is not asked.
     """
 
     passage: Passage
     families: frozenset[int]
-    reached: frozenset[Reach] = frozenset()
+    reached: frozenset[Reach] | None = None
 
 
 class Firewalls:
@@ -91,7 +91,7 @@ class Firewalls:
         self, base: chains.Base, table: chains.Table, opening: Opening | None
     ) -> list[str]:
         reached = opening.reached if opening else frozenset()
-        if base.table == firewalld.TABLE:
+        if base.table == firewalld.TABLE and reached is not None:
             self._closed += firewalld.unasked(reached)
             return firewalld.keep(self._owner, reached)
         if opening and place(table.chains, base.chain):
