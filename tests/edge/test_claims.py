@@ -286,7 +286,8 @@ def test_a_translated_pool_arrives_as_what_the_provider_makes_of_it(edge: Edge) 
     pool = Pool("nat", (outside,), "up0", (inside,))
     edge.service.reload(dataclasses.replace(edge.settings, pools=(pool,)))
     assert edge.host("home1").claim(1, "192.0.2.9", X).state == "active"
-    assert edge.inward() == {"10.0.0.5": X}
+    inside_and_outside = {"10.0.0.5": X, "192.0.2.9": X}  # the latter to members and the edge
+    assert edge.inward() == inside_and_outside
 
 
 @pytest.mark.parametrize(
