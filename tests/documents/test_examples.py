@@ -66,7 +66,7 @@ def test_the_page_of_the_annotation_shows_every_attribute() -> None:
     shown = {name for one in page.blocks for name in re.findall(r"\s(\w+)=", one.text)}
     assert shown == {name for names in ATTRIBUTES.values() for name in names}
     rows = {code(row[0]) for row in page.rows("The annotation")}
-    assert rows == set(ATTRIBUTES["address"]) - {"pool"}
+    assert rows == set(ATTRIBUTES["address"])
 
 
 def test_the_readme_shows_the_table_that_status_prints() -> None:

@@ -194,7 +194,7 @@ def test_an_address_that_another_hosts_guest_holds_keeps_it_from_starting_until_
     [
         (annotation("203.0.113.300", required="yes"), 'public="203.0.113.300" is not an address'),
         (annotation("203.0.113.99", required="yes"), "outside every pool of home1 (pools: hk)"),
-        (annotation(PUBLIC, required="yes", mode="routed"), "not supported yet"),
+        (annotation("2001:db8::10", required="yes"), "not supported yet"),
         (annotation(PUBLIC, required="yes", private="192.168.122.1"), "192.168.122.1 is"),
     ],
     ids=["wrong", "outside every pool", "not supported yet", "the host's own"],

@@ -109,10 +109,8 @@ def test_a_wrong_annotation_is_refused_with_its_problems() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        AddressRequest(None),
         AddressRequest(IPv6Address("2001:db8::1")),
-        replace(ASKED, mode=Mode.ROUTED),
-        replace(ASKED, egress=Egress.PUBLIC),
+        replace(ASKED, private=IPv6Address("fd00::5")),
     ],
 )
 def test_what_is_not_carried_out_yet_is_refused_and_said(request_: AddressRequest) -> None:

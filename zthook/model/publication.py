@@ -153,19 +153,8 @@ def not_supported_yet(request: AddressRequest) -> str | None:
     The agent and the edge both ask: what is not carried out is refused in the open.
     """
     found = [
-        word
-        for word, asked in (
-            ('public="auto"', request.public is None),
-            ("an IPv6 public address", request.public is not None and request.public.version == 6),
-            (
-                "an IPv6 private address",
-                request.private is not None and request.private.version == 6,
-            ),
-            ('mode="routed"', request.mode is Mode.ROUTED),
-            ('egress="public"', request.egress is Egress.PUBLIC),
-            ("<port>", bool(request.ports)),
-            ("<allow>", bool(request.allow)),
-        )
-        if asked
+        f"an IPv6 {what} address"
+        for what, address in (("public", request.public), ("private", request.private))
+        if address is not None and address.version == 6
     ]
     return f"not supported yet: {', '.join(found)}" if found else None
