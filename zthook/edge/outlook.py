@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from zthook.config.settings import EdgeSettings
+from zthook.edge.moves import is_elsewhere
 from zthook.edge.news import ClaimSeen
 from zthook.edge.plane import KernelSide, Key, edge_plane, forwarding, overlay_address
 from zthook.edge.sight import Around, Sight, sight
@@ -105,9 +106,20 @@ class Outlook:
             reason=found.reason,
             holder=found.holder,
             arrives_as=self._arrives_as(row.public),
+            was=None if row.private is not None else self._was(row),
             epoch=row.epoch if row.standing is Standing.HOLDING else 0,
             since=row.since,
         )
+
+    def _was(self, row: ClaimRow) -> str | None:
+        """What the guest has on a host that trusts this one with it: UUIDs are no secret."""
+        here = self._ledger.host(row.host)
+        for other in self._ledger.claims_on(row.public):
+            there = self._ledger.host(other.host)
+            together = here and there and here.group and here.group == there.group
+            if is_elsewhere(row, other) and other.private and (together or other.leaving):
+                return other.private
+        return None
 
     def _arrives_as(self, public: str) -> str | None:
         """What a provider makes of it, where one does."""
