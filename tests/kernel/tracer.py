@@ -288,7 +288,7 @@ class _Journey:
                     return ""
                 self.packet = replace(self.packet, source=found)
                 return None
-            case ["tcp", "option", "maxseg", *_]:
+            case ["tcp", "option", "maxseg", *_] | ["meta", "mark", "set", *_]:
                 words.clear()  # no packet ends elsewhere for it
                 return ""
             case _:
