@@ -1,5 +1,5 @@
 """The home of the host's tests, made once for these."""
 
-from tests.kernel_host.conftest import built, dataplane, home
+from tests.kernel_host.conftest import built, dataplane, home, version
 
-__all__ = ["built", "dataplane", "home"]
+__all__ = ["built", "dataplane", "home", "version"]
