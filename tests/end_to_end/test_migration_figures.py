@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.long]
 __all__ = ["bystander", "guests", "lab", "web"]
 
 ROUNDS = 5
-PUBLICS = {**{public: ("web", mode) for public, mode in MODES.items()}} | {
-    public: (name, f"{name}, egress public") for name, public in OUTS.items()
-}
+PUBLICS = {
+    public: (name, mode) for name, modes in MODES.items() for public, mode in modes.items()
+} | {public: (name, f"{name}, egress public") for name, public in OUTS.items()}
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp", "download"])
