@@ -144,3 +144,19 @@ def test_a_holder_whose_new_private_address_is_still_elsewhere_waits_for_it(edge
     two.list()
     assert edge.reached() == {Q: THERE}
     assert two.heartbeat().current
+
+
+def test_what_it_brings_along_is_told_once_it_is_handed_over(edge: Edge) -> None:
+    one, two = two_hosts(edge, group=None)
+    one.claim(1, P, X)
+    assert two.claim(1, P, None).was is None, "not to a stranger: UUIDs are no secret"
+    heard = edge.service.generation("home2", two.session)
+    one.claim(1, P, X, leaving=True)
+    assert edge.service.generation("home2", two.session) > heard
+    assert two.claim(1, P, None).was == X
+
+
+def test_within_a_group_it_is_told_at_once(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    assert two.claim(1, P, None).was == X

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from zthook.edge.sight import Sight
 from zthook.store.ledger import ClaimKey
 
-ClaimSeen = tuple[Sight, int, str, str | None]
-"""What a host is told of a claim: its sight, epoch, public and private address."""
+ClaimSeen = tuple[Sight, int, str, str | None, str | None]
+"""What a host is told of a claim: its sight, epoch, public and private address, and which
+private one its guest brings along from another host."""
 
 
 class News:

@@ -87,7 +87,14 @@ class Outlook:
         """What to say of every claim of a public address; "": of every ``auto`` without one."""
         rows = self._ledger.claims_on(public)
         return {
-            row.key: (self.sight(row, rows), row.epoch, row.public, row.private) for row in rows
+            row.key: (
+                self.sight(row, rows),
+                row.epoch,
+                row.public,
+                row.private,
+                self._was(row),
+            )
+            for row in rows
         }
 
     def replies(self, host: str, claims: Iterable[Claim]) -> list[MappingReply]:
@@ -106,13 +113,18 @@ class Outlook:
             reason=found.reason,
             holder=found.holder,
             arrives_as=self._arrives_as(row.public),
-            was=None if row.private is not None else self._was(row),
+            was=self._was(row),
             epoch=row.epoch if row.standing is Standing.HOLDING else 0,
             since=row.since,
         )
 
     def _was(self, row: ClaimRow) -> str | None:
-        """What the guest has on a host that trusts this one with it: UUIDs are no secret."""
+        """What a guest whose address is not known has on a host that trusts this one with it.
+
+        Not on any other: UUIDs are no secret.
+        """
+        if row.private is not None:
+            return None
         here = self._ledger.host(row.host)
         for other in self._ledger.claims_on(row.public):
             there = self._ledger.host(other.host)
