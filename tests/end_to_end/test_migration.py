@@ -35,8 +35,10 @@ OWN = {
     "out-routed": "10.77.0.13",
 }
 """Their second interfaces', by which nothing of zthook is between them and who asks."""
-GAP_MS = 3000.0
-"""The longest gap that still counts as one that connections survive; figures are printed."""
+GAP_MS = 5000.0
+"""The longest gap that still counts as one that connections survive; figures are printed. Without
+a group the source hands over only once libvirt has told it that the guest is gone, and TCP then
+waits for its next try."""
 
 
 @pytest.fixture(
@@ -175,6 +177,7 @@ def test_connections_survive_there_and_back(lab: Lab, bystander: Machine, mover:
         answering_everywhere(lab, mover)
 
 
+@pytest.mark.long
 def test_datagrams_are_lost_for_hardly_longer_than_the_guest_pauses(
     lab: Lab, bystander: Machine, mover: Guest
 ) -> None:
@@ -189,6 +192,7 @@ def test_datagrams_are_lost_for_hardly_longer_than_the_guest_pauses(
     found.check()
 
 
+@pytest.mark.long
 def test_files_on_their_way_arrive_whole(lab: Lab, mover: Guest) -> None:
     public = next(iter(MODES[mover.name]))
     with ExitStack() as stack:
@@ -225,6 +229,7 @@ def test_what_the_guest_began_by_its_public_address_survives(
     assert guest.pings(CLIENT)
 
 
+@pytest.mark.long
 def test_at_home_what_the_guest_begins_leaves_by_the_new_hosts_line(lab: Lab, web: Guest) -> None:
     migrate(lab, web)
     web.wait_reachable()
@@ -303,6 +308,7 @@ def test_saved_on_one_host_and_restored_on_the_other_it_has_its_addresses(
     answering_everywhere(lab, web)
 
 
+@pytest.mark.long
 def test_a_guest_that_runs_twice_is_named_as_the_fault_it_is(lab: Lab, web: Guest) -> None:
     there = other(lab, web)
     copy = there.stand_in("copy", uuid="11111111-2222-3333-4444-555555555555", annotation=COPIED)
