@@ -311,7 +311,7 @@ NEXT
 }
 
 remove_kernel_state() {
-    local command
+    local command family
     for command in iptables-nft ip6tables-nft; do remove_iptables_rules $command; done
     # Only asking legacy iptables for a table would make it.
     ! grep -qsx filter /proc/net/ip_tables_names || remove_iptables_rules iptables-legacy
@@ -324,10 +324,19 @@ remove_kernel_state() {
     remove_firewalld_policies
     nft delete table inet zthook 2>/dev/null || true
     nft delete table inet zthook_host 2>/dev/null || true
-    # Whatever is ours of these carries protocol 123.
-    ip -4 rule flush protocol 123 2>/dev/null || true
-    ip -4 route flush table all proto 123 2>/dev/null || true
-    ip -4 neigh flush proxy proto 123 2>/dev/null || true
+    for family in -4 -6; do
+        # Ours before the local table's rule needs a second one for a moment: where a crash left
+        # only that, the machine would not know its own addresses any more.
+        if ip $family rule show protocol 123 2>/dev/null | grep -q 'lookup local'; then
+            ip $family rule add pref 0 table local protocol kernel 2>/dev/null || true
+        fi
+        # Whatever is ours of these carries protocol 123. A flush passes over preference 0.
+        ip $family rule del table 12310 protocol 123 2>/dev/null || true
+        ip $family rule flush protocol 123 2>/dev/null || true
+        ip $family route flush table all proto 123 2>/dev/null || true
+        ip $family neigh flush proxy proto 123 2>/dev/null || true
+        ip $family neigh flush nud permanent proto 123 2>/dev/null || true
+    done
 }
 
 remove_firewalld_policies() {

@@ -42,8 +42,13 @@ def machine() -> Iterator[Namespace]:
 def traces(machine: Namespace) -> str:
     shown = (
         "ip rule",
+        "ip -6 rule",
         "ip route show table all",
+        "ip -6 route show table all",
         "ip neigh show proxy",
+        "ip -6 neigh show proxy",
+        "ip neigh show nud permanent",
+        "ip -6 neigh show nud permanent",
         "nft list ruleset",
         "iptables-nft -S",
         "iptables-legacy -S",
@@ -70,6 +75,13 @@ def test_all_that_is_ours_goes_and_nothing_else(machine: Namespace) -> None:
         "route add 192.168.122.50 dev e0 proto 123",
         "neigh add proxy 203.0.113.10 dev e0 protocol 123",
     )
+    for six in (
+        "rule add fwmark 8/8 table 12300 pref 12300 protocol 123",
+        "route add default dev e0 table 12300 proto 123",
+        "neigh add proxy 2001:db8::10 dev e0 protocol 123",
+        "neigh add fe80::1 lladdr 02:00:00:00:00:01 dev e0 nud permanent protocol 123",
+    ):
+        machine.run("ip", "-6", *six.split())
     open_firewalls(machine)
     for owner in (HOST, EDGE):
         assert traces(machine).count(f"--comment {owner} ") == len(IPTABLES)
@@ -78,6 +90,19 @@ def test_all_that_is_ours_goes_and_nothing_else(machine: Namespace) -> None:
         machine.run("nft", "add", "table", "inet", table)
     machine.run("bash", "-euo", "pipefail", "-c", FUNCTION)
     assert traces(machine) == before
+
+
+def test_the_local_table_is_found_after_a_crash_while_ours_was_put_before_it(
+    machine: Namespace,
+) -> None:
+    before = machine.run("ip", "rule").stdout
+    machine.ip(
+        "rule add pref 1 table local protocol 123",
+        "rule del pref 0",
+        "rule add pref 0 table 12310 protocol 123",
+    )
+    machine.run("bash", "-euo", "pipefail", "-c", FUNCTION)
+    assert machine.run("ip", "rule").stdout == before
 
 
 def open_firewalls(machine: Namespace) -> None:
