@@ -123,7 +123,7 @@ class Outlook:
 
         Not on any other: UUIDs are no secret.
         """
-        if row.private is not None:
+        if row.private is not None or not row.public:
             return None
         here = self._ledger.host(row.host)
         for other in self._ledger.claims_on(row.public):

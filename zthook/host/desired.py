@@ -68,9 +68,6 @@ class Desired:
         return self.domain.uuid, str(self.public or "")
 
 
-Wanted = Sequence[Desired]
-
-
 def held(answers: Answers) -> Mapping[ClaimKey, str]:
     """Which private address the edge forwards each claim to."""
     return {key: one.private for key, one in answers.items() if one.private is not None}

@@ -106,7 +106,3 @@ def _read_addresses(content: bytes) -> Addresses:
 
 def _write_addresses(value: Addresses) -> bytes:
     return msgspec.json.encode({mac: [str(one) for one in some] for mac, some in value.items()})
-
-
-def _read_told(content: bytes) -> Told:
-    return msgspec.json.decode(content, type=Told)

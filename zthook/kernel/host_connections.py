@@ -34,7 +34,6 @@ class Standing:
             for private, rule in leavers(rules).items()
             if (source := arrival(rule))
         }
-        self._guests = {rule.private.packed for rule in rules if not rule.hide}
         self._speaking = {rule.private.packed for rule in rules if not rule.hide and _speaks(rule)}
         self._pools = [(one.first.packed, one.last.packed) for one in pools]
         self._own = {one.packed for one in own}
