@@ -53,7 +53,7 @@ def test_client_reaches_guest(top: Topology, edge: Edge, public: str) -> None:
     edge.change(withdraw=[edge.mapping(public, mode=Mode.ROUTED)])
     assert reaches(top.client, public) == (public == CONFIGURED), "the edge's own again"
     assert edge.apply() == []
-    assert "12301" not in edge.inside.run("ip rule")
+    assert "12310" not in edge.inside.run("ip rule")
     assert not edge.inside.run("ip route show table all proto 123")
 
 
@@ -228,16 +228,16 @@ def test_traffic_is_counted(top: Topology, edge: Edge) -> None:
 
 DAMAGE = {
     "ruleset flushed": "nft flush ruleset",
-    "rule deleted": "ip rule del pref 0 table 12301",
+    "rule deleted": "ip rule del pref 0 table 12310",
     "rules flushed": "ip rule flush; ip rule add pref 32766 table main",
-    "all rules deleted": "ip rule del pref 0 table 12301; ip rule add pref 9 table local;"
+    "all rules deleted": "ip rule del pref 0 table 12310; ip rule add pref 9 table local;"
     " ip rule del pref 0; ip rule add pref 0 table local; ip rule del pref 9",
-    "route deleted": "ip route del 203.0.113.20 table 12301",
-    "table flushed": "ip route flush table 12301",
+    "route deleted": "ip route del 203.0.113.20 table 12310",
+    "table flushed": "ip route flush table 12310",
     "our routes flushed": "ip route flush proto 123",
-    "route bent": "ip route replace 203.0.113.20 via 192.168.193.3 table 12301 proto 123",
+    "route bent": "ip route replace 203.0.113.20 via 192.168.193.3 table 12310 proto 123",
     "element deleted": "nft delete element inet zthook untracked { 203.0.113.20 }",
-    "rule invented": "ip rule add pref 5 to 10.0.0.1 table 12301 protocol 123",
+    "rule invented": "ip rule add pref 5 to 10.0.0.1 table 12310 protocol 123",
 }
 
 

@@ -19,7 +19,7 @@ UNTRACK = "filter hook prerouting priority raw"
 ARRIVE = "nat hook prerouting priority dstnat - 5"
 BEGIN = "nat hook output priority -105"
 LEAVE = "nat hook postrouting priority srcnat - 5"
-FORWARD = "filter hook forward priority filter - 5"
+FORWARD = "filter hook forward priority filter - 10"
 INPUT = "filter hook input priority filter - 5"
 OUTPUT = "filter hook output priority filter - 5"
 

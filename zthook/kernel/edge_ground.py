@@ -12,7 +12,7 @@ from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, Forwarding, OverlayDevice
 from zthook.model.publication import Mode
 
-BEFORE_LOCAL = 12301
+BEFORE_LOCAL = 12310
 """The table of routed addresses that are the machine's own: it is asked before the local one."""
 EDGE_TABLES = frozenset({MAIN_TABLE, BEFORE_LOCAL})
 """Where routes of ours can be; a host's own are elsewhere, should it be the same machine."""

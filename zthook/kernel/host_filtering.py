@@ -1,11 +1,13 @@
 """What passes of what is forwarded, by the marks, and what is counted."""
 
+from zthook.kernel.edge_chains import PASSED
 from zthook.kernel.host_rules import Chain, Hook, Rule
 from zthook.kernel.host_sets import Family
 from zthook.kernel.host_words import ANSWER, BEGUN, FROM_EDGE, UNDER_WAY, Rules, Words, each
 
 FORWARD, OWN = Hook("filter", "forward", -5), Hook("filter", "input", -5)
-"""Before the filters of others."""
+"""Before the filters of others; behind those of an edge on the same machine, which mark what
+passes."""
 
 NOBODY_ELSE = "nobody else speaks in our connections"
 
@@ -119,7 +121,9 @@ def _admit(of: Family) -> Rules:
 
 
 def _shut(words: Words) -> Rules:
+    passed = f"0x{PASSED:08x}"
     return (
+        Rule(f"meta mark & {passed} == {passed} accept", "an edge's, on this machine"),
         Rule("meta nfproto ipv4 iifname != @overlay accept", "IPv4 is shut to the overlay alone"),
         Rule(f"{ANSWER} accept", "answers"),
         Rule(f"{words.any()} accept", "ours"),
