@@ -15,7 +15,7 @@ from pyroute2 import netns
 
 from bench.measure import Timing
 from bench.namespace import network_namespace
-from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding
 from zthook.model.publication import Mode

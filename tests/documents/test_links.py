@@ -26,7 +26,7 @@ def test_every_link_leads_somewhere(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_of_ours_that_is_named_is_there(page: Page) -> None:
-    """Inline code such as `kernel/edge_rules.py` or `install/`, below the root or zthook."""
+    """Inline code such as `kernel/edge/rules.py` or `install/`, below the root or zthook."""
     named = [
         (line, text)
         for line, text in page.spans

@@ -12,7 +12,7 @@ from tests.edge.trouble import TroubledLedger
 from tests.edge.world import SETTINGS as USUAL
 from tests.edge.world import Agent, Edge, FakeInside, Inside
 from zthook.errors import KernelError, Stale, StoreError, ZthookError
-from zthook.kernel.fake_edge import Crash
+from zthook.kernel.edge.fake import Crash
 from zthook.model.addresses import AddressRange, Pool
 from zthook.store.ledger import ClaimKey, Ledger
 from zthook.store.memory import MemoryLedger

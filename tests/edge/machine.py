@@ -23,7 +23,7 @@ from zthook.errors import (
     TwoAgents,
     ZthookError,
 )
-from zthook.kernel.fake_edge import Crash
+from zthook.kernel.edge.fake import Crash
 from zthook.store.rows import Standing
 from zthook.wire.messages import ClaimMessage
 

@@ -22,7 +22,7 @@ from tests.edge.world import (
 from zthook.edge.views import MappingView
 from zthook.kernel.connection_table import Connection
 from zthook.kernel.connection_ways import NUMBERS
-from zthook.kernel.edge_plan import Steps
+from zthook.kernel.edge.plan import Steps
 from zthook.model.addresses import pool_of
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import PortRange, Protocol

@@ -8,7 +8,7 @@ import pytest
 from tests.edge.trouble import TroubledLedger
 from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
 from zthook.errors import KernelError, StoreError
-from zthook.kernel.fake_edge import Crash
+from zthook.kernel.edge.fake import Crash
 from zthook.store.memory import MemoryLedger
 from zthook.store.rows import Standing
 from zthook.wire.messages import ClaimMessage

@@ -12,9 +12,9 @@ from pyroute2 import netns
 from tests.edge.machine import AnyOrder
 from tests.edge.test_any_order import run
 from tests.edge.world import EDGE_ADDRESS, Inside, overlay_mac
-from zthook.kernel.edge import EdgeDataplane, KernelEdgeDataplane
-from zthook.kernel.edge_plan import Seen
-from zthook.kernel.linux_edge import LinuxEdgeKernel
+from zthook.kernel.edge.dataplane import EdgeDataplane, KernelEdgeDataplane
+from zthook.kernel.edge.linux import LinuxEdgeKernel
+from zthook.kernel.edge.plan import Seen
 from zthook.model.mappings import EdgePlane
 
 NEIGHBOURS = [EDGE_ADDRESS + number for number in (10, 11, 12, 110, 111, 112)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from zthook.errors import StoreError
-from zthook.kernel.fake_edge import Crash
+from zthook.kernel.edge.fake import Crash
 from zthook.store.ledger import Ledger
 
 

@@ -13,9 +13,9 @@ from zthook.edge.plane import edge_plane
 from zthook.edge.service import EdgeService
 from zthook.edge.views import MappingView
 from zthook.errors import KernelError
-from zthook.kernel.edge import EdgeDataplane
-from zthook.kernel.edge_plan import Seen, Steps, plan
-from zthook.kernel.fake_edge import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.edge.dataplane import EdgeDataplane
+from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.edge.plan import Seen, Steps, plan
 from zthook.kernel.protected import Served
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork, Pool

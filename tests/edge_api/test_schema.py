@@ -22,8 +22,8 @@ from zthook.edge.refusals import Refusals
 from zthook.edge.service import EdgeService
 from zthook.edge.worker import Worker
 from zthook.errors import NotAuthenticated
-from zthook.kernel.edge import KernelEdgeDataplane
-from zthook.kernel.fake_edge import OVERLAY, FakeEdgeKernel
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
+from zthook.kernel.edge.fake import OVERLAY, FakeEdgeKernel
 from zthook.model.addresses import AddressRange, Pool
 from zthook.model.clock import ManualClock
 from zthook.store.memory import MemoryLedger

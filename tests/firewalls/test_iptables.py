@@ -12,7 +12,7 @@ from zthook.errors import KernelError
 from zthook.kernel.firewalls.iptables import Iptables, legacy_in_use
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.firewalls.passage import HOST, Of, Passage
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.kernel.nft import Nft
 
 pytestmark = pytest.mark.netns

@@ -6,7 +6,7 @@ import pytest
 
 from tests.firewalls.others import DOCKERS, FIREWALLS, Firewall
 from tests.kernel_host.home import GUEST, NEIGHBOUR, PUBLIC, Home, plane, rule
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 
 pytestmark = pytest.mark.netns
 MAPPED = plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True))

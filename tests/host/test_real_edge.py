@@ -11,7 +11,7 @@ from tests.host.real_edge import RealEdge, Way
 from tests.host.standins import Home, another_pass, until
 from tests.host.test_hooks import ALLOWED, call
 from zthook.config.places import Places
-from zthook.kernel.fake_edge import OVERLAY
+from zthook.kernel.edge.fake import OVERLAY
 from zthook.model.addresses import IPAddress
 from zthook.model.mappings import MappingState
 from zthook.model.publication import AddressRequest

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zthook.errors import KernelError
-from zthook.kernel.edge import EdgeDataplane
-from zthook.kernel.edge_elements import all_elements
-from zthook.kernel.edge_sets import MAPPING_SETS, Elements
+from zthook.kernel.edge.dataplane import EdgeDataplane
+from zthook.kernel.edge.elements import all_elements
+from zthook.kernel.edge.sets import MAPPING_SETS, Elements
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, ip_network
 from typing import TypeVar
 
 from tests.kernel.topology import Topology, mac
-from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding

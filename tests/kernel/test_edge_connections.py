@@ -20,10 +20,10 @@ from tests.kernel.topology import (
     eventually,
     reaches,
 )
-from zthook.kernel.edge_elements import all_elements
-from zthook.kernel.edge_rules import CHAINS, VERSION, Transaction, render
-from zthook.kernel.edge_sets import Elements
-from zthook.kernel.edge_static import crossing_elements, names, own_elements
+from zthook.kernel.edge.elements import all_elements
+from zthook.kernel.edge.rules import CHAINS, VERSION, Transaction, render
+from zthook.kernel.edge.sets import Elements
+from zthook.kernel.edge.static import crossing_elements, names, own_elements
 from zthook.model.mappings import Forwarding
 
 pytestmark = pytest.mark.netns

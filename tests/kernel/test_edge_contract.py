@@ -25,11 +25,11 @@ from tests.kernel.contract_edge import (
 from tests.kernel.topology import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.connection_table import Connection
-from zthook.kernel.edge import EdgeDataplane, KernelEdgeDataplane
-from zthook.kernel.edge_ground import BEFORE_LOCAL
-from zthook.kernel.edge_listing import read_listing
-from zthook.kernel.edge_sets import Elements
-from zthook.kernel.fake_edge import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.edge.dataplane import EdgeDataplane, KernelEdgeDataplane
+from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.edge.ground import BEFORE_LOCAL
+from zthook.kernel.edge.listing import read_listing
+from zthook.kernel.edge.sets import Elements
 from zthook.model.publication import Egress, Mode
 
 D = mapping("203.0.113.33", "192.168.122.70")

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 from tests.kernel.contract_edge import A, B, plane
-from zthook.kernel.fake_edge import FakeEdgeDataplane, FakeEdgeKernel
+from zthook.kernel.edge.fake import FakeEdgeDataplane, FakeEdgeKernel
 
 
 def test_an_uplink_that_went_is_answered_for_when_it_is_back() -> None:

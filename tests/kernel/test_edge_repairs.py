@@ -7,7 +7,7 @@ import pytest
 from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge
 from tests.kernel.topology import Topology, connection, echoes, eventually, reaches
 from zthook.errors import KernelError
-from zthook.kernel.edge_boot import drop_rules
+from zthook.kernel.edge.boot import drop_rules
 
 pytestmark = pytest.mark.netns
 

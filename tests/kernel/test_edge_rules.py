@@ -16,11 +16,11 @@ from tests.kernel.contract_edge import EMPTY, mapping
 from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
-from zthook.kernel.edge_boot import boot_rules, drop_rules
-from zthook.kernel.edge_elements import all_elements, less
-from zthook.kernel.edge_listing import read_listing
-from zthook.kernel.edge_rules import CHAINS, Transaction, labels, render
-from zthook.kernel.edge_static import (
+from zthook.kernel.edge.boot import boot_rules, drop_rules
+from zthook.kernel.edge.elements import all_elements, less
+from zthook.kernel.edge.listing import read_listing
+from zthook.kernel.edge.rules import CHAINS, Transaction, labels, render
+from zthook.kernel.edge.static import (
     crossing_elements,
     mss_elements,
     names,

@@ -12,7 +12,7 @@ from tests.kernel.contract_edge import OVERLAY_ADDRESS, mapping, plane
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
 from tests.kernel.topology import SILENCE, Namespace, Topology, asks, tells
 from tests.kernel.tracer import Packet, Tracer, each
-from zthook.kernel.edge_ground import Surroundings
+from zthook.kernel.edge.ground import Surroundings
 from zthook.model.mappings import Forwarding, OverlayDevice
 from zthook.model.publication import Egress, Mode
 

@@ -7,7 +7,7 @@ import pytest
 from tests.kernel.driver import CONFIGURED, Edge
 from tests.kernel.test_edge_routed import routed
 from tests.kernel.topology import Topology, tells
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import GuestRule, HostPlane
 from zthook.model.publication import Mode

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
-from zthook.kernel.edge_elements import all_elements
-from zthook.kernel.edge_ground import BEFORE_LOCAL, Surroundings, routes_of, rules_of
-from zthook.kernel.edge_rules import constant_chains
-from zthook.kernel.edge_sets import MAPS, Elements
-from zthook.kernel.edge_static import static_elements
+from zthook.kernel.edge.elements import all_elements
+from zthook.kernel.edge.ground import BEFORE_LOCAL, Surroundings, routes_of, rules_of
+from zthook.kernel.edge.rules import constant_chains
+from zthook.kernel.edge.sets import MAPS, Elements
+from zthook.kernel.edge.static import static_elements
 from zthook.model.mappings import EdgePlane, OverlayDevice
 from zthook.model.publication import Mode
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.lab.commands import wait_until
-from zthook.kernel.host import HostDataplane
+from zthook.kernel.host.dataplane import HostDataplane
 from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.mappings import GuestRule, HostPlane
 from zthook.model.publication import Egress, Mode, PortRange, Ports

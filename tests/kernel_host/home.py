@@ -23,7 +23,7 @@ from tests.kernel_host import libvirt_rules
 from tests.kernel_host.inside import Capture, Echo, Inside, own_name
 from tests.kernel_host.twins import four, six, six_plane
 from tests.lab.namespace import Namespace, cable
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import GuestRule, HostPlane
 from zthook.model.publication import Egress, Mode, PortRange

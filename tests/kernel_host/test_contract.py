@@ -10,8 +10,8 @@ from tests.kernel_host.contract import EDGE, EDGE_MAC, OVERLAY, HostDataplaneCon
 from tests.kernel_host.inside import Inside, own_name
 from tests.lab.namespace import Namespace
 from zthook.errors import KernelError
-from zthook.kernel.fake_host import FakeHostDataplane
-from zthook.kernel.host import HostDataplane, KernelHostDataplane
+from zthook.kernel.host.dataplane import HostDataplane, KernelHostDataplane
+from zthook.kernel.host.fake import FakeHostDataplane
 
 
 class FakeWorld:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernel_host.home import GUEST, LONELY, POOLS, SIBLING, plane, rule
-from zthook.kernel.host_elements import Around, elements, merged
-from zthook.kernel.host_sets import SPECS
+from zthook.kernel.host.elements import Around, elements, merged
+from zthook.kernel.host.sets import SPECS
 from zthook.model.mappings import GuestRule
 from zthook.model.publication import Egress, Mode, PortRange, Protocol
 

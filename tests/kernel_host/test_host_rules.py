@@ -15,11 +15,11 @@ from tests.kernel_host.inside import Inside, own_name
 from tests.kernel_host.twins import six_plane
 from tests.lab.namespace import Namespace
 from zthook.errors import KernelError
-from zthook.kernel import host_sets, host_table
-from zthook.kernel.host_chains import chains
-from zthook.kernel.host_elements import Around, elements
-from zthook.kernel.host_rules import render_change, render_table, version
-from zthook.kernel.host_sets import Elements
+from zthook.kernel.host import sets, table
+from zthook.kernel.host.chains import chains
+from zthook.kernel.host.elements import Around, elements
+from zthook.kernel.host.rules import render_change, render_table, version
+from zthook.kernel.host.sets import Elements
 from zthook.kernel.links import link_local_of
 from zthook.kernel.nft import Nft
 from zthook.model.addresses import AddressRange
@@ -115,10 +115,10 @@ def test_nft_takes_the_golden_changes(inside: Inside) -> None:
 @pytest.mark.parametrize("closed", [True, False])
 def test_what_is_loaded_is_read_back(inside: Inside, closed: bool) -> None:
     nft = inside(Nft)
-    assert inside(host_table.observe, nft) is None
+    assert inside(table.observe, nft) is None
     wanted = filled(THREE, closed={4} if closed else ())
     inside(nft.run, render_table(CHAINS, wanted, COUNTED))
-    found = inside(host_table.observe, nft)
+    found = inside(table.observe, nft)
     inside(nft.close)
     assert found is not None
     assert found.is_whole(CHAINS)
@@ -131,15 +131,15 @@ def test_what_is_loaded_is_read_back(inside: Inside, closed: bool) -> None:
 def test_everything_is_read_back(inside: Inside) -> None:
     nft, wanted = inside(Nft), filled(EVERYTHING, closed={6})
     inside(nft.run, render_table(CHAINS, wanted, {}))
-    found = inside(host_table.observe, nft)
+    found = inside(table.observe, nft)
     assert found is not None
     assert found.sets == wanted
     inside(nft.run, render_change(found.sets, filled(THREE)))
     inside(nft.run, render_change(filled(THREE), wanted))
-    assert inside(host_table.observe, nft) == found
+    assert inside(table.observe, nft) == found
     inside(nft.close)
     assert {name for name, some in wanted.items() if not some} == NOT_IN_USE
 
 
 def test_every_set_is_filled() -> None:
-    assert filled(THREE, closed={4}).keys() == host_sets.SPECS.keys()
+    assert filled(THREE, closed={4}).keys() == sets.SPECS.keys()

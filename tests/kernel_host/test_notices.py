@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from zthook.kernel.host_notices import About
+from zthook.kernel.host.notices import About
 from zthook.kernel.netlink import attribute
 from zthook.kernel.watch import Notification
 

@@ -8,7 +8,7 @@ from tests.kernel_host import libvirt_rules
 from tests.kernel_host.home import plane, rule
 from tests.kernel_host.inside import Inside
 from tests.lab import Host, Lab
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 
 pytestmark = pytest.mark.lab
 

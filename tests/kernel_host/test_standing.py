@@ -16,7 +16,7 @@ from tests.kernel_host.home import (
     rule,
 )
 from zthook.kernel.connection_table import Connection
-from zthook.kernel.host_connections import Standing
+from zthook.kernel.host.connections import Standing
 from zthook.model.mappings import GuestRule
 from zthook.model.publication import Egress, Mode
 

@@ -13,6 +13,6 @@ def rules() -> None:
     mappings when it starts.
     """
     from zthook.config import Places, load_edge
-    from zthook.kernel.edge_boot import boot_rules
+    from zthook.kernel.edge.boot import boot_rules
 
     click.echo(boot_rules(load_edge(Places.from_environment().edge_config)), nl=False)

@@ -24,7 +24,7 @@ from zthook.edge.server import Listener
 from zthook.edge.service import EdgeService
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, StoreError, ZthookError
-from zthook.kernel.edge import KernelEdgeDataplane
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
 from zthook.model.waiting import within

@@ -16,7 +16,7 @@ from zthook.model.mappings import Auto, Claim
 from zthook.store.rows import HostRow
 
 if TYPE_CHECKING:
-    from zthook.kernel.edge import EdgeDataplane
+    from zthook.kernel.edge.dataplane import EdgeDataplane
 
 log = logging.getLogger(__name__)
 

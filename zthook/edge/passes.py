@@ -21,7 +21,7 @@ from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, Standing
 
 if TYPE_CHECKING:
-    from zthook.kernel.edge import EdgeDataplane
+    from zthook.kernel.edge.dataplane import EdgeDataplane
 
 log = logging.getLogger(__name__)
 

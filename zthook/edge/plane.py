@@ -13,7 +13,7 @@ from zthook.model.publication import Client, Egress, Mode, PortRange
 from zthook.store.rows import ClaimRow, HostRow
 
 if TYPE_CHECKING:  # what decides does not load what speaks netlink
-    from zthook.kernel.edge import EdgeDataplane
+    from zthook.kernel.edge.dataplane import EdgeDataplane
 
 log = logging.getLogger(__name__)
 

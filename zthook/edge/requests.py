@@ -38,7 +38,7 @@ from zthook.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from zthook.kernel.edge import EdgeDataplane
+    from zthook.kernel.edge.dataplane import EdgeDataplane
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from zthook.hypervisor.leases import LeaseWatch, read_leases
 from zthook.hypervisor.libvirt_hypervisor import LibvirtHypervisor
 from zthook.hypervisor.starting import failed_autostarts, start_autostart
 from zthook.kernel.hearing import OnHeard, hear_arp
-from zthook.kernel.host import KernelHostDataplane
+from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
 from zthook.overlay import open_overlay

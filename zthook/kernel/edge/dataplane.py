@@ -1,0 +1,190 @@
+"""The edge's dataplane: all that the kernel must have goes in, or a few mappings more or less."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from zthook.errors import KernelError
+from zthook.kernel.edge.change import Mappings, plan_change
+from zthook.kernel.edge.elements import all_elements
+from zthook.kernel.edge.endings import begun_as, through
+from zthook.kernel.edge.ground import Surroundings, settings_of
+from zthook.kernel.edge.kernel import ROUTES_FOR_ALL, EdgeKernel
+from zthook.kernel.edge.linux import LinuxEdgeKernel
+from zthook.kernel.edge.plan import Steps, plan
+from zthook.kernel.edge.report import repairs, waiting
+from zthook.kernel.edge.traffic import traffic_of
+from zthook.kernel.protected import Served, reasons
+from zthook.kernel.traffic import Traffic
+from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.mappings import EdgePlane, Forwarding
+
+
+class EdgeDataplane(Protocol):
+    """Everything raises KernelError where the kernel refuses."""
+
+    def apply(self, desired: EdgePlane) -> list[str]:
+        """Look at the kernel and change what differs; a line for each repair.
+
+        Needs nothing that was known before: what another process, or nobody, left is
+        adopted. While the overlay's device is away its routes wait, which a line says when
+        that is new; all else is set. Connections through mappings that stay live on.
+        """
+        ...
+
+    def change(
+        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
+    ) -> None:
+        """Withdraw, then grant, at a cost that does not depend on how many mappings there are.
+
+        What is withdrawn ends its connections, also where the same address is granted anew
+        in the same call (to another guest). What is granted over the same mapping (its guest
+        moved to another host; other ports or clients may be) keeps those that it allows, and
+        what it is in the way of on its address goes. After a KernelError the state is unknown,
+        and only ``apply`` is possible.
+        """
+        ...
+
+    def drifted(self) -> bool:
+        """Whether ``apply`` is called for: a few small questions, no listing."""
+        ...
+
+    def protected(self) -> dict[IPAddress, str]:
+        """Own addresses that may not be given away → why, in words that follow "it is"."""
+        ...
+
+    def served(self) -> frozenset[Served]:
+        """The ports that the machine itself serves: on its own addresses they stay so."""
+        ...
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        """Everything on-link at the edge, its own addresses included."""
+        ...
+
+    def mac_of(self, address: IPv4Address) -> str | None:
+        """The MAC of a neighbour on the overlay, lower case; None where it is not known."""
+        ...
+
+    def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
+        """What passed, by public and private address, since the mapping was granted.
+
+        A mapping that changed has counted anew since then what it changed of.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the kernel; what is in it stays and goes on forwarding."""
+        ...
+
+
+class KernelEdgeDataplane:
+    """The dataplane over a kernel, by default this machine's; for one thread."""
+
+    def __init__(self, kernel: EdgeKernel | None = None) -> None:
+        self._kernel: EdgeKernel = kernel or LinuxEdgeKernel()
+        self._overlay = ""
+        self._mappings: Mappings | None = None
+        self._around: Surroundings | None = None
+        self._settings: dict[str, str] = {}
+        self._opened: frozenset[int] = frozenset()
+        self._waiting = False
+
+    def apply(self, desired: EdgePlane) -> list[str]:
+        unsure, self._mappings = self._mappings is None, None
+        self._overlay = desired.overlay
+        seen = self._kernel.look(desired)
+        steps = plan(desired, seen)
+        self._carry_out(steps)
+        if unsure:
+            # What came before may have ended between a mapping and its connections.
+            self._kernel.end_leftovers(
+                desired.pool_ranges,
+                through(desired.forwardings),
+                begun_as(all_elements(desired.forwardings)),
+            )
+        self._around = seen.around
+        self._settings = _expected(desired, seen.around)
+        opened = self._open(frozenset(one.public.version for one in desired.forwardings))
+        self._mappings = Mappings(desired.forwardings)
+        return repairs(seen, steps) + opened + self._news(waiting(desired, seen))
+
+    def _open(self, families: frozenset[int]) -> list[str]:
+        """Other firewalls, while there is a mapping of the family."""
+        lines = self._kernel.open_firewalls(families)
+        self._opened = families
+        return lines
+
+    def _news(self, lines: list[str]) -> list[str]:
+        before, self._waiting = self._waiting, bool(lines)
+        return [] if before else lines
+
+    def change(
+        self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
+    ) -> None:
+        mappings, around = self._mappings, self._around
+        if mappings is None or around is None:
+            raise KernelError("the edge's kernel has not been looked at since its last fault")
+        change = mappings.difference(withdraw, grant)
+        if not change:
+            return
+        self._mappings = None
+        self._carry_out(plan_change(mappings, change, around))
+        mappings.record(change)
+        come = frozenset(one.public.version for one in change.come)
+        families = self._opened | come if mappings.all() else frozenset()
+        if families != self._opened:
+            self._open(families)
+        self._mappings = mappings
+
+    def _carry_out(self, steps: Steps) -> None:
+        """In this order each crash leaves either too little, or what the next pass removes."""
+        kernel = self._kernel
+        if steps.withdraw:
+            kernel.commit(steps.withdraw)
+        kernel.end_connections(steps.ended)
+        kernel.remove_routes(steps.routes_gone)
+        for entry in steps.proxies_gone:
+            kernel.remove_proxy(entry)
+        kernel.remove_rules(steps.rules_gone)
+        for path, value in steps.settings.items():
+            kernel.set(path, value)
+        kernel.set_routes(steps.routes_new)
+        for entry in steps.proxies_new:
+            kernel.set_proxy(entry)
+        kernel.add_rules(steps.rules_new)
+        if steps.grant:
+            kernel.commit(steps.grant)
+        kernel.end_strangers(steps.taken_over)
+        kernel.forgive(steps.forgiven, steps.forgiven_begun)
+
+    def drifted(self) -> bool:
+        if self._mappings is None or self._kernel.disturbed():
+            return True
+        return self._kernel.settings(self._settings) != self._settings
+
+    def protected(self) -> dict[IPAddress, str]:
+        device = self._kernel.overlay(self._overlay)
+        overlay = device.addresses if device is not None else ()
+        return reasons(self._kernel.default_sources(), self._kernel.logins(), overlay)
+
+    def served(self) -> frozenset[Served]:
+        return self._kernel.served()
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        return self._kernel.connected()
+
+    def mac_of(self, address: IPv4Address) -> str | None:
+        return self._kernel.neighbour_mac(address, self._overlay)
+
+    def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
+        if self._mappings is None:
+            return {}
+        return traffic_of(self._mappings.all(), self._kernel.counted())
+
+    def close(self) -> None:
+        self._kernel.close()
+
+
+def _expected(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
+    """The settings as they are when nothing drifted, ours and the one that ours depend on."""
+    return settings_of(plane, around) | {ROUTES_FOR_ALL: "1" if around.routes_anyway else "0"}

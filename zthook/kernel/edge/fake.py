@@ -1,0 +1,299 @@
+"""The edge's dataplane over a kernel made of Python's sets: it can be looked into, and fail."""
+
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from zthook.errors import KernelError
+from zthook.kernel import connection_ways
+from zthook.kernel.connection_ways import Belongs, Through
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
+from zthook.kernel.edge.endings import Endings
+from zthook.kernel.edge.ground import Surroundings, settings_of
+from zthook.kernel.edge.kernel import ROUTES_FOR_ALL
+from zthook.kernel.edge.plan import Seen
+from zthook.kernel.edge.rules import DEFINITIONS, Transaction, labels
+from zthook.kernel.edge.sets import COUNTED, MAPS, Elements, parts_of, public_of
+from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.protected import Served
+from zthook.kernel.routes import Route
+from zthook.kernel.rules import PolicyRule
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
+from zthook.model.mappings import EdgePlane, OverlayDevice
+
+if TYPE_CHECKING:
+    from zthook.kernel.connection_table import Connection
+
+SETS = frozenset(definition.split()[1] for definition in DEFINITIONS)
+OVERLAY = OverlayDevice("zt0", 7, "02:00:00:00:00:fe", 2800, (IPv4Address("192.168.193.222"),))
+
+
+class Crash(Exception):
+    """The daemon's process ends here: what was done stays, what comes after never happens."""
+
+
+REACHING = (("arriving", 0, 1), ("arriving_parts", 0, 1), ("routed", 0, 0))
+"""Sets that say whom clients reach, and where their elements have his public address and him."""
+
+
+class FakeEdgeKernel:
+    """Refuses what the real one refuses. Tests read and change what it holds.
+
+    ``device`` None: the overlay's device is away (its routes go with it). ``own`` are the
+    machine's addresses, ``on_link`` device → prefixes, ``connections`` all that conntrack
+    has, through mappings or not. ``steps`` names every change made, in order.
+    """
+
+    def __init__(self, device: OverlayDevice | None = OVERLAY) -> None:
+        self.device = device
+        self.indexes = {"lo": 1, "eth0": 2}
+        self.own: set[IPAddress] = set()
+        self.on_link: dict[str, tuple[IPNetwork, ...]] = {}
+        self.macs: dict[IPAddress, str] = {}
+        self.sources: set[IPAddress] = set()
+        self.sessions: set[IPAddress] = set()
+        self.listening: set[Served] = set()
+        self.sysctls = {ROUTES_FOR_ALL: "0"}
+        self.labels: dict[str, tuple[str, ...]] | None = None
+        self.sets: dict[str, set[str]] = {}
+        self.counters: dict[tuple[str, str], tuple[int, int]] = {}
+        self.routes: set[Route] = set()
+        self.proxies: set[ProxyEntry] = set()
+        self.rules: set[PolicyRule] = set()
+        self.opened: frozenset[int] = frozenset()
+        self.connections: set[Connection] = set()
+        self.steps: list[str] = []
+        self._changed = True
+        self._failing: tuple[int, Exception] | None = None
+
+    # What tests do to it.
+
+    def fail_at(self, step: int, error: Exception | None = None) -> None:
+        """Let the ``step``-th change from now on (1 is the next) not happen, but raise.
+
+        ``error`` is a KernelError where it is not given; give a Crash for the daemon's end.
+        """
+        self._failing = (len(self.steps) + step, error or KernelError("the fake kernel refuses"))
+
+    def flush(self) -> None:
+        """``nft flush ruleset``, by somebody else."""
+        self.labels, self.sets, self.counters, self._changed = None, {}, {}, True
+
+    def lose_overlay(self) -> OverlayDevice | None:
+        """The overlay's device goes away, and its routes with it; returns what it was."""
+        gone, self.device, self._changed = self.device, None, True
+        self.routes.clear()
+        return gone
+
+    def touch(self) -> None:
+        """Tell the dataplane that somebody changed something."""
+        self._changed = True
+
+    def mappings(self) -> dict[IPAddress, IPAddress]:
+        """Destination on the uplink → address behind the host: what is reachable through this
+        kernel; of those that several guests share one of them.
+        """
+        found: dict[IPAddress, IPAddress] = {}
+        ways = {route.destination.network_address for route in self.routes}
+        for name, public, guest in REACHING:
+            for one in self.sets.get(name, ()):
+                parts = parts_of(one)
+                found[ip_address(parts[public])] = ip_address(parts[guest])
+        return {public: guest for public, guest in found.items() if guest in ways}
+
+    def dump(self) -> str:
+        """Everything of ours in it, as text; the same for the same state."""
+        elements = (f"{name} {one}" for name in self.sets for one in self.sets[name])
+        routes = (f"route {one} table {one.table}" for one in self.routes)
+        proxies = (f"proxy {one.address} device {one.device}" for one in self.proxies)
+        settings = (f"{path} = {value}" for path, value in self.sysctls.items())
+        rules = map(str, self.rules)
+        return "\n".join(sorted([*elements, *routes, *proxies, *rules, *settings]))
+
+    # What the dataplane does with it.
+
+    def look(self, plane: EdgePlane) -> Seen:
+        self._changed = False
+        around = Surroundings(
+            overlay=self.overlay(plane.overlay),
+            indexes=dict(self.indexes),
+            own=frozenset(self.own),
+            on_link=dict(self.on_link),
+            default_devices=frozenset({"eth0"}),
+            routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
+        )
+        return Seen(
+            around=around,
+            labels=self.labels,
+            elements={name: frozenset(some) for name, some in self.sets.items()},
+            counters={},
+            routes=frozenset(self.routes),
+            proxies=frozenset(self.proxies),
+            rules=frozenset(self.rules),
+            settings={p: self.sysctls.setdefault(p, "0") for p in settings_of(plane, around)},
+        )
+
+    def disturbed(self) -> bool:
+        return self._changed
+
+    def settings(self, paths: Iterable[str]) -> dict[str, str]:
+        return {path: self.sysctls[path] for path in paths if path in self.sysctls}
+
+    def commit(self, change: Transaction) -> None:
+        self._step("nft")
+        if change.rules:
+            sets: dict[str, set[str]] = {name: set() for name in SETS}
+        else:
+            sets = {name: set(some) for name, some in self.sets.items()}
+        for name, some in change.refill.items():
+            sets[name] = set(some)
+        _delete(sets, change.delete)
+        _add(sets, change.add)
+        self.sets = sets
+        self.labels = labels(change.rules) if change.rules else self.labels
+
+    def end_connections(self, ends: Endings) -> None:
+        if ends:
+            self._step("end connections")
+            self._forget(connection_ways.through(ends.gone, ends.kept))
+            self._forget(connection_ways.refused(ends.refused))
+            self._forget(connection_ways.begun(ends.begun))
+
+    def end_strangers(self, some: Collection[Through]) -> None:
+        if some:
+            self._step("end strangers")
+            self._forget(connection_ways.strange(some))
+
+    def forgive(self, some: Collection[Through], begun: Collection[Through]) -> None:
+        """Nothing of a connection but its addresses and ports is played here."""
+
+    def end_leftovers(
+        self,
+        publics: Collection[AddressRange],
+        some: Collection[Through],
+        begun: Collection[Through],
+    ) -> None:
+        left = connection_ways.left_over(publics, some, begun)
+        if any(map(left, self.connections)):
+            self._step("end leftovers")
+            self._forget(left)
+
+    def _forget(self, belongs: Belongs) -> None:
+        self.connections = {one for one in self.connections if not belongs(one)}
+
+    def set_routes(self, some: Collection[Route]) -> None:
+        for route in some:
+            self._step(f"set route {route}")
+            if self.device is None or route.device != self.device.index:
+                raise KernelError(f"setting the route {route}: the kernel says No such device")
+            place = route.destination, route.table
+            self.routes = {one for one in self.routes if (one.destination, one.table) != place}
+            self.routes.add(route)
+
+    def remove_routes(self, some: Collection[Route]) -> None:
+        for route in some:
+            self._step(f"remove route {route}")
+            self.routes.discard(route)
+
+    def set_proxy(self, entry: ProxyEntry) -> None:
+        self._step(f"set proxy {entry.address}")
+        self.proxies.add(entry)
+
+    def remove_proxy(self, entry: ProxyEntry) -> None:
+        self._step(f"remove proxy {entry.address}")
+        self.proxies.discard(entry)
+
+    def add_rules(self, some: Collection[PolicyRule]) -> None:
+        for rule in some:
+            self._step(f"add {rule}")
+            self.rules.add(rule)
+
+    def remove_rules(self, some: Collection[PolicyRule]) -> None:
+        for rule in some:
+            self._step(f"remove {rule}")
+            self.rules.discard(rule)
+
+    def set(self, path: str, value: str) -> None:
+        self._step(f"set {path} {value}")
+        self.sysctls[path] = value
+
+    def open_firewalls(self, families: frozenset[int]) -> list[str]:
+        if families != self.opened:
+            self._step(f"open firewalls for {sorted(families)}")
+            self.opened = families
+        return []
+
+    def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
+        some = ((name, one) for name in COUNTED for one in self.sets.get(name, ()))
+        return {key: self.counters.get(key, (0, 0)) for key in some}
+
+    def overlay(self, name: str) -> OverlayDevice | None:
+        return self.device if self.device is not None and self.device.name == name else None
+
+    def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
+        return self.macs.get(address) if self.overlay(device) is not None else None
+
+    def default_sources(self) -> frozenset[IPAddress]:
+        return frozenset(self.sources)
+
+    def logins(self) -> frozenset[IPAddress]:
+        return frozenset(self.sessions)
+
+    def served(self) -> frozenset[Served]:
+        return frozenset(self.listening)
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        prefixes = (prefix for some in self.on_link.values() for prefix in some)
+        return (*prefixes, *(ip_network(one) for one in self.own))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _step(self, name: str) -> None:
+        if self._failing is not None and len(self.steps) + 1 >= self._failing[0]:
+            (_, error), self._failing = self._failing, None
+            raise error
+        self.steps.append(name)
+
+
+def _key(name: str, element: str) -> str:
+    return element.partition(" : ")[0] if name in MAPS else element
+
+
+def _delete(sets: dict[str, set[str]], elements: Elements) -> None:
+    for name, some in elements.items():
+        present = {_key(name, one): one for one in sets.get(name, ())}
+        for one in some:
+            if _key(name, one) not in present:
+                raise KernelError(f"nftables refused: no element {one} in {name}")
+            sets[name].discard(present[_key(name, one)])
+
+
+def _add(sets: dict[str, set[str]], elements: Elements) -> None:
+    for name, some in elements.items():
+        if some and name not in sets:
+            raise KernelError(f"nftables refused: no set {name}")
+        present = {_key(name, one): one for one in sets.get(name, ())}
+        for one in some:
+            if present.setdefault(_key(name, one), one) != one:
+                raise KernelError(f"nftables refused: {name} has {one} otherwise")
+            sets[name].add(one)
+
+
+class FakeEdgeDataplane(KernelEdgeDataplane):
+    """The real dataplane's own decisions over a FakeEdgeKernel, which outlives it.
+
+    A restart of the daemon is another FakeEdgeDataplane over the same ``kernel``.
+    """
+
+    def __init__(self, kernel: FakeEdgeKernel | None = None) -> None:
+        self.kernel = kernel or FakeEdgeKernel()
+        super().__init__(self.kernel)
+
+    def pass_through(self, public: IPAddress, *, packets: int, size: int) -> None:
+        """Let the kernel count this many packets each way through the mapping of ``public``."""
+        for name in COUNTED:
+            for one in self.kernel.sets.get(name, ()):
+                if public_of(name, one) == str(public):
+                    before = self.kernel.counters.get((name, one), (0, 0))
+                    self.kernel.counters[name, one] = (before[0] + packets, before[1] + size)

@@ -1,0 +1,192 @@
+"""The one place where an edge's kernel is looked at and changed."""
+
+import socket
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from ipaddress import ip_network
+
+from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
+from zthook.kernel.announce import announce
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge.chains import PASSED
+from zthook.kernel.edge.endings import Endings
+from zthook.kernel.edge.ground import EDGE_TABLES, RULED_TABLES, Surroundings, settings_of
+from zthook.kernel.edge.kernel import ROUTES_FOR_ALL
+from zthook.kernel.edge.listing import Listing, read_listing
+from zthook.kernel.edge.notices import concerns
+from zthook.kernel.edge.plan import Seen
+from zthook.kernel.edge.rules import FAMILY, TABLE, Transaction, asks_for_ipv6, render
+from zthook.kernel.edge.sets import COUNTED
+from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.keeper import Firewalls, Opening
+from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.netlink import ROUTE, Netlink
+from zthook.kernel.nft import Nft
+from zthook.kernel.protected import Served, login_addresses, served_ports
+from zthook.kernel.route_batch import remove_routes, set_routes
+from zthook.kernel.routes import Route
+from zthook.kernel.rtnetlink import IPRoute
+from zthook.kernel.rules import PolicyRule, add_rules, remove_rules
+from zthook.kernel.watch import Subscription
+from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
+from zthook.model.mappings import EdgePlane, OverlayDevice
+
+GENERATIONS = 1 << 32
+LET_THROUGH = passage.Passage(passage.EDGE, passage.Of.PACKET, PASSED)
+
+
+class LinuxEdgeKernel:
+    """The kernel of the network namespace in which it is first used; for one thread."""
+
+    def __init__(self) -> None:
+        self._opened: IPRoute | None = None
+        self._nft = Nft()
+        self._firewalls = Firewalls(self._nft, passage.EDGE)
+        self._routes = Netlink(ROUTE)
+        self._told = Subscription("link", "address", "route", "rule")
+        self._generation = -1
+        self._listing: tuple[int, Listing | None] | None = None
+        self._devices: frozenset[str] = frozenset()
+        self._ipv6 = False
+
+    @property
+    def _ip(self) -> IPRoute:
+        """Opened late: pyroute2's sockets belong to the thread that opens them."""
+        if self._opened is None:
+            self._opened = IPRoute()
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._nft.close()
+        self._routes.close()
+        self._told.close()
+
+    def look(self, plane: EdgePlane) -> Seen:
+        for _ in self._told.drain():
+            pass
+        self._devices, self._ipv6 = plane.uplinks | {plane.overlay}, asks_for_ipv6(plane)
+        self._generation = self._nft.generation()
+        table, around = self._table(), self._around(plane)
+        return Seen(
+            around=around,
+            labels=table.labels if table else None,
+            elements=table.elements if table else {},
+            counters=table.counters() if table else {},
+            routes=frozenset(one for one in routes.own_routes(None) if one.table in EDGE_TABLES),
+            proxies=neighbours.proxy_entries(),
+            rules=frozenset(one for one in rules.own_rules() if one.table in RULED_TABLES),
+            settings=self.settings(settings_of(plane, around)),
+        )
+
+    def _table(self) -> Listing | None:
+        """The table as listed last, if the ruleset's generation says that it still is so."""
+        if self._listing is None or self._listing[0] != self._generation:
+            objects = self._nft.table(FAMILY, TABLE)
+            found = read_listing(objects) if objects is not None else None
+            self._listing = (self._generation, found)
+        return self._listing[1]
+
+    def _around(self, plane: EdgePlane) -> Surroundings:
+        on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
+        for one in links.connected_prefixes():
+            on_link[one.device] += (one.prefix,)
+        return Surroundings(
+            overlay=self.overlay(plane.overlay),
+            indexes={name: index for index, name in links.device_names(self._ip).items()},
+            own=frozenset(one.address for one in links.addresses(self._ip)),
+            on_link=on_link,
+            default_devices=links.default_devices(),
+            routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
+        )
+
+    def disturbed(self) -> bool:
+        if self._nft.generation() != self._generation or self._firewalls.drifted():
+            return True
+        # All are read, so that none is left for the next time.
+        told = [one for one in self._told.drain() if one.port != self._routes.port]
+        return any(concerns(one, self._devices, ipv6=self._ipv6) for one in told)
+
+    def settings(self, paths: Iterable[str]) -> dict[str, str]:
+        found = ((path, sysctl.read(path)) for path in paths)
+        return {path: value for path, value in found if value is not None}
+
+    def commit(self, change: Transaction) -> None:
+        self._nft.run(render(change))
+        self._generation = (self._generation + 1) % GENERATIONS
+
+    def end_connections(self, ends: Endings) -> None:
+        conntrack.end_connections(ends.gone, ends.kept)
+        conntrack.end_refused(ends.refused)
+        conntrack.end_begun(ends.begun)
+
+    def end_strangers(self, some: Collection[Through]) -> None:
+        conntrack.end_strangers(some)
+
+    def forgive(self, some: Collection[Through], begun: Collection[Through]) -> None:
+        conntrack.forgive(some, begun)
+
+    def end_leftovers(
+        self,
+        publics: Collection[AddressRange],
+        some: Collection[Through],
+        begun: Collection[Through],
+    ) -> None:
+        conntrack.end_leftovers(publics, some, begun)
+
+    def set_routes(self, some: Collection[Route]) -> None:
+        set_routes(self._routes, some)
+
+    def remove_routes(self, some: Collection[Route]) -> None:
+        remove_routes(self._routes, some)
+
+    def set_proxy(self, entry: ProxyEntry) -> None:
+        neighbours.set_proxy(self._ip, entry)
+        announce(entry.address, entry.device)
+
+    def remove_proxy(self, entry: ProxyEntry) -> None:
+        neighbours.remove_proxy(self._ip, entry)
+
+    def add_rules(self, some: Collection[PolicyRule]) -> None:
+        add_rules(self._routes, some)
+
+    def remove_rules(self, some: Collection[PolicyRule]) -> None:
+        remove_rules(self._routes, some)
+
+    def set(self, path: str, value: str) -> None:
+        sysctl.write(path, value)
+
+    def open_firewalls(self, families: frozenset[int]) -> list[str]:
+        opening = Opening(LET_THROUGH, families) if families else None
+        return self._firewalls.keep(opening) + self._firewalls.news()
+
+    def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for name in COUNTED:
+            found |= read_listing(self._nft.query(f"list set {FAMILY} {TABLE} {name}")).counted
+        return found
+
+    def overlay(self, name: str) -> OverlayDevice | None:
+        return links.find_device(self._ip, name) if name else None
+
+    def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
+        # Asked at every request: listing the devices to know its index takes ten times as long.
+        try:
+            index = socket.if_nametoindex(device)
+        except OSError:
+            return None
+        return neighbours.neighbour_mac(self._ip, address, index)
+
+    def default_sources(self) -> frozenset[IPAddress]:
+        return links.default_source(self._ip)
+
+    def logins(self) -> frozenset[IPAddress]:
+        return login_addresses()
+
+    def served(self) -> frozenset[Served]:
+        return served_ports()
+
+    def connected(self) -> tuple[IPNetwork, ...]:
+        own = (ip_network(one.address) for one in links.addresses(self._ip))
+        return (*(one.prefix for one in links.connected_prefixes()), *own)

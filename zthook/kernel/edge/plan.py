@@ -1,0 +1,192 @@
+"""What an edge's kernel lacks, and what it has too much: pure comparison, no kernel."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+
+from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge.chains import BEFORE_THE_OVERLAY, Chain
+from zthook.kernel.edge.elements import all_elements, both, less, split_moved, together
+from zthook.kernel.edge.endings import (
+    NONE_END,
+    Endings,
+    begun_as,
+    endings,
+    through,
+    ways_in,
+    ways_of,
+)
+from zthook.kernel.edge.ground import (
+    Surroundings,
+    proxies_of,
+    routes_of,
+    rules_of,
+    settings_of,
+)
+from zthook.kernel.edge.rules import (
+    NOTHING,
+    Transaction,
+    chains_for,
+    constant_chains,
+    is_known,
+    labels,
+)
+from zthook.kernel.edge.sets import MAPPING_SETS, Elements
+from zthook.kernel.edge.static import static_elements
+from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.routes import Route
+from zthook.kernel.rules import PolicyRule
+from zthook.model.mappings import EdgePlane
+from zthook.model.publication import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the kernel has. ``labels`` is None where there is no table.
+
+    ``settings`` are those under /proc/sys that could be ours to set.
+    """
+
+    around: Surroundings
+    labels: Mapping[str, tuple[str, ...]] | None
+    elements: Elements
+    counters: Mapping[tuple[str, str], str]
+    routes: frozenset[Route]
+    proxies: frozenset[ProxyEntry]
+    rules: frozenset[PolicyRule]
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What to do, in the order in which it is done (design: "Order")."""
+
+    withdraw: Transaction = NOTHING
+    ended: Endings = NONE_END
+    routes_gone: frozenset[Route] = frozenset()
+    proxies_gone: frozenset[ProxyEntry] = frozenset()
+    rules_gone: frozenset[PolicyRule] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    routes_new: frozenset[Route] = frozenset()
+    proxies_new: frozenset[ProxyEntry] = frozenset()
+    rules_new: frozenset[PolicyRule] = frozenset()
+    grant: Transaction = NOTHING
+    taken_over: frozenset[Through] = frozenset()
+    forgiven: frozenset[Through] = frozenset()
+    forgiven_begun: frozenset[Through] = frozenset()
+
+
+def in_one(steps: Steps) -> Steps:
+    """The same with one transaction for two, where nothing has to be there between them."""
+    if steps.routes_new or steps.proxies_new or steps.rules_new:
+        return steps
+    first, second = steps.withdraw, steps.grant
+    joined = replace(
+        first,
+        delete=together(first.delete, second.delete),
+        add=together(first.add, second.add),
+    )
+    return replace(steps, withdraw=joined, grant=NOTHING)
+
+
+def without_replaced(gone: Iterable[Route], wanted: Iterable[Route]) -> frozenset[Route]:
+    """The routes that have to be removed, as none of the same destination takes their place."""
+    kept = {(route.destination, route.table) for route in wanted}
+    return frozenset(one for one in gone if (one.destination, one.table) not in kept)
+
+
+def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
+    """The chains that the table must be made anew with; none where it has them."""
+    constant, early = constant_chains(plane), chains_for(plane)
+    if seen.labels is None:
+        return early
+    has = dict(seen.labels)
+    if not is_known(plane.overlay):
+        has.pop(BEFORE_THE_OVERLAY, None)
+    if has == labels(constant):
+        return ()
+    return early if not seen.elements.get("overlay") else constant
+
+
+@dataclass(frozen=True, slots=True)
+class _Elements:
+    """Those of the mappings: all that are wanted, what is right, too much, and lacking."""
+
+    wanted: Elements
+    kept: Elements
+    surplus: Elements
+    missing: Elements
+
+
+def _compare(plane: EdgePlane, seen: Seen) -> _Elements:
+    wanted = all_elements(plane.forwardings)
+    present = {name: seen.elements[name] for name in MAPPING_SETS if seen.elements.get(name)}
+    return _Elements(wanted, both(present, wanted), less(present, wanted), less(wanted, present))
+
+
+def plan(plane: EdgePlane, seen: Seen) -> Steps:
+    """Everything between what the kernel has and what it must have."""
+    around, some, elements = seen.around, plane.forwardings, _compare(plane, seen)
+    routes, proxies = routes_of(some, around), proxies_of(some, around)
+    rules = rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
+    withdraw, grant = _transactions(plane, seen, elements)
+    wanted = settings_of(plane, around).items()
+    flushed = seen.labels is None
+    return in_one(
+        Steps(
+            withdraw=withdraw,
+            ended=endings(elements.surplus, some),
+            routes_gone=_gone(plane, seen, routes),
+            proxies_gone=seen.proxies - proxies,
+            rules_gone=seen.rules - rules,
+            settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
+            routes_new=routes - seen.routes,
+            proxies_new=proxies - seen.proxies,
+            rules_new=rules - seen.rules,
+            grant=grant,
+            taken_over=_taken_over(plane, seen, elements.missing),
+            forgiven=through(some) if flushed else frozenset(),
+            forgiven_begun=begun_as(elements.wanted) if flushed else frozenset(),
+        )
+    )
+
+
+def _gone(plane: EdgePlane, seen: Seen, wanted: frozenset[Route]) -> frozenset[Route]:
+    """The routes to remove. While the overlay's device is unknown those of mappings stay: its
+    daemon may only not have answered ours at the start.
+    """
+    gone = without_replaced(seen.routes - wanted, wanted)
+    if seen.around.overlay is not None:
+        return gone
+    needed = {ip_network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
+    return frozenset(one for one in gone if one.destination not in needed)
+
+
+def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Through]:
+    """New mappings whose address may have connections that do not go through them.
+
+    What is not configured here is dropped as long as nobody has it, and never remembered;
+    but for the time in which the table was away.
+    """
+    new = ways_in(missing)
+    return through(
+        one
+        for one in plane.forwardings
+        if ways_of(one) & new and (seen.labels is None or one.arrives_as in seen.around.own)
+    )
+
+
+def _transactions(
+    plane: EdgePlane, seen: Seen, elements: _Elements
+) -> tuple[Transaction, Transaction]:
+    """What goes before the routes (rules, withdrawals) and what after them (grants)."""
+    static = static_elements(plane, seen.around, seen.elements)
+    if chains := chains_to_load(plane, seen):
+        before = Transaction(chains, static, add=elements.kept, counters=seen.counters)
+        return before, Transaction(add=elements.missing)
+    at_once, moved = split_moved(elements.surplus, elements.wanted)
+    refill = {k: v for k, v in static.items() if v != seen.elements.get(k, frozenset())}
+    return (
+        Transaction(refill=refill, delete=at_once),
+        Transaction(delete=moved, add=elements.missing),
+    )

@@ -1,0 +1,1 @@
+"""A host's kernel: what it must have for its guests, what differs, and making it so."""

@@ -1,0 +1,282 @@
+"""The host's dataplane: the kernel takes mapped guests' packets from the edge, and back to it."""
+
+from typing import Protocol
+
+from zthook.errors import KernelError
+from zthook.kernel.conntrack import forgive_marked
+from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.firewalld import Reach
+from zthook.kernel.firewalls.keeper import Firewalls, Opening
+from zthook.kernel.host import settings
+from zthook.kernel.host import table as own_table
+from zthook.kernel.host.chains import chains
+from zthook.kernel.host.connections import Standing, end_others, end_untranslated
+from zthook.kernel.host.elements import Around, elements
+from zthook.kernel.host.marks import Marks
+from zthook.kernel.host.notices import About
+from zthook.kernel.host.settings import FORWARDING
+from zthook.kernel.host.table import Table
+from zthook.kernel.host.translations import families
+from zthook.kernel.host.way import Edge, Way
+from zthook.kernel.links import (
+    addresses,
+    connected_prefixes,
+    find_device,
+    gateways,
+    link_local_of,
+    next_hop,
+)
+from zthook.kernel.neighbours import neighbours, probe
+from zthook.kernel.nft import Nft
+from zthook.kernel.rtnetlink import IPRoute
+from zthook.kernel.traffic import Traffic
+from zthook.kernel.watch import Subscription
+from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.mappings import HostPlane
+
+ROUNDS = 4
+"""Changing takes one round and seeing that it stayed another; the rest is for others' changes."""
+
+
+class HostDataplane(Protocol):
+    """What the agent asks of the host's kernel. Blocking; for one thread."""
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        """Make the kernel have exactly ``desired``; None or no rules: nothing of ours.
+
+        Changes only what differs and returns a line for each such thing; the same again
+        returns none. Where the overlay's device is away all the rest is still done: marked
+        answers are dropped until it returns, and one line says so when it is first seen
+        missing. Settings under /proc/sys are never set back. Raises KernelError, then some
+        of it may be done: apply again.
+        """
+        ...
+
+    def drifted(self) -> bool:
+        """Whether ``apply`` has to look again: cheap; true until one has succeeded."""
+        ...
+
+    def mac_of(self, address: IPAddress, device: str) -> str | None:
+        """The MAC of a neighbour, None where it or the device is not known."""
+        ...
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        """Address → MAC on ``device``; empty where there is no such device."""
+        ...
+
+    def probe(self, address: IPAddress, device: str) -> None:
+        """Ask now who has ``address`` on ``device``: ``neighbours`` tells in three seconds.
+
+        Nothing happens where there is no such device.
+        """
+        ...
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        """Every address of this machine."""
+        ...
+
+    def gateways(self) -> frozenset[IPAddress]:
+        """The routers of this machine."""
+        ...
+
+    def on_link(self) -> dict[str, tuple[IPNetwork, ...]]:
+        """Device → the prefixes whose addresses are reached there without a router."""
+        ...
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        """The router by which ``address`` is reached; None where it is on-link or not reached."""
+        ...
+
+    def traffic(self) -> dict[IPAddress, Traffic]:
+        """Of each mapped guest, by private address; only what went through the edge."""
+        ...
+
+    def close(self) -> None:
+        """Let go of sockets; the kernel keeps what it has."""
+        ...
+
+
+class KernelHostDataplane:
+    """The kernel of the network namespace of the thread that makes it; for that thread alone.
+
+    ``mark`` is the mask of packet and connection marks that are ours (host_marks.Marks),
+    ``table`` and ``preference`` are our first route table's and policy rule's (way.Way).
+    """
+
+    def __init__(
+        self,
+        *,
+        mark: int = 0x0C000000,
+        table: int = 12300,
+        preference: int = 12300,
+    ) -> None:
+        self._marks = Marks(mark)
+        self._way = Way(self._marks, table, preference)
+        self._chains = chains(mark)
+        self._nft = Nft()
+        self._firewalls = Firewalls(self._nft, passage.HOST)
+        self._ip = IPRoute()
+        self._changes = Subscription("link", "address", "route", "rule", "neighbour")
+        self._plane: HostPlane | None = None
+        self._generation: int | None = None
+        self._closed: set[int] = set()
+        self._bridged: set[int] = set()
+        self._swept = False
+        self._away = self._told_away = False
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        self._plane = plane = desired if desired is not None and desired.rules else None
+        self._generation = None
+        lines: list[str] = []
+        for _ in range(ROUNDS):
+            generation = self._nft.generation()
+            self._notice()  # what came until now, the round itself sees
+            done = self._remove() if plane is None else self._keep(plane)
+            lines += done
+            if not done:
+                self._generation = generation
+                return lines + self._missing() + self._firewalls.news()
+        raise KernelError(
+            f"the kernel does not stay as it is set; again and again: {'; '.join(done)}",
+            hint="another program changes the same: see which one with `nft monitor`",
+        )
+
+    def _keep(self, plane: HostPlane) -> list[str]:
+        """The way out first, then the marks; forwarding once the filter is there."""
+        versions = families(plane)
+        found = own_table.observe(self._nft)
+        # Known from then on: a flush of the whole ruleset takes the set that says so along.
+        self._closed |= _closed(found) | settings.not_forwarding(versions)
+        edge = self._edge(plane)
+        self._bridged = settings.bridged(versions)
+        wanted = elements(plane, Around(edge.hops, self._closed & versions, self._bridged))
+        lines = self._way.keep(self._ip, edge) + settings.loosen(plane.overlay)
+        anew = found is None or not found.is_whole(self._chains)
+        if found is None or anew or own_table.takes_away(found, wanted):
+            self._swept = False
+        lines += own_table.keep(self._nft, found, self._chains, wanted)
+        if found is None:
+            self._forgive()
+        lines += self._end_others(plane) + settings.forward(versions)
+        lines += self._way.remove(self._ip, but=versions)
+        return lines + self._firewalls.keep(self._opening(plane))
+
+    def _edge(self, plane: HostPlane) -> Edge:
+        device = find_device(self._ip, plane.overlay)
+        self._away = device is None
+        hops: dict[int, IPAddress] = {4: plane.edge, 6: link_local_of(plane.edge_mac)}
+        asked = {version: hop for version, hop in hops.items() if version in families(plane)}
+        return Edge(asked, device.index if device else None, plane.edge_mac)
+
+    def _opening(self, plane: HostPlane) -> Opening:
+        """What is marked has passed our own table, which comes before the firewalls."""
+        marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, self._marks.mask)
+        reached = frozenset(
+            Reach(plane.edge_mac, rule.private, plane.overlay, rule.device) for rule in plane.rules
+        )
+        return Opening(marked, families(plane), reached)
+
+    def _remove(self) -> list[str]:
+        """The marks first: what is still marked has its way until its connection is ended."""
+        self._away = False
+        found = own_table.observe(self._nft)
+        if found is not None:
+            self._swept = False
+            own_table.empty(self._nft, found)
+        lines = self._end_others(None)
+        lines += self._firewalls.keep(None)
+        if found is not None:
+            own_table.remove(self._nft)
+            lines.append("table inet zthook_host removed")
+        return lines + self._way.remove(self._ip)
+
+    def _forgive(self) -> None:
+        marks = self._marks
+        for value in (marks.brought, marks.leaving, marks.local):
+            forgive_marked(value, marks.mask)
+
+    def _end_others(self, plane: HostPlane | None) -> list[str]:
+        """End connections of ours that no mapping explains, where it is not known that none are.
+
+        At the start it is not: a process before this one may not have come so far.
+        """
+        if self._swept:
+            return []
+        rules = plane.rules if plane else frozenset()
+        own = {one.address for one in addresses(self._ip)}
+        standing = Standing(rules, plane.pools if plane else (), own)
+        ended = end_others(self._marks, standing) + end_untranslated(self._marks, rules)
+        self._swept = True
+        return [f"{ended} connections without a mapping ended"] if ended else []
+
+    def _missing(self) -> list[str]:
+        tell = self._away and not self._told_away
+        self._told_away = self._away
+        if not tell or self._plane is None:
+            return []
+        return [f"overlay device {self._plane.overlay} is away: answers to the edge are dropped"]
+
+    def _notice(self) -> bool:
+        """Whether the kernel told of a change that concerns us since this was last asked."""
+        about = About(
+            self._plane.overlay if self._plane else "",
+            families(self._plane) if self._plane else frozenset({4}),
+            self._way.tables,
+        )
+        told = [about.concerns(one) for one in self._changes.drain()]
+        return any(told)
+
+    def drifted(self) -> bool:
+        if self._notice() or not self._settings_stay():
+            self._generation = None
+        if self._generation is None or self._nft.generation() != self._generation:
+            return True
+        return self._firewalls.drifted()
+
+    def _settings_stay(self) -> bool:
+        plane = self._plane
+        if plane is None:
+            return True
+        stay = settings.stay(plane.overlay, families(plane))
+        return stay and settings.bridged(families(plane)) == self._bridged
+
+    def mac_of(self, address: IPAddress, device: str) -> str | None:
+        return self.neighbours(device).get(address)
+
+    def neighbours(self, device: str) -> dict[IPAddress, str]:
+        found = find_device(self._ip, device)
+        return neighbours(self._ip, found.index) if found else {}
+
+    def probe(self, address: IPAddress, device: str) -> None:
+        if found := find_device(self._ip, device):
+            probe(self._ip, address, found.index)
+
+    def own_addresses(self) -> frozenset[IPAddress]:
+        return frozenset(one.address for one in addresses(self._ip))
+
+    def gateways(self) -> frozenset[IPAddress]:
+        return gateways()
+
+    def on_link(self) -> dict[str, tuple[IPNetwork, ...]]:
+        found: dict[str, tuple[IPNetwork, ...]] = {}
+        for one in connected_prefixes():
+            found[one.device] = (*found.get(one.device, ()), one.prefix)
+        return found
+
+    def next_hop(self, address: IPAddress) -> IPAddress | None:
+        return next_hop(self._ip, address)
+
+    def traffic(self) -> dict[IPAddress, Traffic]:
+        found = own_table.observe(self._nft)
+        return found.traffic() if found else {}
+
+    def close(self) -> None:
+        self._nft.close()
+        self._ip.close()
+        self._changes.close()
+
+
+def _closed(found: Table | None) -> set[int]:
+    """The IP versions for which forwarding was off when our mappings came: it is on for these."""
+    names = found.sets.get("closed", frozenset()) if found else frozenset()
+    return {version for version in FORWARDING if f"ipv{version}" in names}

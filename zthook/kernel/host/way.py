@@ -1,0 +1,147 @@
+"""The way of a host's marked packets to the edge: policy rules, routes, and who the edge is."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from zthook.kernel.host.marks import Marks
+from zthook.kernel.neighbours import Pinned, pinned_entries, remove_pinned, set_pinned
+from zthook.kernel.netlink import ROUTE, Netlink
+from zthook.kernel.route_batch import remove_routes, set_routes
+from zthook.kernel.routes import MAIN_TABLE, Route, own_routes
+from zthook.kernel.rtnetlink import IPRoute
+from zthook.kernel.rules import PolicyRule, add_rules, own_rules, remove_rules
+from zthook.model.addresses import IPAddress, IPNetwork
+
+ANYWHERE: Mapping[int, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+HOST_MASK_BITS = 2
+"""Rules of ours by a mask of so many bits or fewer are a host's: an edge's have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The next hops by IP version, only those that are asked for; ``device`` is the overlay's
+    index, None while it is away, ``mac`` whose all packets to the edge are.
+    """
+
+    hops: Mapping[int, IPAddress]
+    device: int | None
+    mac: str
+
+
+class Way:
+    """``table`` and ``preference`` are the first of those that are ours.
+
+    The first table has the way to the edge and a black hole behind it. The second, for public
+    addresses that are not on this host, has no black hole: what is bound to another device,
+    as the sockets of the overlay's own daemon are, finds nothing there and goes on as ever.
+    """
+
+    def __init__(self, marks: Marks, table: int, preference: int) -> None:
+        self._marks = marks
+        self._preference = preference
+        self.tables = (table, table + 1)
+
+    def keep(self, ip: IPRoute, edge: Edge) -> list[str]:
+        """Make marked packets of the edge's IP versions go to it, or nowhere.
+
+        The routes come first and the rules last, so that at no moment a marked packet leaves
+        by another line. A line for each thing that was put right.
+        """
+        versions = edge.hops.keys()
+        found = {one for one in self._routes() if one.destination.version in versions}
+        lines = _keep_routes(found, self._wanted_routes(edge))
+        lines += _keep_pinned(ip, _wanted_pinned(edge), found)
+        rules = _rules()
+        missing = [rule for rule in self._wanted_rules(versions) if rule not in rules]
+        with Netlink(ROUTE) as kernel:
+            add_rules(kernel, missing)
+        lines += [f"{rule} was missing: added" for rule in missing]
+        others = {rule for rule in rules if rule.version in versions}
+        return lines + self._remove_rules(others - set(self._wanted_rules(versions)))
+
+    def remove(self, ip: IPRoute, *, but: Collection[int] = ()) -> list[str]:
+        """Take everything away, but what is of these IP versions."""
+        lines = self._remove_rules({rule for rule in _rules() if rule.version not in but})
+        routes = {one for one in self._routes() if one.destination.version not in but}
+        # Before the routes: they tell which of the entries of ours are the edge's.
+        return lines + _keep_pinned(ip, set(), routes) + _keep_routes(routes, ())
+
+    def _routes(self) -> set[Route]:
+        return {route for table in self.tables for route in own_routes(table)}
+
+    def _wanted_routes(self, edge: Edge) -> list[Route]:
+        first, second = self.tables
+        black_holes = [Route(ANYWHERE[version], None, table=first) for version in edge.hops]
+        if edge.device is None:
+            return black_holes
+        return black_holes + [
+            Route(ANYWHERE[version], edge.device, hop, table)
+            for version, hop in edge.hops.items()
+            for table in (first, second)
+        ]
+
+    def _wanted_rules(self, versions: Collection[int]) -> list[PolicyRule]:
+        """In the order in which they can come: none sends anything past one that is to come."""
+        marks, at = self._marks, self._preference
+        first, second = self.tables
+        return [
+            rule
+            for version in sorted(versions)
+            for rule in (
+                PolicyRule(version, at, first, marks.brought, marks.mask),
+                PolicyRule(version, at + 2, first, marks.leaving, marks.mask),
+                PolicyRule(
+                    version, at + 1, MAIN_TABLE, marks.leaving, marks.mask, suppress_default=True
+                ),
+                PolicyRule(version, at + 3, second, marks.local, marks.mask),
+            )
+        ]
+
+    def _remove_rules(self, rules: Collection[PolicyRule]) -> list[str]:
+        """With the routes in tables that are not ours any more."""
+        with Netlink(ROUTE) as kernel:
+            remove_rules(kernel, sorted(rules))
+        tables = {rule.table for rule in rules} - {MAIN_TABLE, *self.tables}
+        left = {route for table in tables for route in own_routes(table)}
+        return [f"{rule} removed" for rule in sorted(rules)] + _keep_routes(left, ())
+
+
+def _rules() -> set[PolicyRule]:
+    return {rule for rule in own_rules() if 0 < rule.mask.bit_count() <= HOST_MASK_BITS}
+
+
+def _keep_routes(found: Collection[Route], wanted: Collection[Route]) -> list[str]:
+    extra = [route for route in found if route not in wanted]
+    missing = [route for route in wanted if route not in found]
+    with Netlink(ROUTE) as kernel:
+        remove_routes(kernel, extra)
+        set_routes(kernel, missing)
+    return [f"{_named(one)} removed" for one in extra] + [
+        f"{_named(one)} was missing: added" for one in missing
+    ]
+
+
+def _named(route: Route) -> str:
+    kind = "" if route.device is None else "route "
+    return f"{kind}{route} in table {route.table}"
+
+
+def _wanted_pinned(edge: Edge) -> set[Pinned]:
+    hop = edge.hops.get(6)
+    if hop is None or edge.device is None:
+        return set()
+    return {Pinned(hop, edge.device, edge.mac.lower())}
+
+
+def _keep_pinned(ip: IPRoute, wanted: set[Pinned], routes: Collection[Route]) -> list[str]:
+    """Of the entries of ours only those that the routes go by are the edge's."""
+    hops = {route.via for route in routes} | {one.address for one in wanted}
+    found = {one for one in pinned_entries() if one.address in hops}
+    for one in found - wanted:
+        remove_pinned(ip, one)
+    for one in wanted - found:
+        set_pinned(ip, one)
+    return [f"neighbour {one} removed" for one in found - wanted] + [
+        f"neighbour {one} was missing: added" for one in wanted - found
+    ]
