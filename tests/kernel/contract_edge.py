@@ -355,6 +355,18 @@ class EdgeContract:
             assert world.holds([narrow])
             assert [world.is_connected(flow) for flow in (kept, gone)] == [True, False]
 
+    def test_what_a_crash_left_to_clients_that_may_no_more_ends_with_the_next_pass(
+        self, world: World
+    ) -> None:
+        narrow = replace(A, allow=(ip_network("198.51.100.7/32"),))
+        kept, gone = through(A), through(A, client=IPv4Address("198.51.100.99"))
+        world.start().apply(plane(narrow, B))
+        for flow in (kept, gone, through(B)):
+            world.connect(flow)
+        world.start().apply(plane(narrow, B))
+        stay = [world.is_connected(flow) for flow in (kept, gone, through(B))]
+        assert stay == [True, False, True]
+
     def test_what_a_guest_began_ends_with_its_egress(self, world: World) -> None:
         dataplane = world.start()
         leaving = replace(A, egress=Egress.PUBLIC)

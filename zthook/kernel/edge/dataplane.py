@@ -7,7 +7,7 @@ from typing import Protocol
 from zthook.errors import KernelError
 from zthook.kernel.edge.change import Mappings, plan_change
 from zthook.kernel.edge.elements import all_elements
-from zthook.kernel.edge.endings import begun_as, through
+from zthook.kernel.edge.endings import allowed, begun_as, through
 from zthook.kernel.edge.ground import Surroundings, settings_of
 from zthook.kernel.edge.kernel import ROUTES_FOR_ALL, EdgeKernel
 from zthook.kernel.edge.linux import LinuxEdgeKernel
@@ -101,6 +101,7 @@ class KernelEdgeDataplane:
                 desired.pool_ranges,
                 through(desired.forwardings),
                 begun_as(all_elements(desired.forwardings)),
+                allowed(desired.forwardings),
             )
         self._around = seen.around
         self._settings = _expected(desired, seen.around)

@@ -78,5 +78,10 @@ def endings(
         gone=frozenset(Through(*way) for way in ways),
         kept=through(stays),
         begun=begun_as(surplus),
-        refused={way: one.allow for one in stays if one.allow for way in through([one])},
+        refused=allowed(stays),
     )
+
+
+def allowed(some: Iterable[Forwarding]) -> dict[Through, tuple[IPNetwork, ...]]:
+    """The connections of those mappings that are not for everybody, and whose clients may."""
+    return {way: one.allow for one in some if one.allow for way in through([one])}

@@ -1,6 +1,6 @@
 """The edge's dataplane over a kernel made of Python's sets: it can be looked into, and fail."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -172,11 +172,14 @@ class FakeEdgeKernel:
         publics: Collection[AddressRange],
         some: Collection[Through],
         begun: Collection[Through],
+        allowed: Mapping[Through, Collection[IPNetwork]],
     ) -> None:
         left = connection_ways.left_over(publics, some, begun)
-        if any(map(left, self.connections)):
+        refused = connection_ways.refused(allowed)
+        if any(left(one) or refused(one) for one in self.connections):
             self._step("end leftovers")
             self._forget(left)
+            self._forget(refused)
 
     def _forget(self, belongs: Belongs) -> None:
         self.connections = {one for one in self.connections if not belongs(one)}

@@ -1,6 +1,6 @@
 """What an edge's dataplane asks of a kernel: the machine's, or one made of Python's sets."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 from zthook.kernel.connection_ways import Through
@@ -53,8 +53,9 @@ class EdgeKernel(Protocol):
         publics: Collection[AddressRange],
         some: Collection[Through],
         begun: Collection[Through],
+        allowed: Mapping[Through, Collection[IPNetwork]],
     ) -> None:
-        """See conntrack.end_leftovers."""
+        """See conntrack.end_leftovers, and end_refused for who is ``allowed``."""
         ...
 
     def set_routes(self, some: Collection[Route]) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_network
 
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
@@ -132,8 +132,10 @@ class LinuxEdgeKernel:
         publics: Collection[AddressRange],
         some: Collection[Through],
         begun: Collection[Through],
+        allowed: Mapping[Through, Collection[IPNetwork]],
     ) -> None:
         conntrack.end_leftovers(publics, some, begun)
+        conntrack.end_refused(allowed)
 
     def set_routes(self, some: Collection[Route]) -> None:
         set_routes(self._routes, some)
