@@ -90,8 +90,8 @@ class Inside(Protocol):
 class FakeInside:
     """The fake kernel, with every neighbour known."""
 
-    def __init__(self) -> None:
-        self.kernel = FakeEdgeKernel(OVERLAY)
+    def __init__(self, kernel: FakeEdgeKernel | None = None) -> None:
+        self.kernel = kernel if kernel is not None else FakeEdgeKernel(OVERLAY)
         self.kernel.indexes |= {"up0": 3, "up1": 4, "zt0": OVERLAY.index}
         self.kernel.own = {EDGE_ADDRESS}
         self.kernel.on_link = {
