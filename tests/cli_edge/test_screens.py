@@ -14,6 +14,7 @@ from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
 from zthook.edge.views import (
     DriftView,
     EdgeStatus,
+    EventView,
     HostView,
     MappingView,
     OverlayView,
@@ -239,6 +240,82 @@ def test_mappings_show_what_is_kept_for_who_is_away(serve_canned: Serve, zthook:
 def test_no_mappings(serve_canned: Serve, zthook: Zthook) -> None:
     serve_canned({"mappings": lambda _: []})
     assert zthook("edge", "mappings")[1] == "no host claims an address\n"
+
+
+def an_event(**changes: Any) -> EventView:
+    usual = EventView(
+        at=time.mktime((2026, 1, 31, 14, 0, 5, 0, 0, -1)),
+        event="granted",
+        host="home1",
+        public="203.0.113.10",
+        guest="web1",
+        uuid="6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11",
+        private="192.168.122.50",
+        mode="nat",
+        ports=["tcp/80:8080", "tcp/443"],
+        epoch=7,
+        source="",
+        why="",
+        times=1,
+    )
+    return msgspec.structs.replace(usual, **changes)
+
+
+def test_log(serve_canned: Serve, zthook: Zthook) -> None:
+    refused = an_event(
+        event="requests refused",
+        public="",
+        guest="",
+        private=None,
+        ports=[],
+        source="192.168.193.66",
+        why="GET '/': 404",
+        times=12,
+    )
+    canned = serve_canned({"events": lambda _: [an_event(), refused]})
+    code, out, _ = zthook("edge", "log", "--public", "203.0.113.10", "--since", "2026-01-31 13:00")
+    told = ["|".join(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()]
+    assert code == 0
+    assert told == [
+        "TIME|EVENT|PUBLIC|GUEST|HOST|PRIVATE|PORTS|BY|WHY",
+        "2026-01-31 14:00:05|granted|203.0.113.10|web1|home1|192.168.122.50|tcp/80:8080, tcp/443"
+        "|-|-",
+        "2026-01-31 14:00:05|requests refused|-|-|home1|-|-|192.168.193.66|12 times, the last: "
+        "GET '/': 404",
+    ]
+    assert canned.asked == [
+        (
+            "events",
+            {
+                "most": 1000,
+                "public": "203.0.113.10",
+                "host": "",
+                "guest": "",
+                "since": an_event().at - 3605,
+            },
+        )
+    ]
+    assert json.loads(zthook("edge", "log", "--json")[1])[0]["uuid"] == an_event().uuid
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"), [("90s", 90), ("5min", 300), ("2 h", 7200), ("7d", 604_800)]
+)
+def test_log_since_so_long_ago(
+    serve_canned: Serve, zthook: Zthook, since: str, seconds: int
+) -> None:
+    canned = serve_canned({"events": lambda _: []})
+    began = time.time()
+    assert zthook("edge", "log", "--since", since)[1] == "nothing that fits was noted\n"
+    assert began <= canned.asked[0][1]["since"] + seconds <= time.time()
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "5", ""])
+def test_log_since_what_is_no_time(serve_canned: Serve, zthook: Zthook, since: str) -> None:
+    canned = serve_canned({"events": lambda _: []})
+    code, _, err = zthook("edge", "log", "--since", since)
+    assert (code, canned.asked) == (2, [])
+    assert "write it as 2h" in err
 
 
 def test_pool_list(serve_canned: Serve, zthook: Zthook) -> None:

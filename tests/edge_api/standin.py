@@ -51,7 +51,7 @@ class Standin:
             raise NotAuthenticated("this credential is not known here")
         return self.hosts[credential]
 
-    def enrol(self, secret: str, hostname: str) -> EnrolReply:
+    def enrol(self, secret: str, hostname: str, source: str) -> EnrolReply:
         if secret not in self.secrets:
             raise TokenError("this token was used already")
         return EnrolReply(host=self.secrets.pop(secret), credential=f"credential of {hostname}")

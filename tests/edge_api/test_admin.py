@@ -1,5 +1,6 @@
 """The control commands that let members into the overlay, and how arguments are read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,19 @@ from zthook.overlay import open_overlay
 
 if TYPE_CHECKING:
     from zthook.edge.daemon import EdgeDaemon
+
+
+class Noting:
+    """The part of the edge's service that is told who was let in, and the thread it is told in."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def approved(self, member: str) -> None:
+        self.noted.append(member)
+
+    async def run(self, act: Callable[[str], None], member: str) -> None:
+        act(member)
 
 
 class Network:
@@ -35,22 +49,25 @@ class Network:
         return ["0123456789"]
 
 
-def admin_of(overlay: Any) -> Admin:
-    seen = SeenOverlay(overlay, lambda: None)
-    return Admin(cast("EdgeDaemon", SimpleNamespace(seen=seen, overlay_address=lambda: None)))
+def admin_of(overlay: Any, noting: Noting | None = None) -> Admin:
+    seen, service = SeenOverlay(overlay, lambda: None), noting or Noting()
+    edge = SimpleNamespace(seen=seen, overlay_address=lambda: None, worker=service, service=service)
+    return Admin(cast("EdgeDaemon", edge))
 
 
 async def test_a_member_is_let_in() -> None:
-    network = Network()
-    commands = admin_of(network).commands()
+    network, noting = Network(), Noting()
+    commands = admin_of(network, noting).commands()
     (knock,) = await commands["knocking"]({})
     await commands["approve"]({"member": knock.member})
-    assert network.members == ["0123456789"]
+    assert network.members == noting.noted == ["0123456789"]
 
 
 async def test_why_one_was_not_let_in() -> None:
+    noting = Noting()
     with pytest.raises(Refused, match=r"9876543210 was not let .* do it there"):
-        await admin_of(Network()).commands()["approve"]({"member": "9876543210"})
+        await admin_of(Network(), noting).commands()["approve"]({"member": "9876543210"})
+    assert noting.noted == []
 
 
 @pytest.mark.parametrize(("command", "asked"), [("knocking", {}), ("approve", {"member": "0"})])

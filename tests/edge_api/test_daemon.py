@@ -13,6 +13,7 @@ import pytest
 
 from tests.edge_api.machine import (
     ADDRESS,
+    HOST_ADDRESS,
     OTHER_ADDRESS,
     UPLINK_ADDRESS,
     Enrolled,
@@ -128,6 +129,26 @@ def test_from_token_to_kernel_and_out_again(edge: Machine) -> None:
     assert home1.claims() == []
     assert "192.168.122.50" not in edge.nft()
     assert daemon.running
+    story = edge.told("edge", "log", "--public", "203.0.113.10", "--since", "1h")
+    assert [(one["event"], one["host"], one["guest"], one["private"]) for one in story] == [
+        ("granted", "home1", "web1", "192.168.122.50"),
+        ("withdrawn", "home1", "web1", "192.168.122.50"),
+    ]
+
+
+def test_what_was_refused_is_in_the_trail_when_it_stops(edge: Machine) -> None:
+    daemon = edge.serve()
+    edge.listens_at(ADDRESS)
+    home1 = Enrolled(edge, edge.token("home1"))
+    home1.begin()
+    home1.credential = "guessed"
+    for _ in range(3):
+        assert home1.ask("GET", "/v1/changes?session=1&after=1").status_code == 401
+    daemon.stop()
+    edge.serve()
+    (refused,) = [one for one in edge.told("edge", "log") if one["event"] == "requests refused"]
+    assert (refused["source"], refused["times"]) == (HOST_ADDRESS, 3)
+    assert "guessed" not in str(refused)
 
 
 def test_stopping_withdraws_nothing(edge: Machine) -> None:

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from zthook.errors import StoreError
+from zthook.store import events
+from zthook.store.events import Event, EventRow, Wanted
 from zthook.store.ledger import Ledger
 from zthook.store.memory import MemoryLedger
 from zthook.store.rows import (
@@ -320,3 +322,83 @@ def test_changes_belong_into_transactions_and_those_do_not_nest(ledger: Ledger) 
     with ledger.transaction():
         ledger.put_claim(claim())
     assert ledger.claims() == [claim()]
+
+
+def event(host: str = "home1", **more: object) -> EventRow:
+    row = EventRow(
+        at=1.5, event=Event.GRANTED, host=host, public="203.0.113.10", guest=GUEST, name="web1"
+    )
+    return msgspec.structs.replace(row, **more)
+
+
+def note(ledger: Ledger, *rows: EventRow) -> None:
+    with ledger.transaction():
+        for row in rows:
+            ledger.note(row)
+
+
+def test_events_come_back_in_their_order_and_are_found_by_each_part(ledger: Ledger) -> None:
+    first = event(ports=("tcp/80",), private="192.168.122.50", epoch=7, why="because", times=3)
+    second = event("home2", public="203.0.113.11", at=2.5)
+    third = event(guest=OTHER, name="mail", at=3.5, event=Event.WITHDRAWN)
+    note(ledger, first, second)
+    note(ledger, third)
+    assert ledger.events(Wanted()) == [first, second, third]
+    assert ledger.events(Wanted(public="203.0.113.11")) == [second]
+    assert ledger.events(Wanted(host="home1")) == [first, third]
+    assert ledger.events(Wanted(guest=GUEST)) == [first, second]
+    assert ledger.events(Wanted(guest="mail")) == [third]
+    assert ledger.events(Wanted(since=2.5)) == [second, third]
+    assert ledger.events(Wanted(host="home1", most=1)) == [third]
+    assert ledger.events(Wanted(most=0)) == []
+    assert ledger.events(Wanted(public="203.0.113.1")) == []
+
+
+def test_of_events_the_oldest_go(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_EVENTS", 5)
+    rows = [event(f"home{number}") for number in range(12)]
+    note(ledger, *rows[:7])
+    for row in rows[7:]:
+        note(ledger, row)
+    assert ledger.events(Wanted()) == rows[-5:]
+
+
+def test_one_host_pushes_out_none_but_its_own_events(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_EVENTS", 10)
+    monkeypatch.setattr(events, "MOST_OF_ONE", 3)
+    started = EventRow(at=0, event=Event.STARTED)
+    quiet = event("home2")
+    note(ledger, started, quiet)
+    loud = [event(at=number) for number in range(50)]
+    note(ledger, *loud)
+    unknown = [EventRow(at=number, event=Event.REQUESTS_REFUSED) for number in range(50)]
+    note(ledger, *unknown)
+    assert ledger.events(Wanted()) == [started, quiet, *loud[-3:], *unknown[-3:]]
+    note(ledger, *(event(f"home{number}") for number in range(10, 15)))
+    assert len(ledger.events(Wanted())) == 10
+    assert started not in ledger.events(Wanted())
+
+
+def test_an_event_goes_with_its_transaction(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_EVENTS", 2)
+    note(ledger, event(at=1), event(at=2))
+
+    def cut_short() -> None:
+        with ledger.transaction():
+            ledger.note(event(at=3))
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        cut_short()
+    assert [row.at for row in ledger.events(Wanted())] == [1, 2]
+    note(ledger, event(at=4))
+    assert [row.at for row in ledger.events(Wanted())] == [2, 4]
+
+
+def test_events_are_noted_in_transactions_only(ledger: Ledger) -> None:
+    with pytest.raises(StoreError, match="outside of a transaction"):
+        ledger.note(event())

@@ -7,6 +7,7 @@ edge = LazyGroup(
     {
         "host": ("zthook.cli.edge_host:host", "Invite, approve, list and remove hosts."),
         "init": ("zthook.cli.edge_init:init", "Make this machine an edge."),
+        "log": ("zthook.cli.edge_log:log", "Who had which address when."),
         "mappings": ("zthook.cli.edge_mappings:mappings", "Every claim, and what became of it."),
         "pool": ("zthook.cli.edge_pool:pool", "List, add and remove pools of addresses."),
         "release": ("zthook.cli.edge_mappings:release", "End the reservation of an address."),

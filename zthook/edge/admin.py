@@ -10,6 +10,7 @@ from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
 from zthook.edge.service import INVITATION_SECONDS
 from zthook.edge.views import Invitation
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
+from zthook.store.events import Wanted
 from zthook.wire.control import Handler
 from zthook.wire.token import Token, write_token
 
@@ -59,6 +60,7 @@ class Admin:
             "mappings": _taking(_Nothing, self.mappings),
             "hosts": _taking(_Nothing, self.hosts),
             "pools": _taking(_Nothing, self.pools),
+            "events": _taking(Wanted, self.events),
             "host_add": _taking(_NewHost, self.host_add),
             "host_remove": _taking(_Name, self.host_remove),
             "knocking": _taking(_Nothing, self.knocking),
@@ -89,6 +91,9 @@ class Admin:
 
     async def pools(self, _: _Nothing) -> Any:
         return await self._edge.worker.run(self._edge.service.pools)
+
+    async def events(self, asked: Wanted) -> Any:
+        return await self._edge.worker.run(self._edge.service.events, asked)
 
     async def release(self, asked: _Public) -> Any:
         return await self._edge.worker.run(self._edge.service.release, asked.public)
@@ -160,6 +165,7 @@ class Admin:
             await asyncio.to_thread(controller.authorise, member)
         except ZthookError as error:
             return f"{error.message}. {error.hint}".rstrip(". ")
+        await self._edge.worker.run(self._edge.service.approved, member)
         return ""
 
 

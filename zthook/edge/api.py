@@ -53,7 +53,7 @@ class Service(Protocol):
     """What the API asks of ``edge.service.EdgeService``; each call in the one thread."""
 
     def authenticate(self, credential: str) -> str: ...
-    def enrol(self, secret: str, hostname: str) -> EnrolReply: ...
+    def enrol(self, secret: str, hostname: str, source: str) -> EnrolReply: ...
     def open_session(
         self, host: str, request: SessionRequest, source: IPv4Address
     ) -> SessionReply: ...
@@ -99,7 +99,10 @@ class Api:
 
     async def enrol(self, request: Request) -> Response:
         asked = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
-        return _reply(await self.worker.run(self.service.enrol, asked.secret, asked.hostname))
+        source = str(source_of(request))
+        return _reply(
+            await self.worker.run(self.service.enrol, asked.secret, asked.hostname, source)
+        )
 
     async def session(self, request: Request) -> Response:
         return await self._speak(request, SessionRequest, self.service.open_session)
@@ -153,7 +156,12 @@ class Api:
     async def _as_host(self, request: Request, act: Callable[[str], T]) -> T:
         """Authenticate and act in one turn of the thread: no host is removed in between."""
         credential = bearer_of(request)
-        return await self.worker.run(lambda: act(self.service.authenticate(credential)))
+
+        def authenticated() -> T:
+            request.state.host = self.service.authenticate(credential)
+            return act(request.state.host)
+
+        return await self.worker.run(authenticated)
 
 
 def make_app(api: Api, refusals: Refusals) -> Starlette:
@@ -189,7 +197,8 @@ def _refuse(refusals: Refusals) -> Callable[[Request, Exception], Awaitable[Resp
     async def handler(request: Request, error: Exception) -> Response:
         status, body, headers = _describe(error)
         source = request.client.host if request.client else "nowhere"
-        refusals.tell(source, status, f"{request.method} {request.url.path[:64]!r}", body.message)
+        asked = f"{request.method} {request.url.path[:64]!r}"
+        refusals.tell(source, status, asked, body.message, getattr(request.state, "host", ""))
         return _reply(body, status, headers)
 
     return handler

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from zthook.edge.trail import Change
 from zthook.store.ledger import ClaimKey, Ledger
 from zthook.store.rows import ClaimRow, Standing
 
@@ -10,15 +11,25 @@ class Book:
     """Reads each address's claims once, writes through, and notes what changed.
 
     ``now`` is Unix time. ``touched`` has every public address where a row changed, and ""
-    where one without an address did; ``guests`` whose rows did.
+    where one without an address did; ``guests`` whose rows did. ``cause`` is why rows change
+    from now on, for the audit trail, where they do not say it themselves.
     """
 
     def __init__(self, ledger: Ledger, now: float) -> None:
         self.now = now
         self.touched: set[str] = set()
         self.guests: set[str] = set()
+        self.cause = ""
         self._ledger = ledger
         self._pages: dict[str, dict[ClaimKey, ClaimRow]] = {}
+        self._before: dict[ClaimKey, tuple[ClaimRow | None, str]] = {}
+
+    def changes(self) -> list[Change]:
+        """What became of every row that was written, each once."""
+        return [
+            Change(before, self._ledger.claim(key), cause)
+            for key, (before, cause) in self._before.items()
+        ]
 
     def claim(self, key: ClaimKey) -> ClaimRow | None:
         """The row as it is now."""
@@ -43,6 +54,7 @@ class Book:
             row = replace(row, since=self.now)
         if row == old:
             return
+        self._before.setdefault(row.key, (old, self.cause))
         if old is not None:
             self._forget(old)
         self._ledger.put_claim(row)
@@ -52,6 +64,7 @@ class Book:
 
     def drop(self, row: ClaimRow) -> None:
         """The claim is no more."""
+        self._before.setdefault(row.key, (self._ledger.claim(row.key), self.cause))
         self._ledger.drop_claim(row.key)
         self._forget(row)
 

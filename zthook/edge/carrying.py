@@ -8,6 +8,7 @@ from zthook.edge.lookout import Lookout
 from zthook.edge.news import News
 from zthook.edge.outlook import Outlook
 from zthook.edge.plane import KernelSide
+from zthook.edge.trail import told
 from zthook.edge.twins import Twins
 from zthook.errors import StoreError
 from zthook.model.clock import Clock
@@ -67,6 +68,8 @@ class Carrying:
         if self._lookout.ground is None:
             self._lookout.judged = None  # nothing is granted blindly: the next pass decides
         allocator.conclude()
+        for line in told(allocator.book.changes(), self._clock.now()):
+            self._ledger.note(line)
 
     def carry_out(self, publics: Iterable[str]) -> None:
         """Make the kernel as the ledger says of these addresses, and whom that concerns hear."""

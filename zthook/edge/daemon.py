@@ -69,6 +69,7 @@ class EdgeDaemon:
 
     async def serve(self) -> None:
         """Serve until told to stop. Raises StoreError, or what a pass failed with."""
+        self.refusals = Refusals(asyncio.get_running_loop().time)
         async with self._service() as self.service, self._watching():
             self.listener = self._listener()
             try:
@@ -81,6 +82,8 @@ class EdgeDaemon:
             finally:  # before the store closes, also after a fault
                 self.changes.close()
                 await self.listener.close()
+                with self._telling("store", StoreError):
+                    await self._note_refused()
 
     def hint(self, kind: str = "") -> None:
         """Something may have changed: pass soon, and look at the overlay where it may be that."""
@@ -177,8 +180,7 @@ class EdgeDaemon:
             edge_id=self.keys.edge_id,
             ca_pem=self.keys.ca_pem,
         )
-        loop = asyncio.get_running_loop()
-        return Listener(make_app(api, Refusals(loop.time)), self.keys.server_context())
+        return Listener(make_app(api, self.refusals), self.keys.server_context())
 
     async def _until_stopped(self, *jobs: Coroutine[Any, Any, None]) -> None:
         """Until told to stop, or one of the endless ``jobs`` failed: then that is raised."""
@@ -197,10 +199,15 @@ class EdgeDaemon:
             await self._follow()
             with self._telling("store", StoreError):
                 await self.worker.run(self.service.tick)
+                if self.refusals.due():
+                    await self._note_refused()
             if self._watched:
                 notify.alive()
             await asyncio.sleep(COALESCE_SECONDS)
             await within(self._hinted, TICK_SECONDS - COALESCE_SECONDS)
+
+    async def _note_refused(self) -> None:
+        await self.worker.run(self.service.note_refused, self.refusals.take())
 
     async def _looks(self) -> None:
         while True:

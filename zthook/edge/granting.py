@@ -112,7 +112,7 @@ class Granting:
         if not all(self._gives_way(other, row) for other in obstacles):
             return False
         for other in obstacles:
-            self._yield(other, row.host)
+            self._yield(other, row)
         return True
 
     def users(self, row: ClaimRow) -> list[ClaimRow]:
@@ -189,11 +189,11 @@ class Granting:
             return False
         strangers = [other for other in holders if not goes_on(other, row)]
         for other in strangers:
-            self.retire(other, Standing.WAITING)
+            self._make_way(other, row)
         if strangers or holders != before:
             return True
         for other in users:
-            self._yield(other, row.host)
+            self._yield(other, row)
         if holders:
             self._pass_on(holders[0], row)
         else:
@@ -238,7 +238,7 @@ class Granting:
         for row in heirs:
             if self._can_follow(old, row):
                 for other in self.users(row):
-                    self._yield(other, row.host)
+                    self._yield(other, row)
                 self._pass_on(old, row)
                 return
         if heirs and heirs[0] != queue[0]:
@@ -253,14 +253,20 @@ class Granting:
             and all(self._gives_way(other, row) for other in self.users(row))
         )
 
-    def _yield(self, other: ClaimRow, host: str) -> None:
-        """Move it aside; where its guest claims the same from ``host``, to that."""
-        heirs = (row for row in self._queue(other.public) if row.host == host)
-        heir = next((row for row in heirs if self._can_succeed(other, row)), None)
+    def _yield(self, other: ClaimRow, row: ClaimRow) -> None:
+        """Move it aside; where its guest claims the same from the host of ``row``, to that."""
+        heirs = (one for one in self._queue(other.public) if one.host == row.host)
+        heir = next((one for one in heirs if self._can_succeed(other, one)), None)
         if heir is None:
-            self.retire(other, Standing.WAITING)
+            self._make_way(other, row)
         else:
             self._pass_on(other, heir)
+
+    def _make_way(self, other: ClaimRow, row: ClaimRow) -> None:
+        """It waits again, so that ``row`` can have what it asks for."""
+        before, self.book.cause = self.book.cause, f"for {row.name} on {row.host}"
+        self.retire(other, Standing.WAITING)
+        self.book.cause = before
 
     def _can_succeed(self, old: ClaimRow, row: ClaimRow) -> bool:
         """As ``_can_follow``, of an address beside the one that is decided about: who uses the

@@ -17,6 +17,7 @@ from zthook.edge.views import DriftView
 from zthook.errors import KernelError
 from zthook.model.clock import Clock
 from zthook.model.mappings import OverlayDevice
+from zthook.store.events import Event, EventRow
 from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, Standing
 
@@ -93,6 +94,8 @@ class Passes:
         with self._carrying.deciding() as allocator:
             for name in ended:
                 log.warning("the lease of %s ended: its addresses are claimable", name)
+                at = self._clock.now()
+                self._ledger.note(EventRow(at=at, event=Event.LEASE_ENDED, host=name))
                 allocator.lease_ended(name)
             for name in over:
                 self._end_grace(allocator, name)
@@ -102,6 +105,7 @@ class Passes:
         rows = self._ledger.claims_of(name)
         if rows:
             log.warning("%s is away for too long: its addresses are withdrawn", name)
+        allocator.book.cause = "its host is away, and its grace is over"
         for row in rows:
             allocator.drop(row)
         host = self._ledger.host(name)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from zthook.edge.leases import Leases
 from zthook.edge.outlook import Outlook
 from zthook.edge.views import (
+    EventView,
     HostView,
     MappingView,
     OverlayView,
@@ -18,6 +19,7 @@ from zthook.edge.views import (
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, Pool, pool_of
 from zthook.model.mappings import Auto, OverlayDevice
+from zthook.store.events import EventRow
 from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, HostRow, ReservationRow, Standing
 from zthook.wire.messages import PoolView
@@ -34,6 +36,31 @@ def overlay_view(device: OverlayDevice | None) -> OverlayView | None:
         mac=device.mac,
         mtu=device.mtu,
         addresses=[str(address) for address in device.addresses],
+    )
+
+
+def pools_said(pools: tuple[Pool, ...]) -> str:
+    """All pools in one line."""
+    said = [f"{pool.name}={','.join(map(str, pool.ranges))} on {pool.uplink}" for pool in pools]
+    return "; ".join(said) or "none"
+
+
+def event_view(row: EventRow) -> EventView:
+    """One line of the audit trail."""
+    return EventView(
+        at=row.at,
+        event=str(row.event),
+        host=row.host,
+        public=row.public,
+        guest=row.name,
+        uuid=row.guest,
+        private=row.private,
+        mode=row.mode,
+        ports=list(row.ports),
+        epoch=row.epoch,
+        source=row.source,
+        why=row.why,
+        times=row.times,
     )
 
 

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from zthook import __version__
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports, sessions
 from zthook.edge.allocation import Allocator
@@ -23,6 +24,7 @@ from zthook.edge.twins import Twins
 from zthook.errors import KernelError, NotAuthenticated, TwoAgents, UsageError
 from zthook.model.clock import Clock
 from zthook.model.mappings import Claim, OverlayDevice
+from zthook.store.events import Event, EventRow
 from zthook.store.ledger import Ledger
 from zthook.store.rows import HostRow
 from zthook.wire.messages import (
@@ -109,6 +111,8 @@ class Requests:
             # Above all of an earlier daemon's, also where the store is an old backup.
             self._ledger.raise_to("start", int(self._clock.now()))
             self._news.begin(self._ledger.next("start") << CHANGES_BITS)
+            pools = reports.pools_said(self._outlook.settings.pools)
+            self._note(Event.STARTED, why=f"zthook {__version__}; pools: {pools}")
         self._passes.whole()
         self._twins.begin()
         self._carrying.tell_all()
@@ -133,12 +137,14 @@ class Requests:
             )
         return host.name
 
-    def enrol(self, secret: str, hostname: str) -> EnrolReply:
+    def enrol(self, secret: str, hostname: str, source: str = "") -> EnrolReply:
         """Spend a one-time secret. Raises TokenError: unknown, used, expired."""
         credential = enrolment.new_secret()
         now = self._clock.now()
         with self._ledger.transaction():
             host = enrolment.enrol(self._ledger, secret, credential, printable(hostname), now=now)
+            said = f"the machine calls itself {host.hostname!r}"
+            self._note(Event.HOST_ENROLLED, host=host.name, source=source, why=said)
         log.info("%s enrolled from the machine that calls itself %r", host.name, hostname)
         return EnrolReply(host=host.name, credential=credential)
 
@@ -149,7 +155,7 @@ class Requests:
         before = self._host(host)
         with self._carrying.deciding() as allocator:
             row = self._new_session(before, request, source)
-            self._leases.renew(host)
+            self._renew(host, source)
             row = self._heard_from(row, source, allocator)
             self._ledger.put_host(row)
             self._ledger.raise_to("epoch", min(request.highest_epoch, MOST_RAISED))
@@ -210,10 +216,13 @@ class Requests:
         if session == request.session:
             sessions.check_sequence(row, request.sequence, sequence)
         self._beats[host] = request.session, request.sequence
-        began = self._leases.renew(host)
         late = request.sequence <= row.sequence
-        if began or (not late and self._lookout.next_hop(row, source) != row):
+        moved = not late and self._lookout.next_hop(row, source) != row
+        if self._leases.live(host) and not moved:
+            self._leases.renew(host)
+        else:
             with self._carrying.deciding() as allocator:
+                self._renew(host, source)
                 self._ledger.put_host(self._heard_from(row, source, allocator))
                 allocator.lease_began(host)
         self._heard[host] = self._clock.now()
@@ -239,7 +248,7 @@ class Requests:
         Raises KernelError where the kernel has yet to let go of some; the host is out all
         the same, and ``tick`` finishes it.
         """
-        self._remove(self._host(host))
+        self._remove(self._host(host), Event.HOST_LEFT)
         log.info("%s left", host)
 
     def _host(self, name: str) -> HostRow:
@@ -260,15 +269,28 @@ class Requests:
         row = self._host(host)
         sessions.check_session(row, request.session)
         sessions.check_sequence(row, request.sequence, row.sequence)
-        if self._leases.renew(host):
+        if self._renew(host, source):
             allocator.lease_began(host)
         return self._heard_from(row, source, allocator)
+
+    def _renew(self, host: str, source: IPv4Address) -> bool:
+        """Inside a transaction: the lease; whether it began."""
+        began = self._leases.renew(host)
+        if began:
+            self._note(Event.LEASE_BEGAN, host=host, source=str(source))
+        return began
+
+    def _note(self, event: Event, **what: Any) -> None:
+        """Inside a transaction: a line of the audit trail."""
+        self._ledger.note(EventRow(at=self._clock.now(), event=event, **what))
 
     def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
         moved = self._lookout.next_hop(row, source)
         if moved != row:
             log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
             allocator.next_hop_moved(row.name)
+            at = f"by {moved.address} ({moved.mac or 'its MAC is not known yet'})"
+            self._note(Event.HOST_REACHED, host=row.name, source=str(source), why=at)
         self._heard[row.name] = self._clock.now()
         return replace(moved, seen=self._clock.now())
 
@@ -299,8 +321,11 @@ class Requests:
             pools=reports.pool_views(self._outlook.settings.pools),
         )
 
-    def _remove(self, row: HostRow) -> None:
+    def _remove(self, row: HostRow, event: Event) -> None:
         with self._carrying.deciding() as allocator:
+            left = event is Event.HOST_LEFT
+            allocator.book.cause = "its host left" if left else "its host was removed"
+            self._note(event, host=row.name)
             for claim in self._ledger.claims_of(row.name):
                 allocator.drop(claim)
             for invitation in self._ledger.invitations():

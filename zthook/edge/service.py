@@ -4,7 +4,9 @@ Sync; call it from one thread. A request runs: decide in the ledger's transactio
 change the kernel, answer. Each crash in between is repaired by the next pass.
 """
 
+import dataclasses
 import logging
+import time
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -13,9 +15,11 @@ from msgspec.structs import replace
 from zthook import __version__
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports
+from zthook.edge.refusals import RefusedRequests
 from zthook.edge.requests import Requests
 from zthook.edge.views import (
     EdgeStatus,
+    EventView,
     HostView,
     Invitation,
     MappingView,
@@ -23,6 +27,7 @@ from zthook.edge.views import (
     Released,
 )
 from zthook.errors import KernelError, NotFound, Refused, UsageError
+from zthook.store.events import Event, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,21 @@ class EdgeService(Requests):
         """Every pool, in the order of edge.toml."""
         return reports.pool_uses(self._ledger, self._outlook.settings.pools)
 
+    def events(self, wanted: Wanted) -> list[EventView]:
+        """Lines of the audit trail, oldest first."""
+        return [reports.event_view(row) for row in self._ledger.events(wanted)]
+
+    def approved(self, member: str) -> None:
+        """Note that an admin let this member into the overlay."""
+        with self._ledger.transaction():
+            self._note(Event.MEMBER_APPROVED, why=f"{member} is let into the overlay")
+
+    def note_refused(self, refused: Sequence[RefusedRequests]) -> None:
+        """Keep what was refused in the audit trail."""
+        with self._ledger.transaction():
+            for one in refused:
+                self._note(Event.REQUESTS_REFUSED, **dataclasses.asdict(one))
+
     def add_host(
         self,
         name: str,
@@ -99,6 +119,8 @@ class EdgeService(Requests):
                 known=self._outlook.settings.pools,
             )
             enrolment.invite(self._ledger, host, secret, expires=expires, now=now)
+            until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires))
+            self._note(Event.HOST_ADDED, host=name, why=f"its token is good until {until}")
             for claim in self._ledger.claims_of(name):
                 allocator.judge(claim)
         return Invitation(host=name, secret=secret, expires=expires, member=host.member)
@@ -109,7 +131,7 @@ class EdgeService(Requests):
         if host is None:
             known = ", ".join(row.name for row in self._ledger.hosts()) or "none"
             raise NotFound(f"this edge has no host {name!r}", hint=f"it has: {known}")
-        self._remove(host)
+        self._remove(host, Event.HOST_REMOVED)
         log.info("%s was removed", name)
 
     def release(self, public: str) -> Released:
@@ -134,6 +156,8 @@ class EdgeService(Requests):
                 hint="stop the guest, or take the annotation away: zthook unassign",
             )
         with self._carrying.deciding() as allocator:
+            allocator.book.cause = "released by an admin"
+            self._note(Event.RELEASED, public=address)
             allocator.release(address)
             for name in {row.host for row in gone}:
                 self._ledger.put_host(replace(self._host(name), digest=""))
@@ -155,6 +179,9 @@ class EdgeService(Requests):
                 "zthook edge release ADDRESS ends a reservation",
             )
         changed = settings.pools != self._outlook.settings.pools
+        if changed:
+            with self._ledger.transaction():
+                self._note(Event.POOLS, why=reports.pools_said(settings.pools))
         self._outlook.settings = settings
         self._leases.seconds, self._leases.grace = settings.lease_seconds, settings.grace_seconds
         self._passes.go_by_new_settings()

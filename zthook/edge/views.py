@@ -52,6 +52,24 @@ class MappingView(View, frozen=True, kw_only=True):
     traffic: TrafficView | None = None
 
 
+class EventView(View, frozen=True):
+    """One line of the audit trail; see ``zthook.store.events.EventRow``."""
+
+    at: float
+    event: str
+    host: str
+    public: str
+    guest: str
+    uuid: str
+    private: str | None
+    mode: str
+    ports: list[str]
+    epoch: int
+    source: str
+    why: str
+    times: int
+
+
 class HostView(View, frozen=True):
     """One enrolled or invited host.
 

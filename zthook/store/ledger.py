@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from zthook.store.events import EventRow, Wanted
 from zthook.store.rows import ClaimRow, HostRow, InvitationRow, ReservationRow, Standing
 
 ClaimKey = tuple[str, str, str]
@@ -108,4 +109,14 @@ class Ledger(Protocol):
 
         Costs all of them, though no more than their text.
         """
+        ...
+
+    def note(self, row: EventRow) -> None:
+        """Add a line to the audit trail. Beyond MOST_OF_ONE the oldest of the same share goes,
+        beyond MOST_EVENTS the oldest of all.
+        """
+        ...
+
+    def events(self, wanted: Wanted) -> list[EventRow]:
+        """The last lines of the audit trail that fit, as they were noted. Costs all of them."""
         ...

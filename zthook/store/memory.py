@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zthook.errors import StoreError
+from zthook.store import events
+from zthook.store.events import EventRow, Wanted
 from zthook.store.ledger import ClaimKey, ReservationKey
 from zthook.store.rows import (
     OCCUPYING,
@@ -27,6 +29,7 @@ class MemoryLedger:
         self._claims: dict[ClaimKey, ClaimRow] = {}
         self._reservations: dict[ReservationKey, ReservationRow] = {}
         self._counters: dict[str, int] = {}
+        self._events: dict[int, EventRow] = {}
         self._inside = False
 
     @contextlib.contextmanager
@@ -68,6 +71,7 @@ class MemoryLedger:
             self._claims,
             self._reservations,
             self._counters,
+            self._events,
         ]
 
     def _write(self) -> None:
@@ -174,3 +178,16 @@ class MemoryLedger:
             *(row.public for row in claims if row.public),
             *(row.public for row in self._reservations.values()),
         }
+
+    def note(self, row: EventRow) -> None:
+        self._write()
+        self._events[max(self._events, default=0) + 1] = row
+        same = [number for number, one in self._events.items() if one.share == row.share]
+        for number in same[: -events.MOST_OF_ONE]:
+            del self._events[number]
+        for number in list(self._events)[: -events.MOST_EVENTS]:
+            del self._events[number]
+
+    def events(self, wanted: Wanted) -> list[EventRow]:
+        found = [row for row in self._events.values() if wanted.fits(row)]
+        return found[max(0, len(found) - wanted.most) :]

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -27,6 +27,15 @@ CREATE TABLE reservations (guest TEXT NOT NULL, asked TEXT NOT NULL, public TEXT
 """
 """Since version 2, where several claims may hold parts of one address."""
 
+EVENTS = """
+CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL,
+                     public TEXT NOT NULL, host TEXT NOT NULL, guest TEXT NOT NULL,
+                     name TEXT NOT NULL, share TEXT NOT NULL, nth INTEGER NOT NULL,
+                     row TEXT NOT NULL);
+CREATE UNIQUE INDEX events_by_share ON events (share, nth);
+"""
+"""Since version 3. ``nth`` counts the lines of a share, so that its oldest are found at once."""
+
 
 def bring_up(link: sqlite3.Connection, version: int) -> None:
     """Make the tables of ``VERSION`` from those of ``version``, 0 for none; all or nothing.
@@ -37,15 +46,17 @@ def bring_up(link: sqlite3.Connection, version: int) -> None:
         return
     link.execute("BEGIN IMMEDIATE")
     try:
-        if version == 0:
-            _run(link, TABLES + CLAIMS)
-        else:
-            _from_1(link)
+        for step in _STEPS[version:] if version else (_anew,):
+            step(link)
         link.execute(f"PRAGMA user_version = {VERSION}")
         link.execute("COMMIT")
     finally:
         if link.in_transaction:
             link.execute("ROLLBACK")
+
+
+def _anew(link: sqlite3.Connection) -> None:
+    _run(link, TABLES + CLAIMS + EVENTS)
 
 
 def _from_1(link: sqlite3.Connection) -> None:
@@ -69,7 +80,16 @@ def _asking(public: str, row: str) -> str:
         raise sqlite3.DatabaseError(f"a claim of version 1 is no JSON: {error}") from error
 
 
+def _from_2(link: sqlite3.Connection) -> None:
+    """There was no audit trail then: it begins now."""
+    _run(link, EVENTS)
+
+
 def _run(link: sqlite3.Connection, statements: str) -> None:
     """One by one: ``executescript`` would end the transaction first."""
     for statement in filter(None, map(str.strip, statements.split(";"))):
         link.execute(statement)
+
+
+_STEPS = (_anew, _from_1, _from_2)
+"""By the version they begin from."""

@@ -1,7 +1,6 @@
 """The ledger on disk: SQLite, each transaction durable before it ends."""
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -11,8 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from zthook.errors import StoreError
-from zthook.store import schema
+from zthook.store import events, schema
+from zthook.store.events import EventRow, Wanted
 from zthook.store.ledger import ClaimKey, ReservationKey
+from zthook.store.place import claim_file, explain
 from zthook.store.rows import (
     OCCUPYING,
     ClaimRow,
@@ -28,39 +29,6 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 Value = str | int | float | None
 
 
-def _explain(path: Path, error: sqlite3.Error) -> StoreError:
-    if isinstance(error, sqlite3.IntegrityError):
-        return StoreError(f"the store {path} refuses to contradict itself: {error}")
-    if isinstance(error, sqlite3.OperationalError):
-        return StoreError(
-            f"the store {path} can not be used: {error}",
-            hint="is the disk full, read-only, or the file not ours? nothing was changed",
-        )
-    return StoreError(
-        f"the store {path} is damaged: {error}",
-        hint="put a backup in its place, or move it away and run `zthook edge init`: hosts "
-        "then have to enrol again",
-    )
-
-
-def _claim_file(path: Path) -> int:
-    """Make the file readable by its owner only, and ours alone while we live.
-
-    Two daemons on one store would each believe what only one of them decided. The lock
-    is on a file beside it: closing the store's own would drop SQLite's locks.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
-    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
-
-
 class SqliteLedger:
     """A ``Ledger`` in one file (mode 0600, its folder made with 0700) beside its WAL.
 
@@ -72,7 +40,7 @@ class SqliteLedger:
         self.fault = ""
         self._path = path
         try:
-            self._lock = _claim_file(path)
+            self._lock = claim_file(path)
         except BlockingIOError as error:
             raise StoreError(
                 f"the store {path} is in use by another daemon",
@@ -118,7 +86,7 @@ class SqliteLedger:
         try:
             yield
         except sqlite3.Error as error:
-            raise _explain(self._path, error) from error
+            raise explain(self._path, error) from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -163,11 +131,12 @@ class SqliteLedger:
     def _row(self, kind: type[AnyRow], rest: str, *values: Value) -> AnyRow | None:
         return next(iter(self._rows(kind, rest, *values)), None)
 
-    def _write(self, statement: str, *values: Value) -> None:
+    def _write(self, statement: str, *values: Value) -> int:
+        """How many rows that changed."""
         if not self._link.in_transaction:
             raise StoreError("a change outside of a transaction")
         with self._explained():
-            self._link.execute(statement, values)
+            return self._link.execute(statement, values).rowcount
 
     def next(self, counter: str) -> int:
         self._write(
@@ -295,12 +264,46 @@ class SqliteLedger:
             )
             return {public for (public,) in found} - {""}
 
+    def note(self, row: EventRow) -> None:
+        self._write(
+            "INSERT INTO events (at, public, host, guest, name, share, nth, row) "
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+            "1 + COALESCE((SELECT max(nth) FROM events WHERE share = ?6), 0), ?7)",
+            *(row.at, row.public, row.host, row.guest, row.name, row.share, _text(row)),
+        )
+        self._drop_events(
+            "share = ?1 AND nth <= (SELECT max(nth) FROM events WHERE share = ?1) - ?2",
+            *(row.share, events.MOST_OF_ONE),
+        )
+        excess = self.next("events") - events.MOST_EVENTS
+        if excess > 0:
+            self._drop_events(
+                "number IN (SELECT number FROM events ORDER BY number LIMIT ?)", excess
+            )
+
+    def _drop_events(self, which: str, *values: Value) -> None:
+        """How many are left is a counter: counting them would cost each line all others."""
+        dropped = self._write(f"DELETE FROM events WHERE {which}", *values)  # noqa: S608
+        if dropped:
+            self._write("UPDATE counters SET value = value - ? WHERE name = 'events'", dropped)
+
+    def events(self, wanted: Wanted) -> list[EventRow]:
+        found = self._rows(
+            EventRow,
+            "WHERE (?1 = '' OR public = ?1) AND (?2 = '' OR host = ?2) "
+            "AND (?3 = '' OR guest = ?3 OR name = ?3) AND at >= ?4 "
+            "ORDER BY number DESC LIMIT ?5",
+            *(wanted.public, wanted.host, wanted.guest, wanted.since, wanted.most),
+        )
+        return found[::-1]
+
 
 _TABLE: dict[type[Row], str] = {
     HostRow: "hosts",
     InvitationRow: "invitations",
     ClaimRow: "claims",
     ReservationRow: "reservations",
+    EventRow: "events",
 }
 
 
