@@ -209,7 +209,9 @@ class TestCompletion:
 
     def test_commands_and_options(self) -> None:
         assert self.complete("zthook", "edge", "st") == ["status"]
-        assert self.complete("zthook", "edge", "host", "") == ["add", "approve", "list", "remove"]
+        assert self.complete("zthook", "edge", "host", "") == [
+            *("add", "approve", "list", "remove", "rotate"),
+        ]
         assert "--json" in self.complete("zthook", "edge", "status", "--")
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -399,6 +399,23 @@ class TestHost:
         assert "zthook join zthook1.abc.12345678" in out
         assert why in err
 
+    def test_rotate_prints_the_one_command_and_what_ends_when(
+        self, serve_canned: Serve, zthook: Zthook
+    ) -> None:
+        canned = serve_canned({"host_rotate": lambda _: self.added(authorised=False)})
+        code, out, err = zthook("edge", "host", "rotate", "home1", "--hours", "2")
+        assert (code, err) == (0, "")
+        assert "    zthook join zthook1.abc.12345678" in out.splitlines()
+        assert (
+            out.splitlines()[-1] == "The present credential of home1 ends when the token is used."
+        )
+        _, out, _ = zthook("edge", "host", "rotate", "home1", "--now")
+        assert out.splitlines()[-1] == "The present credential of home1 has ended."
+        assert [asked for _, asked in canned.asked] == [
+            {"name": "home1", "now": False, "expires_seconds": 7200.0},
+            {"name": "home1", "now": True, "expires_seconds": 86_400.0},
+        ]
+
     def test_list(self, serve_canned: Serve, zthook: Zthook) -> None:
         serve_canned({"hosts": lambda _: [a_host(fault="two agents use its credential")]})
         _, out, _ = zthook("edge", "host", "list")

@@ -43,6 +43,7 @@ class Standin:
         self.secrets = {"good": "home3"}
         self.asked: list[tuple[str, str, IPv4Address]] = []
         self.threads: set[str] = set()
+        self.shown: list[str] = []
         self.fault: Exception | None = None
 
     def authenticate(self, credential: str) -> str:
@@ -51,7 +52,8 @@ class Standin:
             raise NotAuthenticated("this credential is not known here")
         return self.hosts[credential]
 
-    def enrol(self, secret: str, hostname: str, source: str) -> EnrolReply:
+    def enrol(self, secret: str, hostname: str, source: str, known: str) -> EnrolReply:
+        self.shown.append(known)
         if secret not in self.secrets:
             raise TokenError("this token was used already")
         return EnrolReply(host=self.secrets.pop(secret), credential=f"credential of {hostname}")

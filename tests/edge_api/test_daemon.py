@@ -308,6 +308,25 @@ def test_a_removed_host_hears_it_at_once_and_is_out(edge: Machine) -> None:
     assert "192.168.122.50" not in edge.nft()
 
 
+@pytest.mark.parametrize("now", [True, False])
+def test_with_a_rotation_the_old_credential_ends_and_its_open_request(
+    edge: Machine, now: bool
+) -> None:
+    edge.serve()
+    edge.listens_at(ADDRESS)
+    home1 = Enrolled(edge, edge.token("home1"))
+    home1.begin()
+    home1.claims(WEB1)
+    heard = waiting_for_changes(edge, home1)
+    token = edge.told("edge", "host", "rotate", "home1", *(["--now"] if now else []))["token"]
+    if not now:
+        assert home1.ask("GET", "/v1/changes?session=0&after=0").status_code == 409
+        Enrolled(edge, read_token(token))
+    assert [answer.status_code for answer in heard()] == [401]
+    assert home1.ask("GET", "/v1/changes?session=0&after=0").status_code == 401
+    assert [one["state"] for one in edge.told("edge", "mappings")] == ["active"]
+
+
 class TestReload:
     def test_by_pool_add_and_remove(self, edge: Machine) -> None:
         edge.serve()

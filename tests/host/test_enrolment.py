@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.edge_api.standin import Stage, keys_in
 from zthook.edge.api import Api, make_app
@@ -88,11 +89,42 @@ async def test_a_token_becomes_a_credential_for_root_alone(edge: Edge, path: Pat
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_host_joins_one_edge_only(edge: Edge, path: Path) -> None:
-    save_credential(path, edge.credential())
+async def test_a_host_joins_one_edge_only(edge: Edge, path: Path, tmp_path: Path) -> None:
+    other = keys_in(tmp_path / "other")
+    before = replace(edge.credential(other.ca_pem), edge=other.edge_id)
+    save_credential(path, before)
     with pytest.raises(Refused, match=r"belongs to the edge at 127\.0\.0\.1:.* already, as home1"):
         await join(path, edge.token())
     assert "good" in edge.stage.service.secrets
+    assert load_credential(path) == before
+
+
+async def test_at_its_edge_a_host_takes_a_new_credential_for_the_old(
+    edge: Edge, path: Path
+) -> None:
+    before = edge.credential()
+    save_credential(path, before)
+    after = await join(path, edge.token())
+    assert load_credential(path) == after
+    assert after.credential == f"credential of {socket.gethostname()}"
+    assert edge.stage.service.shown == [before.credential]
+
+
+async def test_a_token_that_is_not_taken_leaves_the_credential(edge: Edge, path: Path) -> None:
+    before = edge.credential()
+    save_credential(path, before)
+    with pytest.raises(TokenError, match="used already"):
+        await join(path, edge.token("spent"))
+    assert load_credential(path) == before
+
+
+async def test_who_only_names_himself_as_our_edge_is_not_shown_our_credential(
+    edge: Edge, path: Path, tmp_path: Path
+) -> None:
+    save_credential(path, edge.credential(keys_in(tmp_path / "other").ca_pem))
+    with pytest.raises(Refused, match="belongs to the edge"):
+        await join(path, edge.token())
+    assert edge.stage.service.shown == []
 
 
 async def test_a_spent_token_leaves_nothing_behind(edge: Edge, path: Path) -> None:

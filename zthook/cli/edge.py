@@ -5,7 +5,7 @@ from zthook.cli.commands import LazyGroup
 edge = LazyGroup(
     "edge",
     {
-        "host": ("zthook.cli.edge_host:host", "Invite, approve, list and remove hosts."),
+        "host": ("zthook.cli.edge_host:host", "Invite, approve, list, rotate and remove hosts."),
         "init": ("zthook.cli.edge_init:init", "Make this machine an edge."),
         "log": ("zthook.cli.edge_log:log", "Who had which address when."),
         "mappings": ("zthook.cli.edge_mappings:mappings", "Every claim, and what became of it."),

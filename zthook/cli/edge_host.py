@@ -18,10 +18,20 @@ host = LazyGroup(
         "add": ("zthook.cli.edge_host:add", "Invite a host, and print how it enrols."),
         "approve": ("zthook.cli.edge_host:approve", "Let a member into the overlay."),
         "list": ("zthook.cli.edge_host:list_hosts", "Every host, with its lease."),
+        "rotate": ("zthook.cli.edge_host:rotate", "Replace a host's credential."),
         "remove": ("zthook.cli.edge_host:remove", "Shut a host out, withdraw its mappings."),
     },
-    help="Who may speak to this edge: invite, approve, list and remove hosts.",
+    help="Who may speak to this edge: invite, approve, list, rotate and remove hosts.",
     example="zthook edge host add home1 --member 5d4548d482",
+)
+
+
+hours_option = click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="The token's life.",
 )
 
 
@@ -42,13 +52,7 @@ host = LazyGroup(
     metavar="NAME",
     help="Hosts of one group move guests among them without waiting.",
 )
-@click.option(
-    "--hours",
-    type=click.FloatRange(min=0, min_open=True),
-    default=24.0,
-    show_default=True,
-    help="The token's life.",
-)
+@hours_option
 @json_option
 def add(
     *,
@@ -80,16 +84,42 @@ def add(
         _tell(added)
 
 
-def _tell(added: HostAdded) -> None:
+def _tell_token(added: HostAdded) -> None:
     left = duration(added.expires - time.time() + 1)
     click.echo(f"On {added.host}, as root, within {left} (until {clock_time(added.expires)}):\n")
     click.echo(f"    zthook join {added.token}\n")
     click.echo("The token works once.")
+
+
+def _tell(added: HostAdded) -> None:
+    _tell_token(added)
     if added.member and added.authorised:
         click.echo(f"Member {added.member} is let into the overlay.")
     elif added.member:
         complain(f"member {added.member} was not let into the overlay: {added.why}")
         click.get_current_context().exit(1)
+
+
+@command("rotate", example="zthook edge host rotate home1 --now")
+@click.argument("name")
+@click.option("--now", is_flag=True, help="End the credential it has at once.")
+@hours_option
+@json_option
+def rotate(*, name: str, now: bool, hours: float, as_json: bool) -> None:
+    """Replace the credential of the host NAME: print the one command that gives it another.
+
+    Its mappings stay. The credential it has ends when the new token is used, or with --now at
+    once: the host then has the rest of its lease and the grace (about ten minutes) to take
+    the new one, before its addresses can be another's.
+    """
+    asked = {"name": name, "now": now, "expires_seconds": hours * 3600}
+    added = ask_edge_for(HostAdded, "host_rotate", **asked)
+    if as_json:
+        print_json(added)
+        return
+    _tell_token(added)
+    ended = "has ended" if now else "ends when the token is used"
+    click.echo(f"The present credential of {name} {ended}.")
 
 
 @command("list", example="zthook edge host list")

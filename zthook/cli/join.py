@@ -80,6 +80,9 @@ def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Addre
     where there is none; without --zerotier or --interface with the device through which
     the edge's address is reached. A running agent goes on with it at once.
 
+    A host that belongs to that edge already gets a new credential in place of the one it has
+    (zthook edge host rotate NAME), and its mappings stay.
+
     A host that is behind a LAN gateway on the overlay says so with --via. The gateway has to
     forward, and to MASQUERADE toward the overlay.
     """

@@ -47,6 +47,12 @@ class _NewHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires_seconds: float = INVITATION_SECONDS
 
 
+class _Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    now: bool = False
+    expires_seconds: float = INVITATION_SECONDS
+
+
 class Admin:
     """Each public method is a command; its argument says what it takes."""
 
@@ -62,6 +68,7 @@ class Admin:
             "pools": _taking(_Nothing, self.pools),
             "events": _taking(Wanted, self.events),
             "host_add": _taking(_NewHost, self.host_add),
+            "host_rotate": _taking(_Rotation, self.host_rotate),
             "host_remove": _taking(_Name, self.host_remove),
             "knocking": _taking(_Nothing, self.knocking),
             "approve": _taking(_Member, self.approve),
@@ -108,15 +115,9 @@ class Admin:
     async def host_add(self, asked: _NewHost) -> HostAdded:
         """Invite a host, and let its member into the overlay where we can.
 
-        Raises OverlayDown before anything is done: the token has to say where we are.
+        Raises OverlayDown before anything is done.
         """
-        address = self._edge.overlay_address()
-        if address is None:
-            raise OverlayDown(
-                "the overlay is down, so no token can say where this edge is: "
-                f"{self._edge.seen.why}",
-                hint="zthook edge status",
-            )
+        address = self._address()
         invited = await self._edge.worker.run(
             self._edge.service.add_host,
             asked.name,
@@ -127,7 +128,29 @@ class Admin:
             expires_seconds=asked.expires_seconds,
         )
         why = await self._authorise(invited.member) if invited.member else ""
-        return self._added(invited, str(address), why)
+        return self._added(invited, address, why)
+
+    async def host_rotate(self, asked: _Rotation) -> HostAdded:
+        """Invite a host to take a new credential. Raises OverlayDown before anything is done."""
+        address = self._address()
+        invited = await self._edge.worker.run(
+            self._edge.service.rotate_host,
+            asked.name,
+            now=asked.now,
+            expires_seconds=asked.expires_seconds,
+        )
+        return msgspec.structs.replace(self._added(invited, address, ""), authorised=False)
+
+    def _address(self) -> str:
+        """Ours on the overlay, which a token has to say. Raises OverlayDown."""
+        address = self._edge.overlay_address()
+        if address is None:
+            raise OverlayDown(
+                "the overlay is down, so no token can say where this edge is: "
+                f"{self._edge.seen.why}",
+                hint="zthook edge status",
+            )
+        return str(address)
 
     def _added(self, invited: Invitation, address: str, why: str) -> HostAdded:
         keys = self._edge.keys

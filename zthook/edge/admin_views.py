@@ -20,7 +20,7 @@ class HostAdded(View, frozen=True):
     """``token`` for `zthook join`, good until ``expires`` (Unix time).
 
     ``authorised``: the controller lets ``member`` into the overlay; where it does not,
-    ``why``.
+    ``why``. Of a rotation neither is said.
     """
 
     host: str

@@ -53,7 +53,7 @@ class Service(Protocol):
     """What the API asks of ``edge.service.EdgeService``; each call in the one thread."""
 
     def authenticate(self, credential: str) -> str: ...
-    def enrol(self, secret: str, hostname: str, source: str) -> EnrolReply: ...
+    def enrol(self, secret: str, hostname: str, source: str, known: str) -> EnrolReply: ...
     def open_session(
         self, host: str, request: SessionRequest, source: IPv4Address
     ) -> SessionReply: ...
@@ -100,9 +100,9 @@ class Api:
     async def enrol(self, request: Request) -> Response:
         asked = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
         source = str(source_of(request))
-        return _reply(
-            await self.worker.run(self.service.enrol, asked.secret, asked.hostname, source)
-        )
+        known = bearer_of(request) if "authorization" in request.headers else ""
+        spend = self.service.enrol
+        return _reply(await self.worker.run(spend, asked.secret, asked.hostname, source, known))
 
     async def session(self, request: Request) -> Response:
         return await self._speak(request, SessionRequest, self.service.open_session)

@@ -39,8 +39,14 @@ def invite(ledger: Ledger, host: HostRow, secret: str, *, expires: float, now: f
     ledger.put_invitation(InvitationRow(secret=hashed(secret), host=host.name, expires=expires))
 
 
-def enrol(ledger: Ledger, secret: str, credential: str, hostname: str, *, now: float) -> HostRow:
-    """Spend a secret: its host has ``credential`` from now on, and no other. Raises TokenError."""
+def enrol(
+    ledger: Ledger, secret: str, credential: str, hostname: str, *, known: str, now: float
+) -> HostRow:
+    """Spend a secret: its host has ``credential`` from now on, and no other. Raises TokenError.
+
+    ``known`` is the credential that the asking machine has here already, empty where it has
+    none: a machine that is another host is not made this one.
+    """
     invitation = ledger.invitation(hashed(secret))
     host = ledger.host(invitation.host) if invitation is not None else None
     if invitation is None or host is None or host.leaving:
@@ -51,6 +57,13 @@ def enrol(ledger: Ledger, secret: str, credential: str, hostname: str, *, now: f
         raise TokenError(f"the token for {host.name} has been used already", hint=_AGAIN)
     if now >= invitation.expires:
         raise TokenError(f"the token for {host.name} has expired", hint=_AGAIN)
+    asking = ledger.host_with(hashed(known)) if known else None
+    if asking is not None and asking.name != host.name:
+        raise TokenError(
+            f"the token is for {host.name}, and this machine is {asking.name} here",
+            hint="zthook leave ends that; or have a token for this host: "
+            f"zthook edge host rotate {asking.name}",
+        )
     ledger.put_invitation(replace(invitation, used=True))
     # Who spoke for it before can not any more: its first agent is no second one.
     enrolled = replace(

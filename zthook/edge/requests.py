@@ -137,14 +137,20 @@ class Requests:
             )
         return host.name
 
-    def enrol(self, secret: str, hostname: str, source: str = "") -> EnrolReply:
-        """Spend a one-time secret. Raises TokenError: unknown, used, expired."""
+    def enrol(self, secret: str, hostname: str, source: str = "", known: str = "") -> EnrolReply:
+        """Spend a one-time secret; ``known`` is the credential the machine has here already.
+
+        Raises TokenError: unknown, used, expired, or another host's than ``known``.
+        """
         credential = enrolment.new_secret()
         now = self._clock.now()
         with self._ledger.transaction():
-            host = enrolment.enrol(self._ledger, secret, credential, printable(hostname), now=now)
+            host = enrolment.enrol(
+                self._ledger, secret, credential, printable(hostname), known=known, now=now
+            )
             said = f"the machine calls itself {host.hostname!r}"
             self._note(Event.HOST_ENROLLED, host=host.name, source=source, why=said)
+        self._news.wake(host.name)  # who waits with the credential before hears that it ended
         log.info("%s enrolled from the machine that calls itself %r", host.name, hostname)
         return EnrolReply(host=host.name, credential=credential)
 

@@ -28,6 +28,7 @@ from zthook.edge.views import (
 )
 from zthook.errors import KernelError, NotFound, Refused, UsageError
 from zthook.store.events import Event, Wanted
+from zthook.store.rows import HostRow
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +126,38 @@ class EdgeService(Requests):
                 allocator.judge(claim)
         return Invitation(host=name, secret=secret, expires=expires, member=host.member)
 
-    def remove_host(self, name: str) -> None:
-        """As ``leave``, by the admin. Raises NotFound, KernelError."""
+    def rotate_host(
+        self, name: str, *, now: bool = False, expires_seconds: float = INVITATION_SECONDS
+    ) -> Invitation:
+        """Invite a host to take a new credential; its mappings stay.
+
+        The one it has ends when the new one is taken, or at once: then its lease runs out
+        unless that is soon. Raises NotFound, UsageError (it is being removed).
+        """
+        host = enrolment.named(self._known(name), name)
+        secret, at = enrolment.new_secret(), self._clock.now()
+        ends = "at once" if now else "when the new token is used"
+        with self._ledger.transaction():
+            kept = replace(host, credential=None) if now else host
+            enrolment.invite(self._ledger, kept, secret, expires=at + expires_seconds, now=at)
+            self._note(Event.HOST_ROTATED, host=name, why=f"its credential ends {ends}")
+        if now:
+            self._news.wake(name)
+        log.info("the credential of %s is to be replaced, and ends %s", name, ends)
+        return Invitation(
+            host=name, secret=secret, expires=at + expires_seconds, member=host.member
+        )
+
+    def _known(self, name: str) -> HostRow:
         host = self._ledger.host(name)
         if host is None:
             known = ", ".join(row.name for row in self._ledger.hosts()) or "none"
             raise NotFound(f"this edge has no host {name!r}", hint=f"it has: {known}")
-        self._remove(host, Event.HOST_REMOVED)
+        return host
+
+    def remove_host(self, name: str) -> None:
+        """As ``leave``, by the admin. Raises NotFound, KernelError."""
+        self._remove(self._known(name), Event.HOST_REMOVED)
         log.info("%s was removed", name)
 
     def release(self, public: str) -> Released:

@@ -10,7 +10,7 @@ from zthook.errors import EdgeUnreachable, NotAuthenticated, Refused, Temporary,
 from zthook.host.credential import Credential, load_credential, save_credential
 from zthook.host.edge_http import EdgeHttp
 from zthook.wire.messages import EnrolReply, EnrolRequest
-from zthook.wire.tls import fetch_ca
+from zthook.wire.tls import fetch_ca, fingerprint
 from zthook.wire.token import Token, read_token
 
 
@@ -19,24 +19,37 @@ def join(
 ) -> Credential:
     """Spend a token and keep the credential at ``path``; returns it.
 
-    Raises Refused where this host belongs to an edge already, TokenError, EdgeUnreachable.
+    A host that belongs to that edge already gets another credential for the one it has, and
+    keeps that until the new one is kept. Raises Refused where this host belongs to another
+    edge, TokenError (also where it is another of that edge's hosts), EdgeUnreachable.
     """
     token = read_token(token_text)
-    if path.exists():
-        known = load_credential(path)
+    known = load_credential(path) if path.exists() else None
+    if known is not None and not _same_edge(known, token):
         raise Refused(
             f"this host belongs to the edge at {known.where} already, as {known.host}",
             hint="zthook leave ends that; then join again",
         )
-    return _enrol(path, token, fetch_ca(token), transport)
+    return _enrol(path, token, known, fetch_ca(token), transport)
+
+
+def _same_edge(known: Credential, token: Token) -> bool:
+    """By its CA too: our credential is shown to nobody who only names himself as our edge."""
+    return (known.edge, fingerprint(known.ca_pem)) == (token.edge, token.ca)
 
 
 def _enrol(
-    path: Path, token: Token, ca_pem: str, transport: httpx.AsyncBaseTransport | None
+    path: Path,
+    token: Token,
+    known: Credential | None,
+    ca_pem: str,
+    transport: httpx.AsyncBaseTransport | None,
 ) -> Credential:
-    # Without a credential yet: what proves the right to this one is the secret.
-    nobody = Credential(token.edge, token.address, token.port, "", ca_pem, "")
-    reply = asyncio.run(_spend(nobody, token.secret, transport))
+    # What proves the right to a credential is the secret. The one we have says who we are,
+    # so that the edge does not make another of its hosts of this one.
+    name, secret = (known.host, known.credential) if known is not None else ("", "")
+    asking = Credential(token.edge, token.address, token.port, name, ca_pem, secret)
+    reply = asyncio.run(_spend(asking, token.secret, transport))
     credential = Credential(
         token.edge, token.address, token.port, reply.host, ca_pem, reply.credential
     )
@@ -45,9 +58,9 @@ def _enrol(
 
 
 async def _spend(
-    nobody: Credential, secret: str, transport: httpx.AsyncBaseTransport | None
+    asking: Credential, secret: str, transport: httpx.AsyncBaseTransport | None
 ) -> EnrolReply:
-    http = EdgeHttp(nobody, transport)
+    http = EdgeHttp(asking, transport)
     try:
         request = EnrolRequest(secret=secret, hostname=socket.gethostname()[:256])
         return await http.send("POST", "enrol", EnrolReply, request)

@@ -29,6 +29,7 @@ class Event(StrEnum):
     LEASE_ENDED = "lease ended"
     HOST_ADDED = "host added"
     HOST_ENROLLED = "host enrolled"
+    HOST_ROTATED = "host rotated"
     HOST_REMOVED = "host removed"
     HOST_LEFT = "host left"
     HOST_REACHED = "host reached"
