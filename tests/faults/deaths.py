@@ -1,7 +1,7 @@
 """A process that ends at a chosen moment; what was durable then stays, and nothing comes after."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from zthook.kernel.edge.fake import Crash, FakeEdgeKernel
@@ -13,13 +13,14 @@ class Fate:
     """Every moment at which a process may end is named here, in order.
 
     ``end_at(n)``: the n-th from then on (0 is the next) is its last, and every later one
-    raises as well, whatever the process still tries.
+    raises as well, whatever the process still tries. ``watch`` is called at each.
     """
 
     def __init__(self) -> None:
         self.moments: list[str] = []
-        self._left: int | None = None
         self.ended = False
+        self.watch: Callable[[], None] = lambda: None
+        self._left: int | None = None
 
     def end_at(self, moment: int | None) -> None:
         """Begin anew, with an end or (None) without."""
@@ -30,6 +31,7 @@ class Fate:
         if self.ended:
             raise Crash
         self.moments.append(name)
+        self.watch()
         if self._left is None:
             return
         if self._left == 0:
