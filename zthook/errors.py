@@ -20,6 +20,7 @@
         ├── EdgeUnreachable
         ├── DaemonUnreachable     our own agent's or edge's socket does not answer
         ├── HypervisorUnavailable libvirt does not answer: "unknown", never "no guests"
+        ├── TooManyRequests       the edge wants us to wait, and says how long
         ├── OverlayDown           the overlay's device or address is not there
         └── KernelError           the kernel refused a change or a look
 
@@ -108,6 +109,14 @@ class StaleMessage(Stale):
 
 class EdgeUnreachable(Temporary):
     """The edge did not answer in time."""
+
+
+class TooManyRequests(Temporary):
+    """The edge answers so many requests of ours only; ``seconds`` is how long to wait."""
+
+    def __init__(self, message: str, *, hint: str = "", seconds: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class DaemonUnreachable(Temporary):

@@ -44,9 +44,11 @@ class Standin:
         self.asked: list[tuple[str, str, IPv4Address]] = []
         self.threads: set[str] = set()
         self.shown: list[str] = []
+        self.looked_up = 0
         self.fault: Exception | None = None
 
     def authenticate(self, credential: str) -> str:
+        self.looked_up += 1
         self.threads.add(threading.current_thread().name)
         if credential not in self.hosts:
             raise NotAuthenticated("this credential is not known here")
@@ -127,6 +129,7 @@ class Stage:
             edge_id="19e1a11125cfd6f7",
             ca_pem="-----BEGIN CERTIFICATE-----\n",
             changes_seconds=changes_seconds,
+            clock=lambda: self.time,
         )
         self.app = make_app(api, Refusals(lambda: self.time))
 

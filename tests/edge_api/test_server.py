@@ -4,70 +4,19 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.edge_api.standin import HOME1, Stage, keys_in, until
-from zthook.edge import server
+from tests.edge_api.running import HERE, THERE, Running
+from tests.edge_api.standin import Stage, keys_in, until
+from zthook.edge import connection, doorway, server
 from zthook.edge.keys import EdgeKeys
-from zthook.edge.server import Listener
 from zthook.errors import OverlayDown
 from zthook.wire.messages import MAX_BODY
 from zthook.wire.tls import pinned_context, server_name
-
-HERE = IPv4Address("127.0.0.1")
-THERE = IPv4Address("127.0.0.2")
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> EdgeKeys:
-    return keys_in(tmp_path)
-
-
-def free_port() -> int:
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
-
-
-class Running:
-    """A listener on a stage, and clients of it."""
-
-    def __init__(self, stage: Stage, keys: EdgeKeys) -> None:
-        self.stage = stage
-        self.keys = keys
-        self.listener = Listener(stage.app, keys.server_context())
-        self.port = free_port()
-
-    @asynccontextmanager
-    async def client(
-        self, address: IPv4Address = HERE, context: ssl.SSLContext | None = None
-    ) -> AsyncIterator[httpx.AsyncClient]:
-        async def name(request: httpx.Request) -> None:
-            request.extensions["sni_hostname"] = server_name(self.keys.edge_id)
-
-        async with httpx.AsyncClient(
-            base_url=f"https://{address}:{self.port}",
-            verify=context or pinned_context(self.keys.ca_pem),
-            event_hooks={"request": [name]},
-            headers=HOME1,
-            timeout=10,
-            trust_env=False,
-        ) as made:
-            yield made
-
-
-@pytest.fixture
-async def running(stage: Stage, keys: EdgeKeys) -> AsyncIterator[Running]:
-    made = Running(stage, keys)
-    await made.listener.listen(HERE, made.port)
-    yield made
-    stage.changes.close()
-    await made.listener.close()
 
 
 async def test_a_pinned_client_is_served_by_the_edges_name(running: Running) -> None:
@@ -160,7 +109,7 @@ async def test_a_body_of_ten_megabytes_is_cut_off(running: Running) -> None:
 async def test_a_connection_that_asks_nothing_is_closed(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "FIRST_REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
     context = pinned_context(running.keys.ca_pem)
     reader, writer = await asyncio.open_connection(
         "127.0.0.1",
@@ -182,7 +131,7 @@ async def _read_or_raise(reader: asyncio.StreamReader) -> None:
 async def test_one_source_can_not_take_all_connections(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "MOST_OF_ONE_SOURCE", 2)
+    monkeypatch.setattr(doorway, "MOST_OF_ONE_SOURCE", 2)
     async with running.client() as one, running.client() as two, running.client() as three:
         await one.get("/v1/health")
         await two.get("/v1/health")

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 import httpx
 import msgspec
 
-from zthook.errors import NotAuthenticated, StaleMessage, StaleSession, TwoAgents, ZthookError
+from zthook.errors import (
+    NotAuthenticated,
+    StaleMessage,
+    StaleSession,
+    TooManyRequests,
+    TwoAgents,
+    ZthookError,
+)
 from zthook.host.credential import Credential
 from zthook.model.publication import PortRange, in_each_others_way
 from zthook.wire.faults import to_reply
@@ -267,7 +274,8 @@ MESSAGES = {
 
 class EdgeTransport(httpx.AsyncBaseTransport):
     """The way to a FakeEdge. ``down``: nobody answers; ``lost_answers``: so many requests are
-    carried out and their answers lost; ``hung``: requests wait for ever.
+    carried out and their answers lost; ``hung``: requests wait for ever; ``busy``: so many
+    are told to come again in a second.
     """
 
     def __init__(self, edge: FakeEdge) -> None:
@@ -275,6 +283,7 @@ class EdgeTransport(httpx.AsyncBaseTransport):
         self.down = False
         self.hung = False
         self.lost_answers = 0
+        self.busy = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         what = (request.method, request.url.path)
@@ -283,6 +292,11 @@ class EdgeTransport(httpx.AsyncBaseTransport):
             await asyncio.Event().wait()
         if self.down:
             raise httpx.ConnectError("connection refused")
+        if self.busy:
+            self.busy -= 1
+            status, body = to_reply(TooManyRequests("too many requests"))
+            content, wait = msgspec.json.encode(body), {"retry-after": "1"}
+            return httpx.Response(status, content=content, headers=wait)
         try:
             reply = await self._answer(what, request)
         except ZthookError as error:

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
 from tests.host.making import PUBLIC, uuid
 from tests.host.standins import until
+from zthook.errors import TooManyRequests
 from zthook.host.backoff import Backoff
 from zthook.host.edge_client import EdgeClient
+from zthook.host.edge_http import EdgeHttp
 from zthook.host.edge_link import EdgeLink
 from zthook.model.clock import SystemClock
 from zthook.wire.messages import ClaimMessage, SessionReply
@@ -55,6 +58,38 @@ async def test_a_poke_ends_the_pause(reached: Reached) -> None:
         reached.way.down = False
         reached.link.poke()
         await until(lambda: reached.client.ready and reached.hints)
+
+
+async def test_an_edge_that_wants_us_to_wait_is_given_that_time(reached: Reached) -> None:
+    reached.link._backoff = Backoff(first=0.01, cap=0.01, chance=random.Random(1))  # noqa: S311
+    reached.way.busy = 1
+    began = asyncio.get_running_loop().time()
+    async with reached.following():
+        await until(lambda: reached.client.ready)
+    assert asyncio.get_running_loop().time() - began >= 1
+    assert reached.edge.events.count("POST /v1/session") == 2
+
+
+async def test_to_be_told_to_wait_is_an_error_with_the_time_and_the_edge_is_there(
+    reached: Reached,
+) -> None:
+    reached.way.busy = 1
+    with pytest.raises(TooManyRequests) as caught:
+        await reached.client.greet()
+    assert caught.value.seconds == 1
+    assert reached.client.pulse.health.up
+    assert not reached.client.lost.is_set()
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7), ("86400", 60), ("soon", 1), ("", 1)])
+async def test_how_long_is_read_within_reason(said: str, seconds: float) -> None:
+    body = b'{"error":"too_many","message":"wait"}'
+    answer = httpx.Response(429, content=body, headers={"retry-after": said})
+    http = EdgeHttp(CREDENTIAL, httpx.MockTransport(lambda _: answer))
+    with pytest.raises(TooManyRequests) as caught:
+        await http.send("POST", "heartbeat", SessionReply)
+    assert caught.value.seconds == seconds
+    await http.close()
 
 
 async def test_another_requests_failure_ends_the_listening(reached: Reached) -> None:

@@ -5,8 +5,11 @@ host is reached is the source address of its connection, never what a request sa
 """
 
 import asyncio
+import math
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
@@ -17,13 +20,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zthook.edge.asked import bearer_of, number_of, read_message, source_of
+from zthook.edge.callers import Callers
 from zthook.edge.changes import Changes
 from zthook.edge.openapi import OPERATIONS, HealthReply, document
 from zthook.edge.refusals import Refusals
+from zthook.edge.strangers import Doorstep, Strangers
 from zthook.edge.worker import Worker
-from zthook.errors import ZthookError
+from zthook.errors import NotAuthenticated, TooManyRequests, ZthookError
 from zthook.wire.faults import to_reply
 from zthook.wire.messages import (
     CHANGES_SECONDS,
@@ -45,6 +51,7 @@ T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _NAMES = {401: "not_authenticated", 403: "not_authorised", 404: "not_found", 500: "unavailable"}
+PIECE = 64 * 1024
 _ENDS_CONNECTION = {408, 413}
 """The rest of such a body is not read, so nothing more can come by that connection."""
 
@@ -78,6 +85,7 @@ class Api:
         edge_id: str,
         ca_pem: str,
         changes_seconds: float = CHANGES_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service = service
         self.worker = worker
@@ -85,6 +93,8 @@ class Api:
         self.edge_id = edge_id
         self.ca_pem = ca_pem
         self.changes_seconds = changes_seconds
+        self.strangers = Strangers(clock)
+        self.callers = Callers(clock)
         self.document = msgspec.json.encode(document())
 
     async def ca(self, _request: Request) -> Response:
@@ -98,7 +108,7 @@ class Api:
         return _reply(HealthReply(edge=self.edge_id))
 
     async def enrol(self, request: Request) -> Response:
-        asked = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
+        asked, _ = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
         source = str(source_of(request))
         known = bearer_of(request) if "authorization" in request.headers else ""
         spend = self.service.enrol
@@ -117,12 +127,16 @@ class Api:
         return await self._speak(request, HeartbeatRequest, self.service.heartbeat)
 
     async def leave(self, request: Request) -> Response:
-        await self._as_host(request, self.service.leave)
+        async with self._arrived(request):
+            await self._as_host(request, self.service.leave)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def changes(self, request: Request) -> Response:
         """Wait for the host's generation to pass ``after``; a removed host hears 401 at once."""
-        host = await self._as_host(request, lambda name: name)
+        async with self._arrived(request) as host:
+            return await self._wait_for_changes(request, host)
+
+    async def _wait_for_changes(self, request: Request, host: str) -> Response:
         session, after = number_of(request, "session"), number_of(request, "after")
         deadline = asyncio.get_running_loop().time() + self.changes_seconds
         gone = asyncio.create_task(_disconnected(request))
@@ -148,10 +162,20 @@ class Api:
         act: Callable[[str, T, IPv4Address], Any],
     ) -> Response:
         """Read a message of ``kind`` and answer it; the body only of who may speak at all."""
-        await self._as_host(request, lambda host: host)
-        message = await read_message(request, kind)
-        source = source_of(request)
-        return _reply(await self._as_host(request, lambda host: act(host, message, source)))
+        async with self._arrived(request) as name:
+            message, size = await read_message(request, kind)
+            self.callers.sent(name, size)
+            source = source_of(request)
+            return _reply(await self._as_host(request, lambda host: act(host, message, source)))
+
+    @asynccontextmanager
+    async def _arrived(self, request: Request) -> AsyncIterator[str]:
+        """Whose request this is, counted as one of his. Raises NotAuthenticated,
+        TooManyRequests.
+        """
+        host = await self._as_host(request, lambda name: name)
+        with self.callers.calling(host):
+            yield host
 
     async def _as_host(self, request: Request, act: Callable[[str], T]) -> T:
         """Authenticate and act in one turn of the thread: no host is removed in between."""
@@ -161,10 +185,17 @@ class Api:
             request.state.host = self.service.authenticate(credential)
             return act(request.state.host)
 
-        return await self.worker.run(authenticated)
+        shown = request.headers["authorization"]
+        try:
+            done = await self.worker.run(authenticated)
+        except NotAuthenticated:
+            self.strangers.forget(shown)
+            raise
+        self.strangers.met(shown)
+        return done
 
 
-def make_app(api: Api, refusals: Refusals) -> Starlette:
+def make_app(api: Api, refusals: Refusals) -> ASGIApp:
     """The ASGI application."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     for operation in OPERATIONS:
@@ -182,7 +213,7 @@ def make_app(api: Api, refusals: Refusals) -> Starlette:
         },
     )
     app.router.redirect_slashes = False
-    return app
+    return Doorstep(app, api.strangers, refusals)
 
 
 def _by_method(methods: dict[str, Endpoint]) -> Endpoint:
@@ -205,6 +236,8 @@ def _refuse(refusals: Refusals) -> Callable[[Request, Exception], Awaitable[Resp
 
 
 def _describe(error: Exception) -> tuple[int, ErrorReply, dict[str, str]]:
+    if isinstance(error, TooManyRequests):
+        return *to_reply(error), {"retry-after": str(math.ceil(error.seconds))}
     if isinstance(error, ZthookError):
         status, body = to_reply(error)
         return status, body, {"www-authenticate": "Bearer"} if status == 401 else {}
@@ -222,8 +255,19 @@ def _describe(error: Exception) -> tuple[int, ErrorReply, dict[str, str]]:
     return 500, ErrorReply(error="unavailable", message=message), {}
 
 
+class _InPieces(Response):
+    """Written piece by piece: of who does not take it, what is yet to come is not kept."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        head = {"type": "http.response.start", "status": self.status_code}
+        await send({**head, "headers": self.raw_headers})
+        for at in range(0, len(self.body), PIECE):
+            piece, more = self.body[at : at + PIECE], at + PIECE < len(self.body)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
 def _reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(
+    return _InPieces(
         msgspec.json.encode(body), status, headers=headers, media_type="application/json"
     )
 

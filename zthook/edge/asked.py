@@ -40,8 +40,8 @@ def number_of(request: Request, name: str) -> int:
     return int(text)
 
 
-async def read_message(request: Request, kind: type[T], most: int = MAX_BODY) -> T:
-    """The body, of at most so many bytes, as ``kind``.
+async def read_message(request: Request, kind: type[T], most: int = MAX_BODY) -> tuple[T, int]:
+    """The body, of at most so many bytes, as ``kind``; and how many they were.
 
     Raises HTTPException 400, 408, 413 or 415, saying what is wrong.
     """
@@ -51,7 +51,7 @@ async def read_message(request: Request, kind: type[T], most: int = MAX_BODY) ->
         raise HTTPException(415, "the body must be application/json")
     body = await _body(request, most)
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind), len(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise HTTPException(400, str(error)) from error
     except RecursionError as error:

@@ -19,6 +19,7 @@ _ERRORS = {
     409: "Refused or fenced: `error` says which.",
     413: "The body is larger than the edge reads.",
     415: "The body is not application/json.",
+    429: "Too many requests: wait as long as Retry-After says.",
     500: "The edge's store or the edge itself is at fault.",
     503: "Not now: the kernel or the overlay said no. Try again.",
 }

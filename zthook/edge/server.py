@@ -16,8 +16,9 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from zthook.edge.connection import KEPT_SECONDS, BoundedConnection
+from zthook.edge.doorway import Doorway
 from zthook.errors import OverlayDown
 
 log = logging.getLogger("zthook.edge.server")
@@ -25,39 +26,27 @@ log = logging.getLogger("zthook.edge.server")
 IP_FREEBIND = 15
 """From linux/in.h; the socket module names it from Python 3.12 on only."""
 _HEADER_BYTES = 16 * 1024
-FIRST_REQUEST_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = 90
-"""Longer than a lease: an agent's heartbeats stay on one connection."""
 _LEAVE_SECONDS = 2
-MOST_CONNECTIONS = 2048
-MOST_OF_ONE_SOURCE = 64
-"""An agent needs two; several hosts may come by one LAN gateway."""
-
-
-def _source(connection: object) -> str:
-    client = getattr(connection, "client", None)
-    return str(client[0]) if client else ""
-
-
-class BoundedConnection(H11Protocol):
-    """uvicorn's connection, closed where one source has too many or sends no request."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        source = _source(self)
-        same = [_source(other) for other in self.connections].count(source)
-        if same > MOST_OF_ONE_SOURCE or len(self.connections) > MOST_CONNECTIONS:
-            log.warning("closed a connection of %s: it has %d already", source, same - 1)
-            transport.abort()
-        self.loop.call_later(FIRST_REQUEST_SECONDS, self._expect_a_request)
-
-    def _expect_a_request(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):
-    """Signals are the daemon's, not the server's: there may be two servers for a moment."""
+    """Signals are the daemon's, not the server's: there may be two servers for a moment.
+
+    Connections come in by our own door.
+    """
+
+    def __init__(self, config: uvicorn.Config, context: ssl.SSLContext) -> None:
+        super().__init__(config)
+        self._context = context
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+
+        def connection() -> BoundedConnection:
+            return BoundedConnection(self.config, self.server_state, self.lifespan.state)
+
+        self.servers = [Doorway(link, self._context, connection) for link in sockets or ()]  # type: ignore[misc]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,7 +67,7 @@ def bind(address: IPv4Address, port: int) -> socket.socket:
     return link
 
 
-def _configured(app: ASGIApp, context: ssl.SSLContext) -> uvicorn.Config:
+def _configured(app: ASGIApp) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         http=BoundedConnection,
@@ -89,11 +78,10 @@ def _configured(app: ASGIApp, context: ssl.SSLContext) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=_HEADER_BYTES,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=KEPT_SECONDS,
         timeout_graceful_shutdown=_LEAVE_SECONDS,
     )
     config.load()
-    config.ssl = context
     return config
 
 
@@ -121,7 +109,7 @@ class Listener:
                 hint="another program has that port there: ss -tlnp, or set [api] port",
             ) from error
         before, self.place = self._serving, (address, port)
-        server = _Server(_configured(self._app, self._context))
+        server = _Server(_configured(self._app), self._context)
         self._serving = server, asyncio.create_task(server.serve(sockets=[link]))
         log.info("listening on https://%s:%d", address, port)
         if before is not None:

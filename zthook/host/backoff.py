@@ -2,6 +2,8 @@
 
 import random
 
+from zthook.errors import TooManyRequests
+
 
 class Backoff:
     """Decorrelated jitter: each pause lies between ``first`` and thrice the one before.
@@ -22,6 +24,11 @@ class Backoff:
         """The pause before the next try."""
         self._pause = min(self._cap, self._chance.uniform(self._first, self._pause * 3))
         return self._pause
+
+    def after(self, error: Exception) -> float:
+        """The pause after this one: what the edge asked for, where it is more."""
+        wanted = error.seconds if isinstance(error, TooManyRequests) else 0.0
+        return max(self.next(), wanted)
 
     def reset(self) -> None:
         """The last try went well."""

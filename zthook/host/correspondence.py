@@ -58,7 +58,7 @@ class Correspondence:
             reply = await self._client.list_claims(lambda: self._messages(compose))
         except (Stale, Temporary) as error:
             self.fault = error
-            asyncio.get_running_loop().call_later(self._backoff.next(), self._hint)
+            asyncio.get_running_loop().call_later(self._backoff.after(error), self._hint)
         except Permanent as error:
             self.fault = error
             log.error("the edge does not take our claims: %s", error.message)  # noqa: TRY400

@@ -8,7 +8,7 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from zthook.errors import EdgeUnreachable, Temporary
+from zthook.errors import EdgeUnreachable, Temporary, TooManyRequests
 from zthook.host.credential import Credential
 from zthook.wire.faults import from_reply
 from zthook.wire.messages import ErrorReply, Message
@@ -19,6 +19,9 @@ T = TypeVar("T")
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 """An edge answers in milliseconds; a redialled line heals in 20 s at worst, by new tries."""
+
+
+MOST_PATIENCE = 60.0
 
 
 class EdgeHttp:
@@ -79,12 +82,19 @@ def _read(response: httpx.Response, kind: type[T]) -> T:
     try:
         if response.is_success:
             return msgspec.json.decode(response.content or b"null", type=kind)
-        error = msgspec.json.decode(response.content, type=ErrorReply)
+        refused = from_reply(msgspec.json.decode(response.content, type=ErrorReply))
     except msgspec.DecodeError as broken:
         raise Temporary(
             f"the edge answered status {response.status_code} with what no edge says: {broken}"
         ) from broken
-    raise from_reply(error)
+    if isinstance(refused, TooManyRequests):
+        refused.seconds = _seconds(response.headers.get("retry-after", ""))
+    raise refused
+
+
+def _seconds(retry_after: str) -> float:
+    """What the edge says, within reason: at most a minute."""
+    return min(float(retry_after), MOST_PATIENCE) if retry_after.isdecimal() else 1.0
 
 
 def _unreachable(credential: Credential, error: Exception) -> EdgeUnreachable:

@@ -56,8 +56,8 @@ class EdgeLink:
                 self._hint()
                 await self._listen_until_lost()
                 pause = self._backoff.next()
-            except (Temporary, Stale):
-                pause = self._backoff.next()
+            except (Temporary, Stale) as error:
+                pause = self._backoff.after(error)
             except Permanent:
                 pause = SLOW_SECONDS
                 self._hint()

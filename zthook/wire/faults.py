@@ -14,6 +14,7 @@ _WIRE: dict[str, tuple[type[ZthookError], int]] = {
     "two_agents": (errors.TwoAgents, 409),
     "stale_session": (errors.StaleSession, 409),
     "stale_message": (errors.StaleMessage, 409),
+    "too_many": (errors.TooManyRequests, 429),
     "store": (errors.StoreError, 500),
     "kernel": (errors.KernelError, 503),
     "overlay_down": (errors.OverlayDown, 503),

@@ -1,0 +1,121 @@
+"""Letting connections in: who has too many, comes too fast or does not finish is cut off.
+
+uvicorn sees a connection once TLS is agreed upon; until then, and before that costs anything,
+it is ours.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from zthook.edge.connection import BoundedConnection
+from zthook.edge.rates import Rates
+
+log = logging.getLogger("zthook.edge.server")
+
+MOST_CONNECTIONS = 8192
+MOST_OF_ONE_SOURCE = 64
+"""An agent needs two; several hosts may come by one LAN gateway."""
+MOST_HANDSHAKES = 256
+"""At once; of more the oldest is cut, as an honest one takes milliseconds."""
+HANDSHAKE_SECONDS = 5.0
+BURST = 64.0
+PER_SECOND = 8.0
+"""Connections that one source may begin."""
+_AT_ONCE = 64
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing sends a reset, and the kernel keeps nothing of it."""
+
+Handshake = asyncio.Task[None]
+
+
+class Doorway:
+    """Accepts at ``link`` and hands over what ``connection`` makes, once TLS is up.
+
+    It stands where uvicorn has an ``asyncio.Server``: ``close`` and ``wait_closed``.
+    """
+
+    def __init__(
+        self,
+        link: socket.socket,
+        context: ssl.SSLContext,
+        connection: Callable[[], BoundedConnection],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._link = link
+        self._context = context
+        self._connection = connection
+        self._of_source: Counter[str] = Counter()
+        self._handshakes: OrderedDict[Handshake, None] = OrderedDict()
+        self._rates = Rates(self._loop.time, burst=BURST, per_second=PER_SECOND)
+        link.settimeout(0)
+        link.listen(1024)
+        self._loop.add_reader(link, self._accept)
+
+    def close(self) -> None:
+        """Let nobody in any more; who is in stays."""
+        self._loop.remove_reader(self._link)
+        for handshake in self._handshakes:
+            handshake.cancel()
+
+    async def wait_closed(self) -> None:
+        """Until nobody is on the doorstep."""
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                link, (source, _port) = self._link.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # it left again, or we have no descriptor for it
+                log.warning("a connection can not be taken: %s", error.strerror)
+                return
+            if self._may(source):
+                self._begin(link, source)
+            else:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                link.close()
+
+    def _may(self, source: str) -> bool:
+        return (
+            self._of_source[source] < MOST_OF_ONE_SOURCE
+            and self._of_source.total() < MOST_CONNECTIONS
+            and not self._rates.take(source)
+        )
+
+    def _begin(self, link: socket.socket, source: str) -> None:
+        if len(self._handshakes) >= MOST_HANDSHAKES:
+            oldest, _ = self._handshakes.popitem(last=False)
+            oldest.cancel()
+        self._of_source[source] += 1
+        connection = self._connection()
+        connection.on_lost = lambda: self._left(source)
+        handshake = self._loop.create_task(self._agree(link, connection))
+        self._handshakes[handshake] = None
+
+        def done(handshake: Handshake) -> None:  # also where it was cut before it began
+            self._handshakes.pop(handshake, None)
+            if handshake.cancelled() or handshake.exception() is not None:
+                link.close()
+                connection.lost()
+
+        handshake.add_done_callback(done)
+
+    async def _agree(self, link: socket.socket, connection: BoundedConnection) -> None:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await self._loop.connect_accepted_socket(
+            lambda: connection,
+            link,
+            ssl=self._context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+        )
+
+    def _left(self, source: str) -> None:
+        self._of_source[source] -= 1
+        if not self._of_source[source]:
+            del self._of_source[source]
