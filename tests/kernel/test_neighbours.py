@@ -47,11 +47,18 @@ def ip(where: Namespace) -> Iterator[IPRoute]:
     where.call(made.close)
 
 
+@pytest.fixture
+def kernel(where: Namespace) -> Iterator[Netlink]:
+    made = where.call(lambda: Netlink(ROUTE))
+    yield made
+    made.close()
+
+
 def index(where: Namespace, device: str = "zt0") -> int:
     return int(where.run(f"cat /sys/class/net/{device}/ifindex"))
 
 
-def test_ours_are_told_from_others(where: Namespace, ip: IPRoute) -> None:
+def test_ours_are_told_from_others(where: Namespace, ip: IPRoute, kernel: Netlink) -> None:
     device = index(where)
     where.run(
         "ip neigh add proxy 192.0.2.9 dev zt0",
@@ -65,13 +72,13 @@ def test_ours_are_told_from_others(where: Namespace, ip: IPRoute) -> None:
     for proxy in proxies:
         where.call(lambda one=proxy: set_proxy(ip, one))
     for entry in pinned:
-        where.call(lambda one=entry: set_pinned(ip, one))
+        where.call(lambda one=entry: set_pinned(kernel, [one]))
     assert where.call(proxy_entries) == proxies
     assert where.call(pinned_entries) == pinned
     for proxy in proxies:
         where.call(lambda one=proxy: remove_proxy(ip, one))
     for entry in pinned:
-        where.call(lambda one=entry: remove_pinned(ip, one))
+        where.call(lambda one=entry: remove_pinned(kernel, [one]))
     assert where.call(proxy_entries) == frozenset()
     assert where.call(pinned_entries) == frozenset()
     assert "192.0.2.9" in where.run("ip neigh show proxy")
@@ -79,22 +86,24 @@ def test_ours_are_told_from_others(where: Namespace, ip: IPRoute) -> None:
 
 
 @BOTH
-def test_a_pinned_entry_is_changed_and_gone(where: Namespace, ip: IPRoute, version: int) -> None:
+def test_a_pinned_entry_is_changed_and_gone(
+    where: Namespace, ip: IPRoute, kernel: Netlink, version: int
+) -> None:
     address, device = ADDRESSES[version], index(where)
     before, after = (Pinned(address, device, mac) for mac in MACS)
     where.run(f"ip -{version} neigh add {address} lladdr {MACS[1]} dev zt0 nud reachable")
     for entry in (before, before, after):
-        where.call(lambda one=entry: set_pinned(ip, one))
+        where.call(lambda one=entry: set_pinned(kernel, [one]))
         assert where.call(pinned_entries) == {entry}
         assert where.call(lambda: neighbour_mac(ip, address, device)) == entry.mac
     for _ in range(2):
-        where.call(lambda: remove_pinned(ip, after))
+        where.call(lambda: remove_pinned(kernel, [after]))
         assert where.call(pinned_entries) == frozenset()
 
 
 @BOTH
 def test_nobody_on_the_link_moves_a_pinned_address(
-    where: Namespace, ip: IPRoute, version: int
+    where: Namespace, ip: IPRoute, kernel: Netlink, version: int
 ) -> None:
     """A neighbour says that it has both addresses; of the one that is not pinned it is believed."""
     far = Namespace("neighbour")
@@ -103,7 +112,7 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         far.run("ip link set far up")
         pinned, other = ADDRESSES[version], ADDRESSES[version] + 1
         entry, device = Pinned(pinned, index(where), MACS[0]), index(far, "far")
-        where.call(lambda: set_pinned(ip, entry))
+        where.call(lambda: set_pinned(kernel, [entry]))
         where.run(f"ip -{version} neigh add {other} lladdr {MACS[1]} dev zt0 nud stale")
 
         def believed() -> bool:
@@ -118,7 +127,9 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         far.close()
 
 
-def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, ip: IPRoute) -> None:
+def test_a_pinned_link_local_address_is_a_way_to_a_mac(
+    where: Namespace, ip: IPRoute, kernel: Netlink
+) -> None:
     """The host has no such address, and asks and answers nothing: packets come all the same."""
     host, public = Namespace("host"), "2001:db8::30"
     try:
@@ -131,10 +142,8 @@ def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, ip: IPR
         )
         via = link_local_of(mac(host, "far"))
         entry = Pinned(via, index(where), mac(host, "far"))
-        where.call(lambda: set_pinned(ip, entry))
-        kernel = where.call(lambda: Netlink(ROUTE))
+        where.call(lambda: set_pinned(kernel, [entry]))
         where.call(lambda: set_routes(kernel, [Route(ip_network(public), entry.device, via)]))
-        kernel.close()
         six = socket.AF_INET6, socket.SOCK_DGRAM
         with (
             host.call(lambda: socket.socket(*six)) as hears,
@@ -154,26 +163,28 @@ def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, ip: IPR
         host.close()
 
 
-def test_entries_go_with_their_device(where: Namespace, ip: IPRoute) -> None:
+def test_entries_go_with_their_device(where: Namespace, ip: IPRoute, kernel: Netlink) -> None:
     device = index(where)
     pinned = [Pinned(one, device, MACS[0]) for one in ADDRESSES.values()]
     for entry in pinned:
-        where.call(lambda one=entry: set_pinned(ip, one))
+        where.call(lambda one=entry: set_pinned(kernel, [one]))
     where.run("ip link set far down")
     assert where.call(pinned_entries) == set(pinned), "no carrier is no reason"
     where.run("ip link set zt0 down")
     assert where.call(pinned_entries) == frozenset()
     where.run("ip link del zt0")
     for entry in pinned:
-        where.call(lambda one=entry: remove_pinned(ip, one))
+        where.call(lambda one=entry: remove_pinned(kernel, [one]))
         where.call(lambda one=entry: remove_proxy(ip, ProxyEntry(one.address, device)))
 
 
-def test_a_machine_without_ipv6_is_asked_and_told_nothing(where: Namespace, ip: IPRoute) -> None:
+def test_a_machine_without_ipv6_is_asked_and_told_nothing(
+    where: Namespace, ip: IPRoute, kernel: Netlink
+) -> None:
     where.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
     device = index(where)
     entry = ProxyEntry(ip_address("192.0.2.1"), device)
     where.call(lambda: set_proxy(ip, entry))
     assert where.call(proxy_entries) == {entry}
     assert where.call(pinned_entries) == frozenset()
-    where.call(lambda: remove_pinned(ip, Pinned(ADDRESSES[6], device, MACS[0])))
+    where.call(lambda: remove_pinned(kernel, [Pinned(ADDRESSES[6], device, MACS[0])]))

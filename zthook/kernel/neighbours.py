@@ -6,12 +6,12 @@ Those of ours carry protocol 123, as our routes do.
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from zthook.kernel.netlink import ROUTE, Netlink, attributes
+from zthook.kernel.netlink import ACK, ROUTE, Netlink, attribute, attributes, message
 from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress
 
@@ -21,7 +21,8 @@ PROBING, ASKED = 0x10, 0x10 | PERMANENT
 # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
 # pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
-GET_NEIGHBOUR = 30
+NEW_NEIGHBOUR, DELETE_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
+CREATE_OR_REPLACE = 0x400 | 0x100
 DESTINATION, MAC, PROTOCOL_OF = 1, 2, 12
 ENTRY = struct.Struct("=BxxxiHBB")
 FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -131,42 +132,43 @@ def set_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
 
 def remove_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
     """Stop answering; the entry may be gone already."""
-    _remove(ip, _proxy(entry), f"no longer answering for {entry.address}")
-
-
-def set_pinned(ip: IPRoute, entry: Pinned) -> None:
-    """Make the entry be there, in the place of whatever was known of its address."""
-    with asking(f"pinning {entry}"):
-        ip.neigh("replace", lladdr=entry.mac, **_pinned(entry))
-
-
-def remove_pinned(ip: IPRoute, entry: Pinned) -> None:
-    """Make the entry not be there; it, or its device, may be gone already."""
-    _remove(ip, _pinned(entry), f"no longer pinning {entry}")
-
-
-def _remove(ip: IPRoute, request: Mapping[str, object], what: str) -> None:
     try:
-        ip.neigh("del", **request)
+        ip.neigh("del", **_proxy(entry))
     except NetlinkError as error:
         if error.code not in GONE:
-            with asking(what):
+            with asking(f"no longer answering for {entry.address}"):
                 raise
 
 
+def set_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
+    """Make the entries be there, in the place of whatever was known of their addresses."""
+    kernel.carry_out(
+        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _encoded(one)) for one in entries],
+        about=[f"pinning {one}" for one in entries],
+    )
+
+
+def remove_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
+    """Make the entries not be there; each, or its device, may be gone already."""
+    kernel.carry_out(
+        [message(DELETE_NEIGHBOUR, ACK, _encoded(one)) for one in entries],
+        about=[f"no longer pinning {one}" for one in entries],
+        fine=GONE,
+    )
+
+
+def _encoded(entry: Pinned) -> bytes:
+    head = ENTRY.pack(FAMILIES[entry.address.version], entry.device, PERMANENT, 0, 0)
+    body = attribute(DESTINATION, entry.address.packed) + attribute(PROTOCOL_OF, bytes([PROTOCOL]))
+    return head + body + attribute(MAC, bytes.fromhex(entry.mac.replace(":", "")))
+
+
 def _proxy(entry: ProxyEntry) -> dict[str, object]:
-    return _request(entry.address, entry.device) | {"flags": PROXY}
-
-
-def _pinned(entry: Pinned) -> dict[str, object]:
-    return _request(entry.address, entry.device)
-
-
-def _request(address: IPAddress, device: int) -> dict[str, object]:
     return {
-        "family": FAMILIES[address.version],
-        "dst": str(address),
-        "ifindex": device,
+        "family": FAMILIES[entry.address.version],
+        "dst": str(entry.address),
+        "ifindex": entry.device,
         "state": PERMANENT,
         "protocol": PROTOCOL,
+        "flags": PROXY,
     }

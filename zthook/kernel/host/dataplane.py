@@ -150,7 +150,7 @@ class KernelHostDataplane:
         edge = self._edge(plane)
         self._bridged = settings.bridged(versions)
         wanted = elements(plane, Around(edge.hops, self._closed & versions, self._bridged))
-        lines = self._way.keep(self._ip, edge) + settings.loosen(plane.overlay)
+        lines = self._way.keep(edge) + settings.loosen(plane.overlay)
         anew = found is None or not found.is_whole(self._chains)
         if found is None or anew or own_table.takes_away(found, wanted):
             self._swept = False
@@ -158,7 +158,7 @@ class KernelHostDataplane:
         if found is None:
             self._forgive()
         lines += self._end_others(plane) + settings.forward(versions)
-        lines += self._way.remove(self._ip, but=versions)
+        lines += self._way.remove(but=versions)
         return lines + self._firewalls.keep(self._opening(plane))
 
     def _edge(self, plane: HostPlane) -> Edge:
@@ -188,7 +188,7 @@ class KernelHostDataplane:
         if found is not None:
             own_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
-        return lines + self._way.remove(self._ip)
+        return lines + self._way.remove()
 
     def _forgive(self) -> None:
         marks = self._marks

@@ -9,7 +9,6 @@ from zthook.kernel.neighbours import Pinned, pinned_entries, remove_pinned, set_
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import MAIN_TABLE, Route, own_routes
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.rules import PolicyRule, add_rules, own_rules, remove_rules
 from zthook.model.addresses import IPAddress, IPNetwork
 
@@ -42,7 +41,7 @@ class Way:
         self._preference = preference
         self.tables = (table, table + 1)
 
-    def keep(self, ip: IPRoute, edge: Edge) -> list[str]:
+    def keep(self, edge: Edge) -> list[str]:
         """Make marked packets of the edge's IP versions go to it, or nowhere.
 
         The routes come first and the rules last, so that at no moment a marked packet leaves
@@ -51,7 +50,7 @@ class Way:
         versions = edge.hops.keys()
         found = {one for one in self._routes() if one.destination.version in versions}
         lines = _keep_routes(found, self._wanted_routes(edge))
-        lines += _keep_pinned(ip, _wanted_pinned(edge), found)
+        lines += _keep_pinned(_wanted_pinned(edge), found)
         rules = _rules()
         missing = [rule for rule in self._wanted_rules(versions) if rule not in rules]
         with Netlink(ROUTE) as kernel:
@@ -60,12 +59,12 @@ class Way:
         others = {rule for rule in rules if rule.version in versions}
         return lines + self._remove_rules(others - set(self._wanted_rules(versions)))
 
-    def remove(self, ip: IPRoute, *, but: Collection[int] = ()) -> list[str]:
+    def remove(self, *, but: Collection[int] = ()) -> list[str]:
         """Take everything away, but what is of these IP versions."""
         lines = self._remove_rules({rule for rule in _rules() if rule.version not in but})
         routes = {one for one in self._routes() if one.destination.version not in but}
         # Before the routes: they tell which of the entries of ours are the edge's.
-        return lines + _keep_pinned(ip, set(), routes) + _keep_routes(routes, ())
+        return lines + _keep_pinned(set(), routes) + _keep_routes(routes, ())
 
     def _routes(self) -> set[Route]:
         return {route for table in self.tables for route in own_routes(table)}
@@ -134,14 +133,13 @@ def _wanted_pinned(edge: Edge) -> set[Pinned]:
     return {Pinned(hop, edge.device, edge.mac.lower())}
 
 
-def _keep_pinned(ip: IPRoute, wanted: set[Pinned], routes: Collection[Route]) -> list[str]:
+def _keep_pinned(wanted: set[Pinned], routes: Collection[Route]) -> list[str]:
     """Of the entries of ours only those that the routes go by are the edge's."""
     hops = {route.via for route in routes} | {one.address for one in wanted}
     found = {one for one in pinned_entries() if one.address in hops}
-    for one in found - wanted:
-        remove_pinned(ip, one)
-    for one in wanted - found:
-        set_pinned(ip, one)
+    with Netlink(ROUTE) as kernel:
+        remove_pinned(kernel, found - wanted)
+        set_pinned(kernel, wanted - found)
     return [f"neighbour {one} removed" for one in found - wanted] + [
         f"neighbour {one} was missing: added" for one in wanted - found
     ]
