@@ -9,9 +9,15 @@ from tests.kernel.topology import Topology
 
 
 @pytest.fixture
-def top() -> Iterator[Topology]:
+def version() -> int:
+    """The IP version that is spoken, unless a test is parametrized with both."""
+    return 4
+
+
+@pytest.fixture
+def top(version: int) -> Iterator[Topology]:
     """A fresh topology."""
-    with Topology() as made:
+    with Topology(version=version) as made:
         yield made
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeVar
 
+import pytest
+
 from tests.kernel.topology import Topology, mac
+from tests.kernel_host.twins import six
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
@@ -13,6 +16,8 @@ from zthook.model.mappings import EdgePlane, Forwarding
 from zthook.model.publication import Egress, Mode, PortRange
 
 T = TypeVar("T")
+both = pytest.mark.parametrize("version", [4, 6])
+"""Of a test whose topology is to speak each IP version."""
 
 CONFIGURED, ON_LINK, ROUTED, TRANSLATED = (
     "203.0.113.20",
@@ -36,13 +41,23 @@ PLANE = EdgePlane(
 )
 
 
+def twin_of(plane: EdgePlane) -> EdgePlane:
+    """The same for the twins."""
+    ranges = [(six(str(one.first)), six(str(one.last))) for one in plane.pool_ranges]
+    return replace(
+        plane,
+        overlay_address6=IPv6Address(six(str(OVERLAY_ADDRESS))),
+        pool_ranges=tuple(AddressRange(ip_address(a), ip_address(b)) for a, b in ranges),
+    )
+
+
 class Edge:
     """Calls go to the thread inside the namespace, as the daemon has one thread for them."""
 
     def __init__(self, top: Topology) -> None:
         self.top = top
         self.inside = top.edge
-        self.plane = PLANE
+        self.plane = PLANE if top.version == 4 else twin_of(PLANE)
         self.macs = {1: mac(top.home1, "zt0"), 2: mac(top.home2, "zt0")}
         self._dataplane: KernelEdgeDataplane | None = None
 
@@ -69,10 +84,11 @@ class Edge:
         allow: Iterable[str] = (),
     ) -> Forwarding:
         """To the guest with that private address behind ``home``."""
+        spoken = self.inside.spoken
         return Forwarding(
-            public=IPv4Address(public),
-            arrives_as=IPv4Address(ARRIVES_AS.get(public, public)),
-            private=IPv4Address(private),
+            public=ip_address(spoken(public)),
+            arrives_as=ip_address(spoken(ARRIVES_AS.get(public, public))),
+            private=ip_address(spoken(private)),
             next_hop=IPv4Address(f"192.168.193.{home + 1}"),
             next_hop_mac=self.macs[home],
             uplink="eth0",
@@ -80,7 +96,7 @@ class Edge:
             mode=mode,
             egress=egress,
             ports=tuple(map(PortRange.parse, ports)),
-            allow=tuple(map(ip_network, allow)),
+            allow=tuple(ip_network(spoken(one)) for one in allow),
         )
 
     def apply(self, *some: Forwarding) -> list[str]:
@@ -113,4 +129,4 @@ class Edge:
 
     def configure(self, address: str) -> None:
         """Give the uplink the address, as its owner would have."""
-        self.inside.run(f"ip addr add {address}/32 dev eth0")
+        self.inside.run(f"ip addr add {address}/32 dev eth0 preferred_lft 0")

@@ -10,6 +10,7 @@ from tests.kernel.driver import (
     ROUTED,
     TRANSLATED,
     Edge,
+    both,
 )
 from tests.kernel.topology import (
     Namespace,
@@ -38,7 +39,7 @@ def home(top: Topology) -> Topology:
     for one in (top.home1, top.home2):
         for prefix in ("203.0.113.0/24", "192.0.2.0/24", TRANSLATED):
             one.run(f"ip route add {prefix} via {OVERLAY_ADDRESS}")
-    top.guest2.run(f"ip addr add {OTHER_GUEST}/24 dev eth0")
+    top.guest2.run(f"ip addr add {OTHER_GUEST}/24 dev eth0 preferred_lft 0")
     return top
 
 
@@ -76,6 +77,7 @@ def test_from_the_edge_itself(home: Topology, edge: Edge, public: str, mode: Mod
     assert tells(edge.inside, public).startswith(b"edge ") == (public == CONFIGURED)
 
 
+@both
 @MODES
 @pytest.mark.parametrize("public", WAYS)
 def test_from_a_member(home: Topology, edge: Edge, public: str, mode: Mode) -> None:
@@ -98,6 +100,7 @@ def test_from_a_guest_that_leaves_by_the_home_line(home: Topology, edge: Edge, m
     assert sources(home) == {str(OVERLAY_ADDRESS)}
 
 
+@both
 @MODES
 @pytest.mark.parametrize("hide", [False, True], ids=["keep", "hide"])
 def test_from_a_guest_that_leaves_by_the_edge(
@@ -115,6 +118,7 @@ def test_from_a_guest_that_leaves_by_the_edge(
     assert sources(home) == {str(OVERLAY_ADDRESS) if hidden else "203.0.113.60"}
 
 
+@both
 @MODES
 def test_from_a_routed_guest_that_leaves_by_the_edge(
     home: Topology, edge: Edge, mode: Mode
@@ -143,6 +147,7 @@ def test_only_mapped_ports(home: Topology, edge: Edge, mode: Mode) -> None:
         assert not asks(where, ON_LINK)
 
 
+@both
 @MODES
 @pytest.mark.parametrize("ports", [[], ["tcp/80"]], ids=["whole", "port"])
 def test_the_sender_has_to_be_allowed(

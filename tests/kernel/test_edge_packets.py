@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
+from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
 from tests.kernel.topology import (
     SILENCE,
     Namespace,
@@ -30,6 +30,7 @@ def without_our_rules(edge: Edge) -> None:
         edge.inside.run(f"nft flush chain inet zthook {chain}")
 
 
+@both
 @pytest.mark.parametrize("public", WAYS)
 @pytest.mark.parametrize("hide", [False, True], ids=["keep", "hide"])
 def test_client_reaches_guest(top: Topology, edge: Edge, public: str, hide: bool) -> None:
@@ -42,6 +43,7 @@ def test_client_reaches_guest(top: Topology, edge: Edge, public: str, hide: bool
     assert sources == {"192.168.193.222" if hide else "198.51.100.7"}
 
 
+@both
 @pytest.mark.parametrize("public", WAYS)
 def test_unmapped_address_reaches_no_guest(top: Topology, edge: Edge, public: str) -> None:
     edge.apply(edge.mapping("203.0.113.50"))
@@ -65,6 +67,7 @@ def neighbour_knows_the_way(top: Topology) -> None:
     top.neighbour.run("ip route add 192.168.0.0/16 via 203.0.113.2")
 
 
+@both
 @pytest.mark.parametrize("others_route", ["0", "1"])
 def test_neighbour_reaches_nobody_by_the_private_address(
     top: Topology, edge: Edge, others_route: str
@@ -81,6 +84,7 @@ def test_neighbour_reaches_nobody_by_the_private_address(
     assert reaches(top.neighbour, "192.168.122.50")
 
 
+@both
 def test_only_the_holders_member_answers(top: Topology, edge: Edge) -> None:
     edge.apply(edge.mapping(CONFIGURED, home=1))
     with (
@@ -105,6 +109,7 @@ def test_only_the_holders_member_answers(top: Topology, edge: Edge) -> None:
         assert client.recv(100) == b"from another member"
 
 
+@both
 @pytest.mark.parametrize("others_route", ["0", "1"])
 def test_nothing_leaves_the_overlay_by_itself(top: Topology, edge: Edge, others_route: str) -> None:
     edge.inside.run(f"sysctl -qw net.ipv4.ip_forward={others_route}")
@@ -120,6 +125,7 @@ def test_nothing_leaves_the_overlay_by_itself(top: Topology, edge: Edge, others_
     assert reaches(top.guest1, "198.51.100.7", 7)
 
 
+@both
 def test_members_do_not_meet_through_the_edge(top: Topology, edge: Edge) -> None:
     edge.inside.run("sysctl -qw net.ipv4.ip_forward=1", "ip route add 10.9.9.9 via 192.168.193.3")
     top.home1.run("ip route add 10.9.9.9 via 192.168.193.222")
@@ -176,6 +182,7 @@ def lan_behind_the_edge(top: Topology, edge: Edge) -> Namespace:
     return lan
 
 
+@both
 def test_a_routing_edge_goes_on_routing(top: Topology, edge: Edge) -> None:
     edge.inside.run("sysctl -qw net.ipv4.ip_forward=1")
     lan = lan_behind_the_edge(top, edge)
@@ -196,6 +203,7 @@ def test_an_edge_that_did_not_route_does_not_begin_to(top: Topology, edge: Edge)
     assert edge.inside.run("sysctl -n net.ipv4.ip_forward").strip() == "0"
 
 
+@both
 def test_the_guest_may_report_errors(top: Topology, edge: Edge) -> None:
     edge.apply(edge.mapping(CONFIGURED))
     with top.client.socket(socket.SOCK_DGRAM) as one:
@@ -216,10 +224,11 @@ def test_routers_on_the_way_may_report_errors(top: Topology, edge: Edge) -> None
     assert refusal.value.errno == errno.EHOSTUNREACH
 
 
+@both
 @pytest.mark.parametrize("hide", [False, True], ids=["keep", "hide"])
 def test_the_guest_learns_of_a_narrow_path(top: Topology, edge: Edge, hide: bool) -> None:
     top.serve(top.guest1, 81, b"x" * 1300)
-    top.router.run("ip link set client mtu 1200")
+    top.router.run("ip link set client mtu 1280")
     edge.apply(edge.mapping(ON_LINK, hide=hide))
     with top.client.socket(socket.SOCK_DGRAM) as one:
         one.connect((ON_LINK, 81))

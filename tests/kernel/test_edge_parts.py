@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
+from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
 from tests.kernel.topology import (
     SILENCE,
     Topology,
@@ -59,9 +59,10 @@ def test_a_range_of_translated_ports(top: Topology, edge: Edge) -> None:
         assert not reaches(top.client, ON_LINK, port)
 
 
+@both
 def test_guests_of_several_hosts_share_an_address(top: Topology, edge: Edge) -> None:
     for guest, word in ((top.guest1, b"guest1 "), (top.guest2, b"guest2 ")):
-        guest.run("ip addr add 192.168.122.60/24 dev eth0")
+        guest.run("ip addr add 192.168.122.60/24 dev eth0 preferred_lft 0")
         top.serve(guest, 81, word)
     first = edge.mapping(CONFIGURED, 1, "192.168.122.50", ports=["tcp/80", "udp/80:81"])
     second = edge.mapping(CONFIGURED, 2, "192.168.122.60", ports=["tcp/81:80", "tcp/443:81"])
@@ -104,6 +105,7 @@ def test_what_the_edge_served_on_a_granted_port_ends(top: Topology, edge: Edge) 
     assert tells(top.client, CONFIGURED, 80).startswith(b"guest1 ")
 
 
+@both
 @pytest.mark.parametrize("ports", [[], ["tcp/80", "udp/70-90"]], ids=["whole", "ports"])
 @pytest.mark.parametrize("hide", [False, True], ids=["keep", "hide"])
 def test_only_allowed_clients_reach_a_guest(
@@ -128,6 +130,7 @@ def test_prefixes_of_the_other_family_allow_nobody(top: Topology, edge: Edge) ->
     assert not reaches(top.client, ON_LINK)
 
 
+@both
 def test_a_change_ends_only_what_is_no_longer_allowed(top: Topology, edge: Edge) -> None:
     top.serve(top.guest1, 81, b"port 81 ")
     wide = edge.mapping(CONFIGURED, ports=["tcp/80", "tcp/81"])
@@ -227,10 +230,11 @@ def test_guests_may_report_errors_of_parts(top: Topology, edge: Edge) -> None:
             one.recv(100)
 
 
+@both
 def test_the_guest_learns_of_a_narrow_path_to_an_allowed_client(top: Topology, edge: Edge) -> None:
     """The router that reports it is none of the clients."""
     top.serve(top.guest1, 81, b"x" * 1300)
-    top.router.run("ip link set client mtu 1200")
+    top.router.run("ip link set client mtu 1280")
     edge.apply(edge.mapping(ON_LINK, ports=["udp/81"], allow=["198.51.100.7/32"]))
     with top.client.socket(socket.SOCK_DGRAM) as one:
         one.bind(("198.51.100.7", 0))

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge
+from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge, both
 from tests.kernel.topology import Topology, connection, echoes, eventually, reaches
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import drop_rules
+from zthook.kernel.nft import Nft
+from zthook.model.mappings import EdgePlane
 
 pytestmark = pytest.mark.netns
 
@@ -68,12 +70,14 @@ def state(edge: Edge) -> tuple[str, ...]:
     )
 
 
+@both
 def test_a_stopped_arp_answer_is_mended(top: Topology, edge: Edge) -> None:
     """The kernel tells nobody of it, so only a pass finds it."""
     edge.apply(edge.mapping(ON_LINK))
     edge.inside.run(f"ip neigh del proxy {ON_LINK} dev eth0")
     assert not reaches(top.client, ON_LINK)
-    assert edge.apply() == [f"answering ARP for {ON_LINK} was off: started"]
+    asked = "ARP" if top.version == 4 else "solicitations"
+    assert edge.apply() == [f"answering {asked} for {edge.inside.spoken(ON_LINK)} was off: started"]
     top.router.run("ip neigh flush dev wire")
     assert reaches(top.client, ON_LINK)
 
@@ -135,6 +139,7 @@ def test_translated_packets_go_nowhere_else_while_the_overlay_is_away(
     assert not server.peers
 
 
+@both
 def test_an_address_that_becomes_configured_is_no_longer_answered_for(
     top: Topology, edge: Edge
 ) -> None:
@@ -149,6 +154,7 @@ def test_an_address_that_becomes_configured_is_no_longer_answered_for(
     assert eventually(lambda: reaches(top.client, ON_LINK))
 
 
+@both
 def test_neighbours_are_told_of_an_address_that_came(top: Topology, edge: Edge) -> None:
     """The router believes that another machine has it, as after a move to this edge."""
     top.neighbour.run(f"ip addr add {ON_LINK}/32 dev eth0")
@@ -176,13 +182,19 @@ def test_an_increment_that_the_kernel_refuses_changes_no_element(top: Topology, 
     assert reaches(top.client, ROUTED)
 
 
+def load(edge: Edge, plane: EdgePlane) -> None:
+    """The rules of early boot, which say themselves which IP version they are for."""
+    edge.inside.call(lambda: Nft().run(drop_rules(plane)))
+
+
+@both
 def test_the_rules_of_early_boot_close_the_edge(top: Topology, edge: Edge) -> None:
     for overlay in ("zt0", "zt*"):
         edge.inside.run("sysctl -qw net.ipv4.ip_forward=1", "nft flush ruleset")
         edge.inside.run("ip route replace 192.168.122.50 via 192.168.193.2")
         top.neighbour.run("ip route replace 192.168.0.0/16 via 203.0.113.2")
         assert reaches(top.neighbour, "192.168.122.50")
-        edge.inside.nft(drop_rules(replace(PLANE, overlay=overlay)))
+        load(edge, replace(edge.plane, overlay=overlay))
         assert not reaches(top.neighbour, "192.168.122.50")
 
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
+from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
 from tests.kernel.topology import (
     SILENCE,
     Topology,
@@ -41,6 +41,7 @@ def followed(edge: Edge) -> str:
     return "\n".join(line for line in listed if "203.0.113.2 " not in line)
 
 
+@both
 @pytest.mark.parametrize("public", WAYS)
 def test_client_reaches_guest(top: Topology, edge: Edge, public: str) -> None:
     edge.apply(routed(edge, public))
@@ -57,12 +58,14 @@ def test_client_reaches_guest(top: Topology, edge: Edge, public: str) -> None:
     assert not edge.inside.run("ip route show table all proto 123")
 
 
+@both
 def test_hosts_with_the_same_private_address(top: Topology, edge: Edge) -> None:
     edge.apply(routed(edge, ON_LINK, 1), routed(edge, CONFIGURED, 2))
     assert tells(top.client, ON_LINK).startswith(b"guest1 ")
     assert tells(top.client, CONFIGURED).startswith(b"guest2 ")
 
 
+@both
 @pytest.mark.parametrize("public", WAYS)
 def test_nothing_else_of_it_reaches_anybody(top: Topology, edge: Edge, public: str) -> None:
     top.serve(top.guest1, 81)
@@ -75,6 +78,7 @@ def test_nothing_else_of_it_reaches_anybody(top: Topology, edge: Edge, public: s
     assert not pings(top.client, public)
 
 
+@both
 @pytest.mark.parametrize("ports", [[], ["tcp/80", "udp/70-90"]], ids=["whole", "ports"])
 def test_only_allowed_clients_reach_a_guest(top: Topology, edge: Edge, ports: list[str]) -> None:
     edge.apply(routed(edge, ports=ports, allow=["198.51.100.8/32", "10.0.0.0/8"]))
@@ -120,6 +124,7 @@ def test_fragments_pass(top: Topology, edge: Edge, public: str, ports: list[str]
         assert answer(one, b"y" * 5000) == b"guest1 " + b"y" * 5000
 
 
+@both
 @pytest.mark.parametrize("ports", [[], ["udp/81", "udp/9"]], ids=["whole", "ports"])
 @pytest.mark.parametrize("public", [CONFIGURED, ON_LINK])
 def test_errors_pass_both_ways(top: Topology, edge: Edge, public: str, ports: list[str]) -> None:
@@ -130,7 +135,7 @@ def test_errors_pass_both_ways(top: Topology, edge: Edge, public: str, ports: li
         one.send(b"nobody listens there")
         with pytest.raises(ConnectionRefusedError):
             one.recv(100)
-    top.router.run("ip link set client mtu 1200")
+    top.router.run("ip link set client mtu 1280")
     with top.client.socket(socket.SOCK_DGRAM) as one:
         one.connect((public, 81))
         assert eventually(lambda: len(answer(one)) > 1300), "the guest learns of a narrow path"
@@ -166,6 +171,7 @@ def test_from_a_port_that_is_not_mapped_nothing_leaves(top: Topology, edge: Edge
     assert not server.peers
 
 
+@both
 def test_a_move_takes_connections_along(top: Topology, edge: Edge) -> None:
     edge.apply(routed(edge, CONFIGURED))
     with connection(top.client, CONFIGURED, 80) as tcp:
@@ -198,6 +204,7 @@ def test_a_mode_may_change(top: Topology, edge: Edge) -> None:
     assert not edge.drifted()
 
 
+@both
 def test_while_the_overlay_is_away_the_edge_does_not_answer_itself(
     top: Topology, edge: Edge
 ) -> None:

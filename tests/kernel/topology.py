@@ -2,10 +2,12 @@
 
 Addresses are documentation ones. Ways of arrival: 203.0.113.0/24 is the uplink's own prefix
 (on-link), 192.0.2.0/24 is routed to the edge, 198.18.0.10 is translated by the router to
-203.0.113.40 ("arrives as").
+203.0.113.40 ("arrives as"). A topology that speaks IPv6 has the addresses' twins instead; its
+tests are written with the IPv4 addresses all the same, and are told such.
 """
 
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -18,7 +20,10 @@ from typing import Self, TypeVar
 
 from pyroute2 import netns
 
+from tests.kernel_host.twins import four, six
+
 T = TypeVar("T")
+Address = tuple[str, int]
 
 PATIENCE = 5.0
 """Seconds until something that must happen counts as not happening."""
@@ -28,21 +33,64 @@ SILENCE = 0.4
 _numbers = count()
 
 
-class Namespace:
-    """One network namespace with a thread that lives in it."""
+OF_ONE_VERSION = re.compile(r"^ip (?=(-s )?(addr|route|rule|neigh)\b)")
+ECHO = {4: (socket.IPPROTO_ICMP, 8, 0), 6: (socket.IPPROTO_ICMPV6, 128, 129)}
+"""The protocol of pings, and the types of request and reply."""
 
-    def __init__(self, name: str) -> None:
+
+def six_rules(text: str) -> str:
+    """The same rules for the twins."""
+    ported = re.sub(r"([0-9.]{7,}):(\d+)", r"[\1]:\2", text)
+    return re.sub(r"\bip(?= )", "ip6", six(ported))
+
+
+class TwinSocket(socket.socket):
+    """An IPv6 socket that is told IPv4 addresses, and tells them."""
+
+    def bind(self, address: Address) -> None:  # type: ignore[override]
+        super().bind((six(address[0]), address[1]))
+
+    def connect(self, address: Address) -> None:  # type: ignore[override]
+        super().connect((six(address[0]), address[1]))
+
+    def sendto(self, data: bytes, address: Address) -> int:  # type: ignore[override]
+        return super().sendto(data, (six(address[0]), address[1]))
+
+    def recvfrom(self, size: int) -> tuple[bytes, Address]:  # type: ignore[override]
+        data, (host, port, *_) = super().recvfrom(size)
+        return data, (four(host), port)
+
+    def accept(self) -> tuple[socket.socket, Address]:
+        one, (host, port, *_) = super().accept()
+        return one, (four(host), port)
+
+    def getsockname(self) -> Address:
+        host, port, *_ = super().getsockname()
+        return four(host), port
+
+
+class Namespace:
+    """One network namespace with a thread that lives in it.
+
+    Where ``version`` is 6, commands are given for the twins of the addresses in them.
+    """
+
+    def __init__(self, name: str, version: int = 4) -> None:
+        self.version = version
         self.name = f"ke{os.getpid()}-{next(_numbers)}-{name}"
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(self.name,))
-        self.run("ip link set lo up")
+        self.run(
+            "ip link set lo up",
+            "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0",
+        )
 
     def run(self, *commands: str, check: bool = True) -> str:
         """Run commands inside, one after the other; the last one's output."""
         output = ""
         for command in commands:
             done = subprocess.run(
-                ["ip", "netns", "exec", self.name, *command.split()],
+                ["ip", "netns", "exec", self.name, *self.spoken(command).split()],
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE * 4,
@@ -52,11 +100,21 @@ class Namespace:
             output = done.stdout
         return output
 
+    def spoken(self, command: str) -> str:
+        """The command for the twins, where IPv6 is spoken."""
+        if self.version == 4:
+            return command
+        command = command.replace("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+        command = command.replace("conntrack -L", "conntrack -L -f ipv6")
+        if command.startswith("nft "):
+            return six_rules(command)
+        return OF_ONE_VERSION.sub("ip -6 ", six(command))
+
     def nft(self, text: str) -> str:
         """Feed ``text`` to nft inside."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.name, "nft", "-f", "-"],
-            input=text,
+            input=text if self.version == 4 else six_rules(text),
             capture_output=True,
             text=True,
             check=False,
@@ -69,8 +127,14 @@ class Namespace:
         return self._thread.submit(do).result(timeout=60)
 
     def socket(self, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
-        """An IPv4 socket of this namespace, with a time limit."""
-        one = self.call(lambda: socket.socket(socket.AF_INET, kind, protocol))
+        """A socket of this namespace, with a time limit."""
+
+        def made() -> socket.socket:
+            if self.version == 6:
+                return TwinSocket(socket.AF_INET6, kind, protocol)
+            return socket.socket(socket.AF_INET, kind, protocol)
+
+        one = self.call(made)
         one.settimeout(PATIENCE)
         return one
 
@@ -136,11 +200,13 @@ class EchoServer:
 class Topology:
     """All of it, an echo server on port 80 of the edge and of each guest.
 
+    ``version`` is the IP version that is spoken.
     The edge has forwarding off and no rules, as a rented server comes. Both guests have the
     same addresses.
     """
 
-    def __init__(self, overlay_mtu: int = 2800) -> None:
+    def __init__(self, overlay_mtu: int = 2800, version: int = 4) -> None:
+        self.version = version
         self._made: list[Namespace] = []
         self._servers: list[EchoServer] = []
         try:
@@ -154,7 +220,7 @@ class Topology:
 
     def namespace(self, name: str) -> Namespace:
         """One more, removed with the topology."""
-        self._made.append(Namespace(name))
+        self._made.append(Namespace(name, self.version))
         return self._made[-1]
 
     def _make(self, mtu: int) -> None:
@@ -181,7 +247,8 @@ class Topology:
             " ip daddr 198.18.0.10 dnat to 203.0.113.40\n }\n}"
         )
         self.address(self.client, "198.51.100.7/24", "198.51.100.1")
-        self.client.run("ip addr add 198.51.100.8/24 dev eth0")
+        # The newest of a prefix would be IPv6's first choice as the source.
+        self.client.run("ip addr add 198.51.100.8/24 dev eth0 preferred_lft 0")
         self.address(self.edge, "203.0.113.2/24", "203.0.113.1")
         self.address(self.neighbour, "203.0.113.3/24", "203.0.113.1")
         self.plug_overlay(self.edge, "192.168.193.222/24", mtu)
@@ -201,7 +268,7 @@ class Topology:
             "ip route add 192.168.193.0/24 dev zt0 table 100",
         )
         self.address(guest, "192.168.122.50/24", "192.168.122.1")
-        guest.run("ip addr add 192.168.122.51/24 dev eth0")
+        guest.run("ip addr add 192.168.122.51/24 dev eth0 preferred_lft 0")
 
     def cable(
         self, one: Namespace, device: str, other: Namespace, far: str, bridge: str = ""
@@ -304,10 +371,11 @@ def asks(where: Namespace, address: str, port: int = 80, *, source: str = "") ->
 
 def pings(where: Namespace, address: str) -> bool:
     """Whether an ICMP echo request is answered (its checksum is all that is not zero)."""
-    with where.socket(socket.SOCK_RAW, protocol=socket.IPPROTO_ICMP) as one:
+    protocol, request, reply = ECHO[where.version]
+    with where.socket(socket.SOCK_RAW, protocol) as one:
         one.connect((address, 0))
-        found = answer(one, struct.pack("!BBHHH", 8, 0, 0xF7FD, 1, 1))
-        return found[20:21] == b"\0"
+        found = answer(one, struct.pack("!BBHHH", request, 0, 0xF7FD, 1, 1))
+        return found[20 if where.version == 4 else 0 :][:1] == bytes([reply])
 
 
 def echoes(one: socket.socket) -> bool:

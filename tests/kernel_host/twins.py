@@ -10,12 +10,12 @@ from ipaddress import ip_address, ip_network
 from zthook.model.addresses import AddressRange, IPAddress
 from zthook.model.mappings import GuestRule, HostPlane
 
-FOUR = re.compile(r"\b(\d+)\.(\d+)\.(\d+)\.(\d+)(?:/(24|32))?")
-LENGTHS = {None: "", "24": "/64", "32": "/128"}
+FOUR = re.compile(r"\b(\d+)\.(\d+)\.(\d+)\.(\d+)(?:/(8|16|24|32))?")
+LENGTHS = {None: "", "8": "/32", "16": "/48", "24": "/64", "32": "/128"}
 
 
 def six(text: str) -> str:
-    """With the twins in place of all IPv4 addresses and prefixes of 24 or 32 bits."""
+    """With the twins in place of all IPv4 addresses and prefixes of 8, 16, 24 or 32 bits."""
 
     def twin(found: re.Match[str]) -> str:
         *octets, length = found.groups()

@@ -15,6 +15,8 @@ from zthook.model.mappings import OverlayDevice
 IFF_UP = 1
 BY_ROUTER = 9
 """The protocol number of routes that were learned from router advertisements."""
+LATER_DEVICES = "default"
+"""Whose IPv6 settings a device gets when it comes, such as a line that was redialled."""
 PERMANENT = 0x80
 LINK_LOCAL = bytes([0xFE, 0x80, *bytes(6)])
 UNIVERSAL = 0x02

@@ -8,7 +8,7 @@ same rules in chains of its own.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from zthook.kernel.edge.sets import IPV4, IPV6, Family
+from zthook.kernel.edge.sets import CLOSED6, IPV4, IPV6, Family
 
 BEFORE_THE_OVERLAY = "before_the_overlay"
 Rules = tuple[tuple[str, str], ...]
@@ -50,12 +50,12 @@ def chains(families: Collection[Family]) -> tuple[Chain, ...]:
         return tuple(rule for family in families for rule in rules(family))
 
     return (
-        Chain("untrack", UNTRACK, each(_untrack)),
+        Chain("untrack", UNTRACK, (*(FORGED if IPV6 in families else ()), *each(_untrack))),
         Chain("translate_arriving", ARRIVE, each(_translate_arriving)),
         Chain("translate_own", BEGIN, each(lambda family: _translations(family, ""))),
         Chain("translate_leaving", LEAVE, (*HIDING, *each(_translate_leaving))),
         Chain("hide_client", "", each(_hide_client)),
-        Chain("forward", FORWARD, (CROSSINGS, *each(_elsewhere), CLOSED)),
+        Chain("forward", FORWARD, (CROSSINGS, *each(_elsewhere), CLOSED, *each(_shut))),
         Chain("own_ports", INPUT, (API, *each(_own_ports))),
         Chain("own_packets", OUTPUT, each(_own_packets)),
         *(chain for family in families for chain in _subchains(family, _next(family, families))),
@@ -108,6 +108,8 @@ CROSSINGS = (
     "internet to overlay, overlay to internet, overlay to overlay",
 )
 CLOSED = ("meta nfproto ipv4 iifname @closed drop", "forwarding is on for mappings alone")
+A_HOSTS = 0x0C000000
+"""A host's connection marks, as they are unless host.toml says otherwise."""
 HIDING: Rules = (
     ("iifname @uplinks goto hide_client", "a client, if anything"),
     ("jump hide_client", "also members and the edge are clients"),
@@ -116,6 +118,18 @@ HIDING: Rules = (
 NO_SHORTER_WAY = (
     "oifname @overlay icmpv6 type nd-redirect drop",
     "members go by the edge, also to each other",
+)
+NEIGHBOURS = (
+    "iifname @uplinks icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+    "who asks whether an address is still here asks at that address",
+)
+# What IPv4 has rp_filter for, and what it never lets in.
+FORGED: Rules = tuple(
+    (f"iifname {which} ip6 saddr != {{ ::, fe80::/10 }} fib saddr {what} drop", why)
+    for which, what, why in (
+        ("@doors", "type local", "from outside nothing has an address of this machine"),
+        ("@overlay", "oif missing", "no such source is anywhere"),
+    )
 )
 API = (
     'tcp dport @api_ports iifname != "lo" iifname != @overlay drop',
@@ -211,6 +225,18 @@ def _elsewhere(of: Family) -> Rules:
             f"an answer to a guest, but {away}",
         ),
         (f"iifname @uplinks {ip} daddr @routed{s} drop", f"routed, but {away}"),
+    )
+
+
+def _shut(of: Family) -> Rules:
+    """Of IPv6 forwarding is on for all devices at once: where it was off, not for them."""
+    if of is IPV4:
+        return ()
+    shut = f"meta nfproto @{CLOSED6}"
+    return (
+        (f'{shut} meta iifkind "bridge" meta oifkind "bridge" accept', "bridged, not routed"),
+        (f"{shut} ct mark & 0x{A_HOSTS:08x} != 0x0 accept", "a host's, on this machine"),
+        (f"{shut} drop", "forwarding is on for mappings alone"),
     )
 
 
@@ -386,6 +412,7 @@ def _senders(of: Family) -> Rules:
 
 def _own_ports(of: Family) -> Rules:
     return (
+        *((NEIGHBOURS,) if of is IPV6 else ()),
         (
             f"iifname @uplinks {of.ip} daddr @routed{of.suffix} drop",
             "a guest's, also while the overlay is away",

@@ -1,6 +1,6 @@
 """A few mappings more or less, without looking at the others: pure, no kernel."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ from zthook.kernel.edge.ground import (
     Arrival,
     Surroundings,
     arrival,
+    members6_of,
+    pinned_at,
     proxies_of,
     routes_of,
     rules_of,
@@ -45,6 +47,7 @@ class Mappings:
     def __init__(self, some: Iterable[Forwarding] = ()) -> None:
         self._by_key: dict[Key, Forwarding] = {}
         self._at: dict[IPAddress, set[Key]] = defaultdict(set)
+        self._to_members6: Counter[str] = Counter()
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
 
     def all(self) -> Collection[Forwarding]:
@@ -86,6 +89,8 @@ class Mappings:
             self._by_key[one.key] = one
             for address in _addresses(one):
                 self._at[address].add(one.key)
+        self._to_members6 += _to_members6(difference.come)
+        self._to_members6 -= _to_members6(difference.gone)
 
     def beside(self, some: Iterable[Forwarding]) -> Forwardings:
         """The mappings, these or others, that have an address in common with any of these."""
@@ -102,6 +107,14 @@ class Mappings:
             for key in self._at.get(address, ())
             if self._by_key[key].mode is Mode.ROUTED and key[0] == address
         )
+
+    def members6(self, without: Iterable[Forwarding] = ()) -> frozenset[str]:
+        """The members that IPv6 goes to, and would go to without these."""
+        return frozenset(self._to_members6 - _to_members6(without))
+
+
+def _to_members6(some: Iterable[Forwarding]) -> Counter[str]:
+    return Counter(member for one in some for member in members6_of([one]))
 
 
 def _addresses(one: Forwarding) -> set[IPAddress]:
@@ -121,14 +134,19 @@ def plan_change(mappings: Mappings, change: Difference, around: Surroundings) ->
     routes, routes_after = routes_of(before, around), routes_of(after, around)
     proxies, proxies_after = proxies_of(before, around), proxies_of(after, around)
     rules, rules_after = _rules(mappings, change, around)
+    pinned = pinned_at(mappings.members6(), around)
+    left = mappings.members6(without=change.gone) | members6_of(change.come)
+    pinned_after = pinned_at(left, around)
     return in_one(
         Steps(
             withdraw=Transaction(delete=at_once),
             ended=endings(surplus, after, change.ending),
+            pinned_gone=pinned - pinned_after,
             routes_gone=without_replaced(routes - routes_after, routes_after),
             proxies_gone=proxies - proxies_after,
             rules_gone=rules - rules_after,
             routes_new=routes_after - routes,
+            pinned_new=pinned_after - pinned,
             proxies_new=proxies_after - proxies,
             rules_new=rules_after - rules,
             grant=Transaction(delete=moved, add=missing),

@@ -1,6 +1,7 @@
 """The edge's dataplane: all that the kernel must have goes in, or a few mappings more or less."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -8,11 +9,19 @@ from zthook.errors import KernelError
 from zthook.kernel.edge.change import Mappings, plan_change
 from zthook.kernel.edge.elements import all_elements
 from zthook.kernel.edge.endings import allowed, begun_as, through
-from zthook.kernel.edge.ground import Surroundings, settings_of
-from zthook.kernel.edge.kernel import ROUTES_FOR_ALL, EdgeKernel
+from zthook.kernel.edge.ground import (
+    ROUTES6_FOR_ALL,
+    ROUTES_FOR_ALL,
+    Surroundings,
+    members6_of,
+    settings6_of,
+    settings_of,
+)
+from zthook.kernel.edge.kernel import EdgeKernel
 from zthook.kernel.edge.linux import LinuxEdgeKernel
-from zthook.kernel.edge.plan import Steps, plan
+from zthook.kernel.edge.plan import Seen, Steps, plan, shutting
 from zthook.kernel.edge.report import repairs, waiting
+from zthook.kernel.edge.sets import CLOSED6
 from zthook.kernel.edge.traffic import traffic_of
 from zthook.kernel.protected import Served, reasons
 from zthook.kernel.traffic import Traffic
@@ -82,17 +91,18 @@ class KernelEdgeDataplane:
 
     def __init__(self, kernel: EdgeKernel | None = None) -> None:
         self._kernel: EdgeKernel = kernel or LinuxEdgeKernel()
-        self._overlay = ""
+        self._plane: EdgePlane | None = None
         self._mappings: Mappings | None = None
         self._around: Surroundings | None = None
         self._settings: dict[str, str] = {}
         self._opened: frozenset[int] = frozenset()
+        self._closed6 = False
         self._waiting = False
 
     def apply(self, desired: EdgePlane) -> list[str]:
         unsure, self._mappings = self._mappings is None, None
-        self._overlay = desired.overlay
-        seen = self._kernel.look(desired)
+        self._plane = desired
+        seen, lines = self._with_closed6(self._kernel.look(desired), desired)
         steps = plan(desired, seen)
         self._carry_out(steps)
         if unsure:
@@ -107,7 +117,25 @@ class KernelEdgeDataplane:
         self._settings = _expected(desired, seen.around)
         opened = self._open(frozenset(one.public.version for one in desired.forwardings))
         self._mappings = Mappings(desired.forwardings)
-        return repairs(seen, steps) + opened + self._news(waiting(desired, seen))
+        return lines + repairs(seen, steps) + opened + self._news(waiting(desired, seen))
+
+    def _with_closed6(self, seen: Seen, desired: EdgePlane) -> tuple[Seen, list[str]]:
+        """What is seen, and whether IPv6 is forwarded for mappings alone.
+
+        The table remembers that, and over a flush of it this process. With the last mapping
+        forwarding is off again, as nobody else has had anything of it.
+        """
+        remembered = self._closed6 or bool(seen.elements.get(CLOSED6))
+        off, lines = seen.around.closed6, list[str]()
+        if members6_of(desired.forwardings):
+            self._closed6 = remembered or off
+        elif remembered and not off:
+            self._kernel.set(ROUTES6_FOR_ALL, "0")
+            lines = [f"{ROUTES6_FOR_ALL} was 1 for mappings, and there is none: set to 0"]
+            self._closed6 = False
+        else:
+            self._closed6 = False
+        return replace(seen, around=replace(seen.around, closed6=self._closed6)), lines
 
     def _open(self, families: frozenset[int]) -> list[str]:
         """Other firewalls, while there is a mapping of the family."""
@@ -122,20 +150,47 @@ class KernelEdgeDataplane:
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
     ) -> None:
-        mappings, around = self._mappings, self._around
-        if mappings is None or around is None:
+        mappings, around, plane = self._mappings, self._around, self._plane
+        if mappings is None or around is None or plane is None:
             raise KernelError("the edge's kernel has not been looked at since its last fault")
         change = mappings.difference(withdraw, grant)
         if not change:
             return
         self._mappings = None
+        had_ipv6 = bool(mappings.members6())
+        if not had_ipv6 and members6_of(change.come):
+            around = self._begin_ipv6(plane)
         self._carry_out(plan_change(mappings, change, around))
         mappings.record(change)
+        if had_ipv6 and not mappings.members6():
+            self._end_ipv6()
         come = frozenset(one.public.version for one in change.come)
         families = self._opened | come if mappings.all() else frozenset()
         if families != self._opened:
             self._open(families)
         self._mappings = mappings
+
+    def _begin_ipv6(self, plane: EdgePlane) -> Surroundings:
+        """What the first mapping of it needs of the machine as it is now: rules that drop first."""
+        around = self._kernel.around(plane)
+        self._around, self._closed6 = around, around.closed6
+        settings = settings6_of(plane, around)
+        found = self._kernel.settings(settings)
+        self._carry_out(
+            Steps(
+                withdraw=shutting(closed=around.closed6),
+                settings={k: v for k, v in settings.items() if found.get(k, v) != v},
+            )
+        )
+        self._settings |= settings
+        return around
+
+    def _end_ipv6(self) -> None:
+        self._settings = {k: v for k, v in self._settings.items() if "/ipv6/" not in k}
+        if self._closed6:
+            self._kernel.set(ROUTES6_FOR_ALL, "0")
+            self._kernel.commit(shutting(closed=False))
+            self._closed6 = False
 
     def _carry_out(self, steps: Steps) -> None:
         """In this order each crash leaves either too little, or what the next pass removes."""
@@ -144,12 +199,14 @@ class KernelEdgeDataplane:
             kernel.commit(steps.withdraw)
         kernel.end_connections(steps.ended)
         kernel.remove_routes(steps.routes_gone)
+        kernel.remove_pinned(steps.pinned_gone)
         for entry in steps.proxies_gone:
             kernel.remove_proxy(entry)
         kernel.remove_rules(steps.rules_gone)
         for path, value in steps.settings.items():
             kernel.set(path, value)
         kernel.set_routes(steps.routes_new)
+        kernel.set_pinned(steps.pinned_new)
         for entry in steps.proxies_new:
             kernel.set_proxy(entry)
         kernel.add_rules(steps.rules_new)
@@ -157,6 +214,10 @@ class KernelEdgeDataplane:
             kernel.commit(steps.grant)
         kernel.end_strangers(steps.taken_over)
         kernel.forgive(steps.forgiven, steps.forgiven_begun)
+
+    @property
+    def _overlay(self) -> str:
+        return self._plane.overlay if self._plane is not None else ""
 
     def drifted(self) -> bool:
         if self._mappings is None or self._kernel.disturbed():

@@ -9,12 +9,16 @@ from zthook.kernel import connection_ways
 from zthook.kernel.connection_ways import Belongs, Through
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.edge.endings import Endings
-from zthook.kernel.edge.ground import Surroundings, settings_of
-from zthook.kernel.edge.kernel import ROUTES_FOR_ALL
+from zthook.kernel.edge.ground import (
+    ROUTES6_FOR_ALL,
+    ROUTES_FOR_ALL,
+    Surroundings,
+    settings_of,
+)
 from zthook.kernel.edge.plan import Seen
 from zthook.kernel.edge.rules import DEFINITIONS, Transaction, labels
 from zthook.kernel.edge.sets import COUNTED, MAPS, Elements, parts_of, public_of
-from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
 from zthook.kernel.rules import PolicyRule
@@ -53,12 +57,13 @@ class FakeEdgeKernel:
         self.sources: set[IPAddress] = set()
         self.sessions: set[IPAddress] = set()
         self.listening: set[Served] = set()
-        self.sysctls = {ROUTES_FOR_ALL: "0"}
+        self.sysctls = {ROUTES_FOR_ALL: "0", ROUTES6_FOR_ALL: "0"}
         self.labels: dict[str, tuple[str, ...]] | None = None
         self.sets: dict[str, set[str]] = {}
         self.counters: dict[tuple[str, str], tuple[int, int]] = {}
         self.routes: set[Route] = set()
         self.proxies: set[ProxyEntry] = set()
+        self.pinned: set[Pinned] = set()
         self.rules: set[PolicyRule] = set()
         self.opened: frozenset[int] = frozenset()
         self.connections: set[Connection] = set()
@@ -80,9 +85,10 @@ class FakeEdgeKernel:
         self.labels, self.sets, self.counters, self._changed = None, {}, {}, True
 
     def lose_overlay(self) -> OverlayDevice | None:
-        """The overlay's device goes away, and its routes with it; returns what it was."""
+        """The overlay's device goes away, and all that goes by it; returns what it was."""
         gone, self.device, self._changed = self.device, None, True
         self.routes.clear()
+        self.pinned.clear()
         return gone
 
     def touch(self) -> None:
@@ -107,21 +113,14 @@ class FakeEdgeKernel:
         routes = (f"route {one} table {one.table}" for one in self.routes)
         proxies = (f"proxy {one.address} device {one.device}" for one in self.proxies)
         settings = (f"{path} = {value}" for path, value in self.sysctls.items())
-        rules = map(str, self.rules)
-        return "\n".join(sorted([*elements, *routes, *proxies, *rules, *settings]))
+        others = map(str, [*self.rules, *self.pinned])
+        return "\n".join(sorted([*elements, *routes, *proxies, *others, *settings]))
 
     # What the dataplane does with it.
 
     def look(self, plane: EdgePlane) -> Seen:
         self._changed = False
-        around = Surroundings(
-            overlay=self.overlay(plane.overlay),
-            indexes=dict(self.indexes),
-            own=frozenset(self.own),
-            on_link=dict(self.on_link),
-            default_devices=frozenset({"eth0"}),
-            routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
-        )
+        around = self.around(plane)
         return Seen(
             around=around,
             labels=self.labels,
@@ -129,8 +128,20 @@ class FakeEdgeKernel:
             counters={},
             routes=frozenset(self.routes),
             proxies=frozenset(self.proxies),
+            pinned=frozenset(self.pinned),
             rules=frozenset(self.rules),
             settings={p: self.sysctls.setdefault(p, "0") for p in settings_of(plane, around)},
+        )
+
+    def around(self, plane: EdgePlane) -> Surroundings:
+        return Surroundings(
+            overlay=self.overlay(plane.overlay),
+            indexes=dict(self.indexes),
+            own=frozenset(self.own),
+            on_link=dict(self.on_link),
+            default_devices=frozenset({"eth0"}),
+            routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
+            closed6=self.sysctls[ROUTES6_FOR_ALL] == "0",
         )
 
     def disturbed(self) -> bool:
@@ -205,6 +216,19 @@ class FakeEdgeKernel:
     def remove_proxy(self, entry: ProxyEntry) -> None:
         self._step(f"remove proxy {entry.address}")
         self.proxies.discard(entry)
+
+    def set_pinned(self, some: Collection[Pinned]) -> None:
+        for entry in some:
+            self._step(f"pin {entry}")
+            if self.device is None or entry.device != self.device.index:
+                raise KernelError(f"pinning {entry}: the kernel says No such device")
+            self.pinned = {one for one in self.pinned if one.address != entry.address}
+            self.pinned.add(entry)
+
+    def remove_pinned(self, some: Collection[Pinned]) -> None:
+        for entry in some:
+            self._step(f"no longer pin {entry}")
+            self.pinned.discard(entry)
 
     def add_rules(self, some: Collection[PolicyRule]) -> None:
         for rule in some:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_network
 
-from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.links import link_local_of
+from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.routes import MAIN_TABLE, Route
 from zthook.kernel.rules import FIRST, LOCAL_TABLE, PolicyRule
 from zthook.model.addresses import IPAddress, IPNetwork
@@ -16,6 +17,8 @@ BEFORE_LOCAL = 12310
 """The table of routed addresses that are the machine's own: it is asked before the local one."""
 EDGE_TABLES = frozenset({MAIN_TABLE, BEFORE_LOCAL})
 """Where routes of ours can be; a host's own are elsewhere, should it be the same machine."""
+
+ROUTES_FOR_ALL, ROUTES6_FOR_ALL = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
 
 RULED_TABLES = frozenset({BEFORE_LOCAL, LOCAL_TABLE})
 """Where rules of ours lead; to the local one only while another is put before it."""
@@ -35,7 +38,11 @@ class Surroundings:
 
     ``overlay`` is None while its device is away. ``indexes`` are the devices' by name,
     ``on_link`` the prefixes that each device reaches without a gateway. ``routes_anyway``:
-    forwarding is on for the whole machine, so others rely on it.
+    IPv4 forwarding is on for the whole machine, so others rely on it.
+
+    Of IPv6 there is only that of the whole machine. ``closed6``: it is off, or on for mappings
+    alone. ``advertised`` are those of /proc/sys/net/ipv6/conf who follow a router's
+    advertisements now, and would no more with forwarding on.
     """
 
     overlay: OverlayDevice | None
@@ -44,6 +51,8 @@ class Surroundings:
     on_link: Mapping[str, tuple[IPNetwork, ...]]
     default_devices: frozenset[str]
     routes_anyway: bool
+    closed6: bool = False
+    advertised: frozenset[str] = frozenset()
 
 
 def arrival(one: Forwarding, around: Surroundings) -> Arrival:
@@ -73,8 +82,25 @@ def routes_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Rou
             if came is Arrival.ON_LINK:
                 on_link = Route(ip_network(one.arrives_as), overlay.index)
                 found[one.arrives_as, MAIN_TABLE] = on_link
-        found[target, table] = Route(ip_network(target), overlay.index, one.next_hop, table)
+        found[target, table] = Route(ip_network(target), overlay.index, _hop(one), table)
     return frozenset(found.values())
+
+
+def _hop(one: Forwarding) -> IPAddress:
+    """Of IPv6 the link-local address of the member's MAC: who it is says nothing but that."""
+    return one.next_hop if one.private.version == 4 else link_local_of(one.next_hop_mac)
+
+
+def members6_of(some: Iterable[Forwarding]) -> frozenset[str]:
+    """The MACs of the members that IPv6 goes to."""
+    return frozenset(one.next_hop_mac.lower() for one in some if one.private.version == 6)
+
+
+def pinned_at(members: Iterable[str], around: Surroundings) -> frozenset[Pinned]:
+    """Their MACs at the addresses that IPv6 routes go by: nobody is asked who has them."""
+    if around.overlay is None:
+        return frozenset()
+    return frozenset(Pinned(link_local_of(mac), around.overlay.index, mac) for mac in members)
 
 
 def _order(one: Forwarding) -> tuple[int, int, int]:
@@ -96,10 +122,12 @@ def proxies_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Pr
 
 
 def _is_proxied(one: Forwarding, around: Surroundings) -> bool:
-    """ARP is answered for what goes to this machine: a routed address of its own no longer does."""
+    """A routed address of its own goes to this machine no more: neither ARP nor what a neighbour
+    sends to an IPv6 address to see that it is still here.
+    """
     came = arrival(one, around)
-    routed_away = one.mode is Mode.ROUTED and one.arrives_as.version == 4
-    return came is Arrival.ON_LINK or (came is Arrival.CONFIGURED and routed_away)
+    routed_away = came is Arrival.CONFIGURED and one.mode is Mode.ROUTED
+    return came is Arrival.ON_LINK or routed_away
 
 
 def rules_of(routed: Collection[IPAddress], around: Surroundings) -> frozenset[PolicyRule]:
@@ -113,7 +141,8 @@ def settings_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
 
     Forwarding on our own devices alone: net.ipv4.ip_forward would open the machine's
     others too. Loose rp_filter on the overlay, where a guest's router may report errors.
-    No delay before ARP is answered (it is up to 0.8 s by default).
+    No delay before ARP is answered (it is up to 0.8 s by default). Of IPv6 nothing before
+    there is a mapping of it.
     """
     uplinks = sorted(plane.uplinks & around.indexes.keys())
     wanted = {f"net/ipv4/conf/{uplink}/forwarding": "1" for uplink in uplinks}
@@ -121,4 +150,24 @@ def settings_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
     if around.overlay is not None:
         wanted[f"net/ipv4/conf/{around.overlay.name}/rp_filter"] = "2"
         wanted[f"net/ipv4/conf/{around.overlay.name}/forwarding"] = "1"
+    return wanted | (settings6_of(plane, around) if members6_of(plane.forwardings) else {})
+
+
+def settings6_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
+    """The same for mappings of IPv6, in the order in which they are set.
+
+    A kernel that forwards no longer heeds routers, unless it was told to before. It forwards
+    between all devices or none: the rules keep to mappings what was off. To every device
+    belongs that a neighbour's question whether a proxied address is still here is answered.
+    """
+    uplinks = sorted(plane.uplinks & around.indexes.keys())
+    wanted = {f"net/ipv6/conf/{name}/accept_ra": "2" for name in sorted(around.advertised)}
+    if around.overlay is not None:
+        wanted[f"net/ipv6/conf/{around.overlay.name}/disable_ipv6"] = "0"
+    wanted[ROUTES6_FOR_ALL] = "1"
+    wanted["net/ipv6/conf/all/proxy_ndp"] = "1"
+    for uplink in uplinks:
+        wanted[f"net/ipv6/conf/{uplink}/forwarding"] = "1"
+        wanted[f"net/ipv6/conf/{uplink}/proxy_ndp"] = "1"
+        wanted[f"net/ipv6/neigh/{uplink}/proxy_delay"] = "0"
     return wanted

@@ -5,16 +5,15 @@ from typing import Protocol
 
 from zthook.kernel.connection_ways import Through
 from zthook.kernel.edge.endings import Endings
+from zthook.kernel.edge.ground import Surroundings
 from zthook.kernel.edge.plan import Seen
 from zthook.kernel.edge.rules import Transaction
-from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
 from zthook.kernel.rules import PolicyRule
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
-
-ROUTES_FOR_ALL = "net/ipv4/ip_forward"
 
 
 class EdgeKernel(Protocol):
@@ -22,6 +21,10 @@ class EdgeKernel(Protocol):
 
     def look(self, plane: EdgePlane) -> Seen:
         """What there is now; what changes from here on is told by ``disturbed``."""
+        ...
+
+    def around(self, plane: EdgePlane) -> Surroundings:
+        """What of that is not ours; of ``closed6`` only whether forwarding is off."""
         ...
 
     def disturbed(self) -> bool:
@@ -67,11 +70,19 @@ class EdgeKernel(Protocol):
         ...
 
     def set_proxy(self, entry: ProxyEntry) -> None:
-        """Answer ARP, and tell the neighbours."""
+        """Answer ARP or neighbour solicitations, and tell the neighbours."""
         ...
 
     def remove_proxy(self, entry: ProxyEntry) -> None:
         """Answer no more."""
+        ...
+
+    def set_pinned(self, some: Collection[Pinned]) -> None:
+        """Make them be there."""
+        ...
+
+    def remove_pinned(self, some: Collection[Pinned]) -> None:
+        """Make them not be there."""
         ...
 
     def add_rules(self, some: Collection[PolicyRule]) -> None:

@@ -10,8 +10,16 @@ from zthook.kernel.announce import announce
 from zthook.kernel.connection_ways import Through
 from zthook.kernel.edge.chains import PASSED
 from zthook.kernel.edge.endings import Endings
-from zthook.kernel.edge.ground import EDGE_TABLES, RULED_TABLES, Surroundings, settings_of
-from zthook.kernel.edge.kernel import ROUTES_FOR_ALL
+from zthook.kernel.edge.ground import (
+    EDGE_TABLES,
+    ROUTES6_FOR_ALL,
+    ROUTES_FOR_ALL,
+    RULED_TABLES,
+    Surroundings,
+    members6_of,
+    pinned_at,
+    settings_of,
+)
 from zthook.kernel.edge.listing import Listing, read_listing
 from zthook.kernel.edge.notices import concerns
 from zthook.kernel.edge.plan import Seen
@@ -19,7 +27,7 @@ from zthook.kernel.edge.rules import FAMILY, TABLE, Transaction, asks_for_ipv6, 
 from zthook.kernel.edge.sets import COUNTED
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
-from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
 from zthook.kernel.protected import Served, login_addresses, served_ports
@@ -43,7 +51,7 @@ class LinuxEdgeKernel:
         self._nft = Nft()
         self._firewalls = Firewalls(self._nft, passage.EDGE)
         self._routes = Netlink(ROUTE)
-        self._told = Subscription("link", "address", "route", "rule")
+        self._told = Subscription("link", "address", "route", "rule", "neighbour")
         self._generation = -1
         self._listing: tuple[int, Listing | None] | None = None
         self._devices: frozenset[str] = frozenset()
@@ -68,14 +76,16 @@ class LinuxEdgeKernel:
             pass
         self._devices, self._ipv6 = plane.uplinks | {plane.overlay}, asks_for_ipv6(plane)
         self._generation = self._nft.generation()
-        table, around = self._table(), self._around(plane)
+        table, around = self._table(), self.around(plane)
+        listed = routes.own_routes(None)
         return Seen(
             around=around,
             labels=table.labels if table else None,
             elements=table.elements if table else {},
             counters=table.counters() if table else {},
-            routes=frozenset(one for one in routes.own_routes(None) if one.table in EDGE_TABLES),
+            routes=frozenset(one for one in listed if one.table in EDGE_TABLES),
             proxies=neighbours.proxy_entries(),
+            pinned=_pinned(listed, pinned_at(members6_of(plane.forwardings), around)),
             rules=frozenset(one for one in rules.own_rules() if one.table in RULED_TABLES),
             settings=self.settings(settings_of(plane, around)),
         )
@@ -88,7 +98,7 @@ class LinuxEdgeKernel:
             self._listing = (self._generation, found)
         return self._listing[1]
 
-    def _around(self, plane: EdgePlane) -> Surroundings:
+    def around(self, plane: EdgePlane) -> Surroundings:
         on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
         for one in links.connected_prefixes():
             on_link[one.device] += (one.prefix,)
@@ -99,6 +109,8 @@ class LinuxEdgeKernel:
             on_link=on_link,
             default_devices=links.default_devices(),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
+            closed6=sysctl.read(ROUTES6_FOR_ALL) == "0",
+            advertised=_advertised(plane),
         )
 
     def disturbed(self) -> bool:
@@ -150,6 +162,12 @@ class LinuxEdgeKernel:
     def remove_proxy(self, entry: ProxyEntry) -> None:
         neighbours.remove_proxy(self._ip, entry)
 
+    def set_pinned(self, some: Collection[Pinned]) -> None:
+        neighbours.set_pinned(self._routes, some)
+
+    def remove_pinned(self, some: Collection[Pinned]) -> None:
+        neighbours.remove_pinned(self._routes, some)
+
     def add_rules(self, some: Collection[PolicyRule]) -> None:
         add_rules(self._routes, some)
 
@@ -192,3 +210,17 @@ class LinuxEdgeKernel:
     def connected(self) -> tuple[IPNetwork, ...]:
         own = (ip_network(one.address) for one in links.addresses(self._ip))
         return (*(one.prefix for one in links.connected_prefixes()), *own)
+
+
+def _advertised(plane: EdgePlane) -> frozenset[str]:
+    if not asks_for_ipv6(plane):
+        return frozenset()
+    return links.router_advertised(plane.uplinks | {links.LATER_DEVICES})
+
+
+def _pinned(listed: Iterable[Route], wanted: Collection[Pinned]) -> frozenset[Pinned]:
+    """Those of ours but what a host's routes go by, should it be the same machine."""
+    theirs = {one.via for one in listed if one.table not in EDGE_TABLES}
+    return frozenset(
+        one for one in neighbours.pinned_entries() if one in wanted or one.address not in theirs
+    )

@@ -12,6 +12,7 @@ from zthook.kernel.rules import LOCAL_TABLE, PROTOCOL_OF
 from zthook.kernel.watch import Notification
 
 LINK_HEADER, LINK_NAME = 16, 3
+NEIGHBOUR_HEADER, NEIGHBOUR_PROTOCOL = 12, 12
 DEFAULT_LENGTH = 0
 HOST_LENGTHS = {socket.AF_INET: 32, socket.AF_INET6: 128}
 
@@ -30,7 +31,7 @@ def concerns(told: Notification, devices: Collection[str], *, ipv6: bool) -> boo
         return True  # some were lost
     if told.payload[0] not in ({socket.AF_INET, socket.AF_INET6} if ipv6 else {socket.AF_INET}):
         return False
-    kinds = {"route": _is_near, "rule": _is_our_rule}
+    kinds = {"route": _is_near, "rule": _is_our_rule, "neighbour": _is_our_neighbour}
     return kinds[told.kind](told.payload) if told.kind in kinds else True
 
 
@@ -47,6 +48,10 @@ def _is_near(payload: bytes) -> bool:
 def _is_our_rule(payload: bytes) -> bool:
     protocol = attributes(payload, HEADER.size).get(PROTOCOL_OF)
     return protocol == bytes([PROTOCOL]) or _table(payload) == LOCAL_TABLE
+
+
+def _is_our_neighbour(payload: bytes) -> bool:
+    return attributes(payload, NEIGHBOUR_HEADER).get(NEIGHBOUR_PROTOCOL) == bytes([PROTOCOL])
 
 
 def _table(payload: bytes) -> int:

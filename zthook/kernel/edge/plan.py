@@ -18,6 +18,8 @@ from zthook.kernel.edge.endings import (
 )
 from zthook.kernel.edge.ground import (
     Surroundings,
+    members6_of,
+    pinned_at,
     proxies_of,
     routes_of,
     rules_of,
@@ -31,9 +33,9 @@ from zthook.kernel.edge.rules import (
     is_known,
     labels,
 )
-from zthook.kernel.edge.sets import MAPPING_SETS, Elements
-from zthook.kernel.edge.static import static_elements
-from zthook.kernel.neighbours import ProxyEntry
+from zthook.kernel.edge.sets import CLOSED6, MAPPING_SETS, Elements
+from zthook.kernel.edge.static import closed6_elements, static_elements
+from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.routes import Route
 from zthook.kernel.rules import PolicyRule
 from zthook.model.mappings import EdgePlane
@@ -53,6 +55,7 @@ class Seen:
     counters: Mapping[tuple[str, str], str]
     routes: frozenset[Route]
     proxies: frozenset[ProxyEntry]
+    pinned: frozenset[Pinned]
     rules: frozenset[PolicyRule]
     settings: Mapping[str, str]
 
@@ -63,11 +66,13 @@ class Steps:
 
     withdraw: Transaction = NOTHING
     ended: Endings = NONE_END
+    pinned_gone: frozenset[Pinned] = frozenset()
     routes_gone: frozenset[Route] = frozenset()
     proxies_gone: frozenset[ProxyEntry] = frozenset()
     rules_gone: frozenset[PolicyRule] = frozenset()
     settings: Mapping[str, str] = field(default_factory=dict)
     routes_new: frozenset[Route] = frozenset()
+    pinned_new: frozenset[Pinned] = frozenset()
     proxies_new: frozenset[ProxyEntry] = frozenset()
     rules_new: frozenset[PolicyRule] = frozenset()
     grant: Transaction = NOTHING
@@ -78,7 +83,7 @@ class Steps:
 
 def in_one(steps: Steps) -> Steps:
     """The same with one transaction for two, where nothing has to be there between them."""
-    if steps.routes_new or steps.proxies_new or steps.rules_new:
+    if steps.routes_new or steps.pinned_new or steps.proxies_new or steps.rules_new:
         return steps
     first, second = steps.withdraw, steps.grant
     joined = replace(
@@ -87,6 +92,11 @@ def in_one(steps: Steps) -> Steps:
         add=together(first.add, second.add),
     )
     return replace(steps, withdraw=joined, grant=NOTHING)
+
+
+def shutting(*, closed: bool) -> Transaction:
+    """Let IPv6 be forwarded for mappings alone, or not for them either: nothing of it is."""
+    return Transaction(refill={CLOSED6: closed6_elements(closed=closed)})
 
 
 def without_replaced(gone: Iterable[Route], wanted: Iterable[Route]) -> frozenset[Route]:
@@ -129,6 +139,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
     around, some, elements = seen.around, plane.forwardings, _compare(plane, seen)
     routes, proxies = routes_of(some, around), proxies_of(some, around)
     rules = rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
+    pinned = pinned_at(members6_of(some), around)
     withdraw, grant = _transactions(plane, seen, elements)
     wanted = settings_of(plane, around).items()
     flushed = seen.labels is None
@@ -136,11 +147,13 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
         Steps(
             withdraw=withdraw,
             ended=endings(elements.surplus, some),
+            pinned_gone=_unpinned(plane, seen, pinned),
             routes_gone=_gone(plane, seen, routes),
             proxies_gone=seen.proxies - proxies,
             rules_gone=seen.rules - rules,
             settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
             routes_new=routes - seen.routes,
+            pinned_new=pinned - seen.pinned,
             proxies_new=proxies - seen.proxies,
             rules_new=rules - seen.rules,
             grant=grant,
@@ -160,6 +173,14 @@ def _gone(plane: EdgePlane, seen: Seen, wanted: frozenset[Route]) -> frozenset[R
         return gone
     needed = {ip_network(one) for f in plane.forwardings for one in (f.private, f.arrives_as)}
     return frozenset(one for one in gone if one.destination not in needed)
+
+
+def _unpinned(plane: EdgePlane, seen: Seen, wanted: frozenset[Pinned]) -> frozenset[Pinned]:
+    """The same of members' entries."""
+    gone = seen.pinned - wanted
+    if seen.around.overlay is not None:
+        return gone
+    return frozenset() if members6_of(plane.forwardings) else gone
 
 
 def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Through]:

@@ -6,6 +6,7 @@ from zthook.kernel.edge.elements import less
 from zthook.kernel.edge.plan import Seen, Steps
 from zthook.kernel.edge.rules import FAMILY, TABLE
 from zthook.kernel.edge.sets import SPECS, Elements, public_of
+from zthook.kernel.neighbours import ProxyEntry
 from zthook.model.mappings import EdgePlane
 
 MOST_LINES = 20
@@ -27,11 +28,17 @@ def repairs(seen: Seen, steps: Steps) -> list[str]:
         sorted(f"{rule} was missing: added" for rule in steps.rules_new),
         sorted(f"route {route} is no mapping's: removed" for route in steps.routes_gone),
         sorted(f"route {route} was missing: added" for route in steps.routes_new),
-        sorted(f"answering ARP for {e.address} was on: stopped" for e in steps.proxies_gone),
-        sorted(f"answering ARP for {e.address} was off: started" for e in steps.proxies_new),
+        sorted(f"neighbour {one} is no mapping's: removed" for one in steps.pinned_gone),
+        sorted(f"neighbour {one} was missing: added" for one in steps.pinned_new),
+        sorted(f"answering {_asked(e)} was on: stopped" for e in steps.proxies_gone),
+        sorted(f"answering {_asked(e)} was off: started" for e in steps.proxies_new),
         sorted(f"{k} was {seen.settings[k]}: set to {v}" for k, v in steps.settings.items()),
     )
     return [line for lines in kinds for line in _shortened(lines)]
+
+
+def _asked(entry: ProxyEntry) -> str:
+    return f"{'ARP' if entry.address.version == 4 else 'solicitations'} for {entry.address}"
 
 
 def _rules(seen: Seen, steps: Steps) -> list[str]:

@@ -52,6 +52,7 @@ def family_of(address: IPAddress) -> Family:
 
 
 ADDRESS = "address"
+CLOSED6 = "closed6"
 MAC, PROTOCOL, PORT = "ether_addr", "inet_proto", "inet_service"
 
 
@@ -108,6 +109,7 @@ STATIC = (
     SetSpec("overlay", ("ifname",)),
     SetSpec("doors", ("ifname",)),
     SetSpec("closed", ("ifname",)),
+    SetSpec(CLOSED6, ("nf_proto",)),
     SetSpec("api_ports", (PORT,)),
     *_of_both(
         SetSpec("pool", (ADDRESS,), interval=True),
@@ -115,7 +117,9 @@ STATIC = (
         SetSpec("own", ("ifname",), (ADDRESS,)),
     ),
 )
-"""Filled from the settings and the devices. ``doors`` are uplinks and overlay together,
+"""Filled from the settings and the devices. ``closed`` are devices between which nothing else
+of IPv4 is forwarded; in ``closed6`` IPv6 is while that is so of it, between whatever devices.
+``doors`` are uplinks and overlay together,
 ``members`` the overlay's own prefixes, ``own`` is the edge's address on each."""
 
 TRANSLATING = (

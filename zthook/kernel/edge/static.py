@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from zthook.kernel.edge.ground import Surroundings
 from zthook.kernel.edge.rules import asks_for_ipv6, is_known
-from zthook.kernel.edge.sets import IPV4, IPV6, Elements, Family
+from zthook.kernel.edge.sets import CLOSED6, IPV4, IPV6, Elements, Family
 from zthook.kernel.host.rules import quoted
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane
@@ -25,6 +25,11 @@ def crossing_elements(uplinks: Iterable[str], overlay: Iterable[str]) -> frozens
         + [f"{o} . {u} : goto from_guests" for u, o in ways]
         + [f"{o} . {o} : goto between_members" for o in overlay]
     )
+
+
+def closed6_elements(*, closed: bool) -> frozenset[str]:
+    """Whether IPv6 is forwarded for mappings alone."""
+    return frozenset({"ipv6"} if closed else ())
 
 
 def mss_elements(overlay: str, mtu: int, of: Family = IPV4) -> frozenset[str]:
@@ -69,6 +74,7 @@ def static_elements(plane: EdgePlane, around: Surroundings, before: Elements) ->
         "doors": uplinks | overlay,
         "crossings": crossing_elements(uplinks, overlay),
         "closed": frozenset() if around.routes_anyway else names(plane.uplinks) | overlay,
+        CLOSED6: closed6_elements(closed=around.closed6),
         "api_ports": frozenset({str(plane.api_port)}),
     }
     for of in (IPV4, IPV6) if asks_for_ipv6(plane) else (IPV4,):

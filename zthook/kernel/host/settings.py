@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from zthook.kernel import sysctl
-from zthook.kernel.links import router_advertised
+from zthook.kernel.links import LATER_DEVICES, router_advertised
 
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 BRIDGED = {
@@ -11,8 +11,6 @@ BRIDGED = {
     6: "net/bridge/bridge-nf-call-ip6tables",
 }
 """Docker loads what makes these; without it they are not there."""
-LATER_DEVICES = "default"
-"""Whose settings a device gets when it comes, such as a line that was redialled."""
 LOOSE = "2"
 
 
