@@ -322,6 +322,10 @@ remove_kernel_state() {
             / comment "zthook(-edge)?: / { print "delete rule", table, chain, "handle", $NF }' |
         nft -f -
     remove_firewalld_policies
+    # With the table goes what keeps IPv6 to mappings: where forwarding was off, it is off again.
+    if nft list set inet zthook closed6 2>/dev/null | grep ipv6 >/dev/null; then
+        echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+    fi
     nft delete table inet zthook 2>/dev/null || true
     nft delete table inet zthook_host 2>/dev/null || true
     for family in -4 -6; do

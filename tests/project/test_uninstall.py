@@ -32,6 +32,7 @@ def machine() -> Iterator[Namespace]:
     made = Namespace.create(f"ztuninstall-{os.getpid()}")
     made.ip(
         "link add e0 type bridge",
+        "link set e0 addrgenmode none",  # no address of its own that comes when it likes
         "link set e0 up",
         "addr add 203.0.113.2/24 dev e0",
     )
@@ -114,6 +115,16 @@ def open_firewalls(machine: Namespace) -> None:
         inside(Firewalls(nft, owner).keep, Opening(passage, frozenset({4, 6})))
         inside(nft.close)
     inside.close()
+
+
+@pytest.mark.parametrize("closed", ["", "elements = { ipv6 }"], ids=["a router", "none before"])
+def test_what_was_no_router_is_none(machine: Namespace, closed: str) -> None:
+    machine.sysctl(ipv6__conf__all__forwarding=1)
+    table = f"table inet zthook {{ set closed6 {{ type nf_proto; {closed}; }}; }}"
+    machine.run("nft", "-f", "-", stdin=table)
+    machine.run("bash", "-euo", "pipefail", "-c", FUNCTION)
+    forwarding = machine.run("cat", "/proc/sys/net/ipv6/conf/all/forwarding").stdout.strip()
+    assert forwarding == ("0" if closed else "1")
 
 
 def test_where_nothing_is_ours_nothing_fails(machine: Namespace) -> None:
