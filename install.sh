@@ -73,7 +73,7 @@ need_debian() {
 missing_packages() {
     local package
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s\n' "$package"
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep 'ok installed' >/dev/null || printf '%s\n' "$package"
     done
 }
 
@@ -331,7 +331,8 @@ remove_kernel_state() {
     for family in -4 -6; do
         # Ours before the local table's rule needs a second one for a moment: where a crash left
         # only that, the machine would not know its own addresses any more.
-        if ip $family rule show protocol 123 2>/dev/null | grep -q 'lookup local'; then
+        # Not grep -q: it ends at once, and then a pipe into it may have failed.
+        if ip $family rule show protocol 123 2>/dev/null | grep 'lookup local' >/dev/null; then
             ip $family rule add pref 0 table local protocol kernel 2>/dev/null || true
         fi
         # Whatever is ours of these carries protocol 123. A flush passes over preference 0.
