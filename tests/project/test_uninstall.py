@@ -30,6 +30,8 @@ table inet filter {
 @pytest.fixture
 def machine() -> Iterator[Namespace]:
     made = Namespace.create(f"ztuninstall-{os.getpid()}")
+    # Its link-local address would come a second later, and look like something left behind.
+    made.sysctl(ipv6__conf__default__accept_dad=0)
     made.ip(
         "link add e0 type bridge",
         "link set e0 addrgenmode none",  # no address of its own that comes when it likes
