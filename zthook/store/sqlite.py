@@ -64,6 +64,8 @@ class SqliteLedger:
         with self._explained():
             self._link.execute("PRAGMA journal_mode = WAL")
             self._link.execute("PRAGMA synchronous = FULL")
+            # 400 kB beside the store, not 4 MB: on a small disk it is the first to lack room.
+            self._link.execute("PRAGMA wal_autocheckpoint = 100")
             (version,) = self._link.execute("PRAGMA user_version").fetchone()
             (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
