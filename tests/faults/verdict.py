@@ -1,0 +1,116 @@
+"""What must be so during a storm and after it, from what runs, the store, and both kernels."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tests.faults.soundness import assert_one_holder, forwarding_of
+from tests.faults.stormy_edge import SETTINGS, StormyEdge
+from tests.faults.stormy_host import StormyHost
+from zthook.edge.plane import edge_plane
+from zthook.errors import OverlayDown
+from zthook.kernel.edge.linux import LinuxEdgeKernel
+from zthook.kernel.edge.plan import Steps, plan
+from zthook.model.mappings import Auto
+from zthook.model.publication import AddressRequest
+from zthook.store.rows import OCCUPYING, ClaimRow, Standing, excluding
+
+if TYPE_CHECKING:
+    from tests.faults.storm import Storm
+
+Claimed = tuple[str, str, str]
+"""Host, guest, and what is asked for."""
+
+
+def assert_always(storm: "Storm") -> None:
+    """Whatever goes wrong: no address has two holders, and nobody was kept from starting."""
+    assert_one_holder(storm.edge.within(storm.edge.sqlite.claims))
+    prevented = [one for host in storm.hosts for one in host.prevented]
+    assert prevented == [], prevented
+
+
+def amiss(storm: "Storm") -> list[str]:
+    """What is not as it should be; empty after a storm has settled."""
+    assert_always(storm)
+    if storm.edge.fate.ended or not all(host.agent for host in storm.hosts):
+        return ["a daemon has died"]
+    if any(host.post.under_way for host in storm.hosts):
+        return ["messages are under way"]
+    rows = storm.edge.within(storm.edge.sqlite.claims)
+    found = [*_store(storm, rows)]
+    found += storm.edge.within(lambda: list(_edge_kernel(storm.edge, rows)))
+    for host in storm.hosts:
+        found += _host(host, [row for row in rows if row.host == host.name])
+    return found
+
+
+def left_to_others(storm: "Storm") -> list[str]:
+    """What a second look at the hosts' kernels puts right: nothing, if the agents' own did."""
+    found = ((host.name, host.repairs()) for host in storm.hosts)
+    return [f"{name}'s kernel differs: {lines}" for name, lines in found if lines]
+
+
+def _store(storm: "Storm", rows: list[ClaimRow]) -> Iterator[str]:
+    wanted = {claimed for host in storm.hosts for claimed in claims(host)}
+    there = {row.key for row in rows}
+    if wanted != there:
+        yield f"claimed is {there - wanted} too much, {wanted - there} is lacking"
+    for row in rows:
+        others = [one for one in rows if one.public == row.public]
+        if row.standing is Standing.LEAVING:
+            yield f"an orphan: {row}"
+        elif row.standing is Standing.HOLDING and row.private is None:
+            yield f"holds without its guest's address: {row}"
+        elif row.standing is Standing.WAITING and not excluding(row, others):
+            yield f"waits for what nobody has: {row}"
+        elif row.standing is Standing.REFUSED:
+            yield f"refused: {row}"
+    if [host for host in storm.edge.within(storm.edge.sqlite.hosts) if host.leaving]:
+        yield "a host that is no more"
+
+
+def claims(host: StormyHost) -> Iterator[Claimed]:
+    """What its running guests ask for, by their annotations as they are now."""
+    for domain, state in host.running.values():
+        if domain.publication is None or not state.begun:
+            continue
+        autos: Counter[str] = Counter()
+        for request in domain.publication.requests:
+            yield host.name, str(domain.uuid), _asked(request, autos)
+
+
+def _asked(request: AddressRequest, autos: Counter[str]) -> str:
+    if request.public is not None:
+        return str(request.public)
+    pool = request.pool or ""
+    autos[pool] += 1
+    return str(Auto(pool, autos[pool] - 1))
+
+
+def _edge_kernel(edge: StormyEdge, rows: Iterable[ClaimRow]) -> Iterator[str]:
+    try:
+        device = edge.overlay.observe()
+    except OverlayDown as error:
+        yield error.message
+        return
+    held = (row for row in rows if row.standing is Standing.HOLDING and row.private is not None)
+    wanted = [forwarding_of(row, edge.sqlite, SETTINGS) for row in held]
+    observer = LinuxEdgeKernel()
+    try:
+        plane = edge_plane(SETTINGS, device, wanted)
+        lacks = plan(plane, observer.look(plane))
+    finally:
+        observer.close()
+    if lacks != Steps():
+        yield f"the edge's kernel differs: {lacks}"
+
+
+def _host(host: StormyHost, rows: list[ClaimRow]) -> Iterator[str]:
+    held = [row for row in rows if row.standing in OCCUPYING]
+    active = {(row.guest, row.asked) for row in held}
+    believed = {key for key, state in host.beliefs().items() if state == "active"}
+    if believed != active:
+        yield f"{host.name} believes {believed - active} too much, {active - believed} not"
+    mapped, wanted = {str(one) for one in host.rules()}, {row.private for row in held}
+    if mapped != wanted:
+        yield f"{host.name} has rules for {mapped}, not {wanted}"
