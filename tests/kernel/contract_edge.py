@@ -88,6 +88,18 @@ class World(ABC):
         """Whether our table for the machine's own addresses is asked before the local one."""
 
     @abstractmethod
+    def join(self) -> None:
+        """Another uplink: eth1 (198.18.20.2/24), where no default route leads to."""
+
+    @abstractmethod
+    def rules(self) -> dict[tuple[int, int], int]:
+        """Our policy rules by mark: preference and mark → table."""
+
+    @abstractmethod
+    def router(self, table: int) -> IPv4Address | None:
+        """Where the table's default route leads."""
+
+    @abstractmethod
     def connect(self, one: Flow) -> None:
         """An established connection that looks so."""
 
@@ -106,6 +118,16 @@ class World(ABC):
     @abstractmethod
     def plug(self) -> None:
         """It comes back."""
+
+    def led(self) -> dict[IPv4Address, IPv4Address | None]:
+        """By which router leaves what has a public address, or a guest's private one."""
+        found = {}
+        tables = {mark: table for (place, mark), table in self.rules().items() if place == 12311}
+        for name in ("way_of_public", "way_of_guest"):
+            for one in self.elements()[name]:
+                address, _, number = one.partition(" : goto uplink")
+                found[IPv4Address(address)] = self.router(tables[int(number) << 29])
+        return found
 
     def holds(self, some: Iterable[Forwarding]) -> bool:
         """Whether the kernel has these mappings with all that belongs to them, and no more."""
@@ -155,7 +177,21 @@ def plane(*some: Forwarding) -> EdgePlane:
     return replace(EMPTY, forwardings=frozenset(some))
 
 
+FIRST_ROUTER, SECOND_ROUTER = IPv4Address("203.0.113.1"), IPv4Address("198.18.20.1")
+
+
+def by_two(*some: Forwarding) -> EdgePlane:
+    """With a second uplink, whose router edge.toml tells."""
+    return replace(
+        plane(*some),
+        uplinks=frozenset({"eth0", "eth1"}),
+        pool_ranges=(*EMPTY.pool_ranges, AddressRange.parse("198.18.20.0/24")),
+        gateways=frozenset({("eth1", SECOND_ROUTER)}),
+    )
+
+
 A = mapping("203.0.113.30", "192.168.122.50")
+FAR = replace(mapping("198.18.20.30", "192.168.122.70", egress=Egress.PUBLIC), uplink="eth1")
 B = mapping("192.0.2.10", "192.168.122.60", host=3, hide=True)
 C = mapping(str(CONFIGURED), "192.168.122.50")
 HTTP = mapping("203.0.113.32", "192.168.122.50", ports=["tcp/80", "udp/80"])
@@ -495,6 +531,46 @@ class EdgeContract:
         assert IPv4Network("203.0.113.20/32") in dataplane.connected()
         assert dataplane.mac_of(IPv4Address("192.168.193.2")) == "02:00:00:00:00:02"
         assert dataplane.mac_of(IPv4Address("192.168.193.9")) is None
+
+    def test_uplinks_have_ways_of_their_own(self, world: World) -> None:
+        world.join()
+        dataplane = world.start()
+        dataplane.apply(by_two())
+        assert world.rules() == {}
+        dataplane.change(grant=[A])
+        first = {A.arrives_as: FIRST_ROUTER}
+        second = {FAR.arrives_as: SECOND_ROUTER, FAR.private: SECOND_ROUTER}
+        assert world.led() == first
+        dataplane.change(grant=[FAR])
+        assert world.led() == first | second
+        assert not dataplane.drifted()
+        fresh = world.start()
+        assert fresh.apply(by_two(A, FAR)) == []
+        fresh.change(withdraw=[A])
+        assert world.led() == second
+        world.unplug()
+        fresh.apply(by_two(FAR))
+        assert world.led() == second
+        world.plug()
+        fresh.apply(by_two(FAR))
+        fresh.change(withdraw=[FAR])
+        assert world.rules() == {}
+        assert world.routed() == {}
+
+    def test_uplinks_that_all_go_by_the_default_route_have_none(self, world: World) -> None:
+        world.join()
+        dataplane = world.start()
+        dataplane.apply(by_two(A, FAR))
+        known = replace(by_two(A, FAR), gateways=frozenset({("eth0", FIRST_ROUTER)}))
+        repairs = dataplane.apply(known)
+        assert (
+            "the router of uplink eth1 is not known: what is asked there is answered by eth0;"
+            " write gateway into the [[pool]] in edge.toml"
+        ) in repairs
+        assert world.rules() == {}
+        assert world.led() == {}
+        assert dataplane.apply(known) == [], "which is no news"
+        assert not dataplane.drifted()
 
     def test_any_order_of_changes(self, world: World) -> None:
         """Increments and passes from any number of processes lead to the same kernel."""

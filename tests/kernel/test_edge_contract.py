@@ -5,12 +5,14 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
+from itertools import count
 from typing import cast
 
 import pytest
 
 from tests.kernel.contract_edge import (
     CONFIGURED,
+    FAR,
     OVERLAY_ADDRESS,
     A,
     B,
@@ -18,6 +20,7 @@ from tests.kernel.contract_edge import (
     EdgeContract,
     Flow,
     World,
+    by_two,
     mapping,
     plane,
     through,
@@ -66,6 +69,17 @@ class FakeWorld(World):
         return any(
             (rule.version, rule.table) == (version, BEFORE_LOCAL) for rule in self.kernel.rules
         )
+
+    def join(self) -> None:
+        self.kernel.indexes["eth1"] = 3
+        self.kernel.on_link["eth1"] = (IPv4Network("198.18.20.0/24"),)
+
+    def rules(self) -> dict[tuple[int, int], int]:
+        return {(rule.preference, rule.mark): rule.table for rule in self.kernel.rules if rule.mask}
+
+    def router(self, table: int) -> IPv4Address | None:
+        found = {one.via for one in self.kernel.routes if one.table == table}
+        return next((IPv4Address(one) for one in found if one is not None), None)
 
     def connect(self, one: Flow) -> None:
         self.kernel.connections.add(remembered(one))
@@ -162,6 +176,26 @@ class RealWorld(World):
         tables = [line.split()[4] for line in listed if line.startswith("0:")]
         return tables == [str(BEFORE_LOCAL), "local"]
 
+    def join(self) -> None:
+        self._where.run(
+            "ip link add eth1 type veth peer name eth1-far",
+            "ip link set eth1-far up",
+            "ip link set eth1 up",
+            "ip addr add 198.18.20.2/24 dev eth1",
+        )
+
+    def rules(self) -> dict[tuple[int, int], int]:
+        rows = json.loads(self._where.run("ip -N -j rule show"))
+        return {
+            (row["priority"], int(row["fwmark"], 16)): int(row["table"])
+            for row in rows
+            if "fwmark" in row
+        }
+
+    def router(self, table: int) -> IPv4Address | None:
+        rows = json.loads(self._where.run(f"ip -j route show default table {table}"))
+        return next((IPv4Address(row["gateway"]) for row in rows), None)
+
     def connect(self, one: Flow) -> None:
         port = 5000 + one.destination.packed[-1] + one.source.packed[-1]
         self._where.run(
@@ -254,6 +288,27 @@ def test_every_interruption_is_mended_by_the_next_pass(
     assert world.holds(after)
     assert world.kernel.dump() == whole.kernel.dump()
     assert not any(world.is_connected(through(one, 80)) for one in before if one.mode is Mode.NAT)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+def test_every_interruption_of_other_uplinks_is_mended_too(back: bool) -> None:
+    before, after = ([FAR], [A]) if back else ([], [A, FAR])
+    for step in count(1):
+        world, whole = FakeWorld(), FakeWorld()
+        for one in (world, whole):
+            one.join()
+        dataplane = world.start()
+        dataplane.apply(by_two(*before))
+        world.kernel.fail_at(step, Crash())
+        try:
+            dataplane.change(withdraw=before, grant=after)
+        except Crash:
+            world.start().apply(by_two(*after))
+            whole.start().apply(by_two(*after))
+            assert world.kernel.dump() == whole.kernel.dump()
+            continue
+        assert step > 5
+        return
 
 
 def test_the_order_of_steps() -> None:

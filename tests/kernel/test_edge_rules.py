@@ -17,9 +17,11 @@ from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import boot_rules, drop_rules
-from zthook.kernel.edge.elements import all_elements, less
+from zthook.kernel.edge.chains import chains
+from zthook.kernel.edge.elements import all_elements, less, together
 from zthook.kernel.edge.listing import read_listing
-from zthook.kernel.edge.rules import CHAINS, Transaction, labels, render
+from zthook.kernel.edge.rules import Transaction, labels, render
+from zthook.kernel.edge.sets import IPV4
 from zthook.kernel.edge.static import (
     crossing_elements,
     mss_elements,
@@ -27,6 +29,7 @@ from zthook.kernel.edge.static import (
     own_elements,
     pool_elements,
 )
+from zthook.kernel.edge.uplinks import Way, uplink_elements
 from zthook.model.addresses import AddressRange, Pool
 from zthook.model.publication import Egress, Mode
 
@@ -70,10 +73,13 @@ ROUTED_PARTS = mapping(
 ROUTED_ALLOWS = replace(ALLOWS, arrives_as=IPv4Address("203.0.113.37"), mode=Mode.ROUTED)
 TRACKED = replace(PARTS, arrives_as=IPv4Address("203.0.113.38"), private=HIDE_AS, mode=Mode.ROUTED)
 KINDS = (PARTS, SHARES, ALLOWS, LEAVES, ROUTED, ROUTED_PARTS, ROUTED_ALLOWS, TRACKED)
-BOTH = all_elements([KEEPS, HIDES, *KINDS])
+ALL = all_elements([KEEPS, HIDES, *KINDS])
+WAYS = [Way(4, "eth0", 2, 2, IPv4Address("203.0.113.1"))]
+BOTH = together(ALL, uplink_elements([KEEPS, HIDES, *KINDS], ALL, WAYS))
 
+CHOOSING = chains((IPV4,), uplinks=True)
 TABLES = {
-    "table": render(Transaction(CHAINS, STATIC, add=BOTH, counters=COUNTERS)),
+    "table": render(Transaction(CHOOSING, STATIC, add=BOTH, counters=COUNTERS)),
     "boot": drop_rules(EMPTY),
     "boot-unknown": drop_rules(replace(EMPTY, overlay="zt*")),
 }
@@ -121,7 +127,7 @@ def test_nft_takes_the_golden_change(where: Namespace, name: str) -> None:
 def test_what_was_loaded_is_read_back(where: Namespace) -> None:
     where.run(f"nft -f {GOLDEN}/table.nft")
     found = read_listing(json.loads(where.run("nft -j list table inet zthook"))["nftables"])
-    assert found.labels == labels()
+    assert found.labels == labels(CHOOSING)
     assert {name: some for name, some in found.elements.items() if some} == {**STATIC, **BOTH}
     assert found.counters()["arriving", "203.0.113.30 . 192.168.122.50"] == (
         "counter packets 3 bytes 180"

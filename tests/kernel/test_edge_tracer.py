@@ -8,11 +8,14 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from tests.kernel.contract_edge import OVERLAY_ADDRESS, mapping, plane
+from tests.kernel.contract_edge import OVERLAY_ADDRESS, by_two, mapping, plane
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
 from tests.kernel.topology import SILENCE, Namespace, Topology, asks, tells
 from tests.kernel.tracer import Packet, Tracer, each
 from zthook.kernel.edge.ground import Surroundings
+from zthook.kernel.edge.uplinks import ways_of
+from zthook.kernel.links import DefaultRoute
+from zthook.model.addresses import AddressRange
 from zthook.model.mappings import Forwarding, OverlayDevice
 from zthook.model.publication import Egress, Mode
 
@@ -27,13 +30,34 @@ AROUND = Surroundings(
         "eth0": (IPv4Network("203.0.113.0/24"),),
         "zt0": (IPv4Network("192.168.193.0/24"),),
     },
-    default_devices=frozenset({"eth0"}),
+    defaults=(DefaultRoute(4, "eth0", IPv4Address("203.0.113.1")),),
+    ways=(),
     routes_anyway=False,
 )
 
 
 def traced(*some: Forwarding) -> Tracer:
     return Tracer(plane(*some), AROUND)
+
+
+def by_both(*some: Forwarding) -> Tracer:
+    """With eth1 beside eth0: its addresses are 198.18.20.0/24, its router .1."""
+    indexes = {**AROUND.indexes, "eth1": 3}
+    found = by_two(
+        *(
+            replace(one, uplink="eth1") if one.public in IPv4Network("198.18.20.0/24") else one
+            for one in some
+        )
+    )
+    ranges = ("203.0.113.20-203.0.113.63", "192.0.2.0/24", "198.18.20.20-198.18.20.63")
+    found = replace(found, pool_ranges=tuple(map(AddressRange.parse, ranges)))
+    around = replace(
+        AROUND,
+        indexes=indexes,
+        on_link={**AROUND.on_link, "eth1": (IPv4Network("198.18.20.0/24"),)},
+        ways=ways_of(found, AROUND.defaults, indexes),
+    )
+    return Tracer(found, around)
 
 
 def client(public: str = PUBLIC, port: int = 80, source: str = CLIENT, **more: object) -> Packet:
@@ -181,6 +205,59 @@ def test_what_guests_begin(mode: Mode, kind: dict[str, list[str]]) -> None:
         middle = replace(begun, flags=frozenset({"ack"}), source_port=5001)
         assert str(traced(one).send(middle)) == (
             "dropped: from_parts: an answer in a connection that was ended begins none"
+        )
+
+
+FAR, FAR_NEIGHBOUR = "198.18.20.30", "198.18.20.3"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("ports", [[], ["tcp/80"]], ids=["whole", "port"])
+@pytest.mark.parametrize("egress", list(Egress))
+def test_answers_by_the_uplink_that_was_asked(mode: Mode, ports: list[str], egress: Egress) -> None:
+    tracer = by_both(
+        mapping(PUBLIC, PRIVATE, mode=mode, ports=ports, egress=egress),
+        mapping(FAR, "192.168.122.60", mode=mode, ports=ports, egress=egress),
+    )
+    ways = {
+        (CLIENT, PUBLIC): "203.0.113.1",
+        (CLIENT, FAR): "198.18.20.1",
+        (NEIGHBOUR, PUBLIC): "eth0",
+        (NEIGHBOUR, FAR): "198.18.20.1",
+        (FAR_NEIGHBOUR, PUBLIC): "203.0.113.1",
+        (FAR_NEIGHBOUR, FAR): "eth1",
+    }
+    for (source, public), way in ways.items():
+        asked = client(public, source=source, device="eth1" if public == FAR else "eth0")
+        assert answered(tracer, asked) == f"{source}:40000 by {way}, from {public}"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("ports", [[], ["tcp/80"]], ids=["whole", "port"])
+def test_what_guests_begin_by_their_addresss_own_uplink(mode: Mode, ports: list[str]) -> None:
+    for public, way in ((PUBLIC, "203.0.113.1"), (FAR, "198.18.20.1")):
+        one = mapping(public, PRIVATE, mode=mode, ports=ports, egress=Egress.PUBLIC)
+        tracer = by_both(one, mapping("203.0.113.31", PRIVATE, mode=Mode.NAT))
+        source = PRIVATE if mode is Mode.NAT else public
+        for flags in ({"syn"}, {"ack"}):
+            begun = member(2, source, CLIENT, 443, flags=frozenset(flags))
+            assert str(tracer.send(begun)) == f"{CLIENT}:443 by {way}, from {public}"
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_members_reach_addresses_of_either_uplink_over_the_edge(mode: Mode) -> None:
+    guest = mapping(FAR, "192.168.122.60", host=3, mode=mode, egress=Egress.PUBLIC)
+    tracer = by_both(mapping(PUBLIC, PRIVATE, mode=mode, egress=Egress.PUBLIC), guest)
+    for sender, home, public, holder in (
+        ("192.168.122.60" if mode is Mode.NAT else FAR, 3, PUBLIC, 2),
+        (PRIVATE if mode is Mode.NAT else PUBLIC, 2, FAR, 3),
+        ("192.168.193.9", 9, FAR, 3),
+    ):
+        asked = tracer.send(member(home, sender, public))
+        assert asked.via == f"192.168.193.{holder}"
+        back = asked.packet.answer(device="zt0", mac=f"02:00:00:00:00:{holder:02x}")
+        assert str(tracer.send(back)) == (
+            f"{sender}:40000 by {'zt0' if home == 9 else f'192.168.193.{home}'}, from {public}"
         )
 
 

@@ -10,10 +10,11 @@ import pytest
 from tests.kernel.topology import Namespace, eventually, mac
 from zthook.kernel import sysctl
 from zthook.kernel.links import (
+    DefaultRoute,
     OnLink,
     connected_prefixes,
     default_devices,
-    default_gateways,
+    default_routes,
     default_source,
     gateways,
     link_local_of,
@@ -76,7 +77,7 @@ def machine() -> Iterator[Machine]:
 
 @pytest.mark.netns
 def test_a_machine_without_routes_has_no_way_out(machine: Machine) -> None:
-    assert machine.inside.call(default_gateways) == {}
+    assert machine.inside.call(default_routes) == ()
     assert machine.inside.call(default_devices) == frozenset()
     assert machine.inside.call(gateways) == frozenset()
 
@@ -103,7 +104,12 @@ def test_default_routes_of_both_families_best_first(machine: Machine) -> None:
     here.call(lambda: set_routes(kernel, ours))
     kernel.close()
     first, second, third = (ip_address(one) for one in ("192.0.2.1", "192.0.2.9", "fe80::1"))
-    assert here.call(default_gateways) == {"eth0": (first, second, third), "eth1": ()}
+    assert here.call(default_routes) == (
+        DefaultRoute(4, "eth0", first),
+        DefaultRoute(4, "eth0", second),
+        DefaultRoute(4, "eth1", None),
+        DefaultRoute(6, "eth0", third),
+    )
     assert here.call(default_devices) == {"eth0", "eth1"}
     assert here.call(gateways) == {first, second, third, ip_address("198.51.100.1")}
     on_link = {
@@ -124,10 +130,13 @@ def test_several_hops_and_gateways_of_the_other_family(machine: Machine) -> None
         "ip -6 route add default nexthop via fe80::2 dev eth0 nexthop via fe80::3 dev eth1",
         "ip route add 10.0.0.0/8 via inet6 fe80::4 dev eth1",
     )
-    found = here.call(default_gateways)
-    assert {device: set(map(str, some)) for device, some in found.items()} == {
-        "eth0": {"192.0.2.1", "fe80::2"},
-        "eth1": {"fe80::1", "fe80::3"},
+    found = here.call(default_routes)
+    assert [one.version for one in found] == [4, 4, 6, 6]
+    assert {(one.version, one.device, str(one.gateway)) for one in found} == {
+        (4, "eth0", "192.0.2.1"),
+        (4, "eth1", "fe80::1"),
+        (6, "eth0", "fe80::2"),
+        (6, "eth1", "fe80::3"),
     }
     assert ip_address("fe80::4") in here.call(gateways)
 

@@ -80,10 +80,8 @@ def some_rules(version: int) -> list[PolicyRule]:
         PolicyRule(version, 103, 8, source=source),
         PolicyRule(version, 103, 9, destination=destination, incoming="lo"),
         PolicyRule(version, 104, 8, source=destination, destination=source, incoming="not there"),
-        PolicyRule(version, 105, 254, incoming="zt0", suppress_default=True),
-        PolicyRule(
-            version, 4294967295, 254, 1, 1, source, destination, "eth0", suppress_default=True
-        ),
+        PolicyRule(version, 105, 254, incoming="zt0", longer_than=0),
+        PolicyRule(version, 4294967295, 254, 1, 1, source, destination, "eth0", longer_than=31),
     ]
 
 
@@ -221,16 +219,16 @@ def test_rules_for_people_in_their_order() -> None:
         "IPv4 rule 103: from 203.0.113.0/24 to table 8",
         "IPv4 rule 103: to 192.0.2.1/32 by lo to table 9",
         "IPv4 rule 104: from 192.0.2.1/32 to 203.0.113.0/24 by not there to table 8",
-        "IPv4 rule 105: by zt0 but defaults to table 254",
+        "IPv4 rule 105: by zt0 by routes longer than /0 to table 254",
         "IPv4 rule 4294967295: from 203.0.113.0/24 to 192.0.2.1/32 by eth0 with mark 0x1/0x1 "
-        "but defaults to table 254",
+        "by routes longer than /31 to table 254",
         "IPv6 rule 100: all to table 8",
         "IPv6 rule 101: with mark 0x8000000/0xc000000 to table 12300",
         "IPv6 rule 102: with mark 0x0/0xc000000 to table 12300",
         "IPv6 rule 103: from 2001:db8:1::/48 to table 8",
         "IPv6 rule 103: to 2001:db8:2::1/128 by lo to table 9",
         "IPv6 rule 104: from 2001:db8:2::1/128 to 2001:db8:1::/48 by not there to table 8",
-        "IPv6 rule 105: by zt0 but defaults to table 254",
+        "IPv6 rule 105: by zt0 by routes longer than /0 to table 254",
         "IPv6 rule 4294967295: from 2001:db8:1::/48 to 2001:db8:2::1/128 by eth0 "
-        "with mark 0x1/0x1 but defaults to table 254",
+        "with mark 0x1/0x1 by routes longer than /31 to table 254",
     ]

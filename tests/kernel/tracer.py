@@ -9,15 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
-from zthook.kernel.edge.elements import all_elements
-from zthook.kernel.edge.ground import BEFORE_LOCAL, Surroundings, routes_of, rules_of
+from zthook.kernel.edge.ground import (
+    BEFORE_LOCAL,
+    Surroundings,
+    beside_main,
+    routes_of,
+    rules_of,
+)
+from zthook.kernel.edge.plan import wanted_elements
 from zthook.kernel.edge.rules import constant_chains
 from zthook.kernel.edge.sets import MAPS, Elements
 from zthook.kernel.edge.static import static_elements
-from zthook.model.mappings import EdgePlane, OverlayDevice
+from zthook.kernel.routes import MAIN_TABLE
+from zthook.model.addresses import IPAddress
+from zthook.model.mappings import EdgePlane
 from zthook.model.publication import Mode
 
-LOOPBACK = "lo"
 PORTED = frozenset({"tcp", "udp"})
 CHECKED_AFTER_NAT = ("prerouting", "output")
 
@@ -99,14 +106,15 @@ class Tracer:
 
     def __init__(self, plane: EdgePlane, around: Surroundings) -> None:
         self._around = around
-        self.chains = {one.name: one for one in constant_chains(plane)}
+        self.chains = {one.name: one for one in constant_chains(plane, around.ways)}
         self.sets: Elements = {
             **static_elements(plane, around, {}),
-            **all_elements(plane.forwardings),
+            **wanted_elements(plane.forwardings, around),
         }
         routed = {one.arrives_as for one in plane.forwardings if one.mode is Mode.ROUTED}
-        self._rules = rules_of(routed, around)
-        self._routes = routes_of(plane.forwardings, around)
+        routes, rules = beside_main({one.arrives_as.version for one in plane.forwardings}, around)
+        self._rules = sorted(rules_of(routed, around) | rules)
+        self._routes = routes_of(plane.forwardings, around) | routes
         self.connections: list[Connection] = []
 
     def send(self, packet: Packet) -> Verdict:
@@ -116,25 +124,39 @@ class Tracer:
         except Dropped as drop:
             return Verdict(packet, dropped=str(drop))
 
-    def way(self, destination: str) -> tuple[str, str]:
+    def way(self, destination: str, mark: int = 0) -> tuple[str, str]:
         """Device and next hop; no device: the edge itself."""
         to = ip_address(destination)
-        table = [BEFORE_LOCAL] if any(r.version == to.version for r in self._rules) else []
-        for one in (*table, None):
-            if one is None and to in self._around.own:
+        asked = [
+            (one.table, one.longer_than)
+            for one in self._rules
+            if one.version == to.version and mark & one.mask == one.mark
+        ]
+        first = [one for one in asked if one[0] == BEFORE_LOCAL]
+        for table, shorter in (*first, (None, None), *asked, (MAIN_TABLE, None)):
+            if table is None and to in self._around.own:
                 return "", ""
-            for route in self._routes:
-                if to in route.destination and (one is None) == (route.table != BEFORE_LOCAL):
-                    return self._overlay.name, str(route.via or "")
-        for device, prefixes in self._around.on_link.items():
-            if any(to in prefix for prefix in prefixes):
-                return device, ""
+            found = self._longest(to, table) if table else None
+            if found is not None and (shorter is None or found[0] > shorter):
+                return found[1:]
         return "eth0", ""
 
-    @property
-    def _overlay(self) -> OverlayDevice:
-        assert self._around.overlay is not None
-        return self._around.overlay
+    def _longest(self, to: IPAddress, table: int) -> tuple[int, str, str] | None:
+        """Length of the prefix, device and next hop."""
+        names = {index: name for name, index in self._around.indexes.items()}
+        found = [
+            (route.destination.prefixlen, names[route.device or 0], str(route.via or ""))
+            for route in self._routes
+            if route.table == table and to in route.destination
+        ]
+        if table == MAIN_TABLE:
+            found += [
+                (prefix.prefixlen, device, "")
+                for device, prefixes in self._around.on_link.items()
+                for prefix in prefixes
+                if to in prefix
+            ]
+        return max(found, default=None)
 
     def is_own(self, address: str) -> bool:
         return ip_address(address) in self._around.own
@@ -159,6 +181,7 @@ class _Journey:
         self.connection: Connection | None = None
         self.direction = ""
         self.is_new = self.untracked = False
+        self.mark = 0
         self.out = ""
 
     def whole(self) -> Verdict:
@@ -166,10 +189,11 @@ class _Journey:
             return self._from_the_edge()
         self._hook("filter hook prerouting priority raw")
         self._track()
+        self._hook("filter hook prerouting priority mangle")
         if self.is_new:
             self._hook("nat hook prerouting")
         self._rewrite_destination()
-        self.out, via = self.tracer.way(self.packet.destination)
+        self.out, via = self.tracer.way(self.packet.destination, self.mark)
         if not self.out:
             self._hook("filter hook input")
             self._confirm()
@@ -289,10 +313,19 @@ class _Journey:
                 self.packet = replace(self.packet, source=found)
                 return None
             case ["tcp", "option", "maxseg", *_] | ["meta", "mark", "set", *_]:
-                words.clear()  # no packet ends elsewhere for it
+                self._set(words)
                 return ""
             case _:
                 return None if self._matches(words) else ""
+
+    def _set(self, words: list[str]) -> None:
+        """A mark, ``& A | B`` or ``| B``; no packet ends elsewhere for its segments' size."""
+        bits = words[5:] if words[:5] == ["meta", "mark", "set", "meta", "mark"] else []
+        assert bits or words[0] == "tcp"
+        for how, value in zip(bits[::2], bits[1::2], strict=True):
+            number = int(value, 16)
+            self.mark = self.mark & number if how == "&" else self.mark | number
+        words.clear()
 
     def _translate(self, what: str, ip: str, words: list[str]) -> "str | None":
         found = self._mapped(words)

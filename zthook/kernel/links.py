@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from zthook.kernel import sysctl
-from zthook.kernel.route_listing import Hop, others_routes
+from zthook.kernel.route_listing import others_routes
 from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import OverlayDevice
@@ -31,6 +31,15 @@ class OwnAddress:
 
     address: IPAddress
     device: str
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRoute:
+    """Where the main table sends what nothing else leads to; a dialled line has no gateway."""
+
+    version: int
+    device: str
+    gateway: IPAddress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,14 @@ def device_names(ip: IPRoute) -> dict[int, str]:
     """Index → name of every device."""
     with asking("listing devices"):
         return {link["index"]: link.get("ifname") for link in ip.link("dump")}
+
+
+def devices_up(ip: IPRoute) -> dict[str, int]:
+    """Name → index of every device that is up: routes can go by no other."""
+    with asking("listing devices"):
+        return {
+            link.get("ifname"): link["index"] for link in ip.link("dump") if link["flags"] & IFF_UP
+        }
 
 
 def addresses(ip: IPRoute) -> tuple[OwnAddress, ...]:
@@ -104,15 +121,16 @@ def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
     return None
 
 
-def default_gateways() -> dict[str, tuple[IPAddress, ...]]:
-    """Device → the gateways of its default routes in the main table, that used first is first.
-
-    Of a family that has a route without a gateway (a dialled line) there is none.
-    """
-    found: dict[str, tuple[IPAddress, ...]] = {}
-    for device, hop in _defaults():
-        found[device] = (*found.get(device, ()), *([hop.gateway] if hop.gateway else []))
-    return found
+def default_routes() -> tuple[DefaultRoute, ...]:
+    """Each default route of the main table, of each family the one that is used first first."""
+    names = _names()
+    defaults = (route for route in others_routes() if not route.destination.prefixlen)
+    return tuple(
+        DefaultRoute(route.destination.version, names[hop.device], hop.gateway)
+        for route in sorted(defaults, key=lambda one: (one.destination.version, one.metric))
+        for hop in route.hops
+        if hop.device in names
+    )
 
 
 def device_toward(ip: IPRoute, address: IPAddress) -> str | None:
@@ -127,18 +145,7 @@ def device_toward(ip: IPRoute, address: IPAddress) -> str | None:
 
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
-    return frozenset(device for device, _ in _defaults())
-
-
-def _defaults() -> list[tuple[str, Hop]]:
-    names = _names()
-    defaults = (route for route in others_routes() if not route.destination.prefixlen)
-    return [
-        (names[hop.device], hop)
-        for route in sorted(defaults, key=lambda one: (one.destination.version, one.metric))
-        for hop in route.hops
-        if hop.device in names
-    ]
+    return frozenset(one.device for one in default_routes())
 
 
 def default_source(ip: IPRoute) -> frozenset[IPAddress]:

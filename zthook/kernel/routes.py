@@ -2,15 +2,18 @@
 
 import errno
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from zthook.kernel.netlink import ROUTE, Netlink, attribute, attributes
 from zthook.kernel.rtnetlink import PROTOCOL
 from zthook.model.addresses import IPAddress, IPNetwork
 
 MAIN_TABLE = 254
-ANYWHERE, LINK_SCOPE = 0, 253
+ANYWHERE: Mapping[int, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+"""The destination of default routes."""
+UNIVERSE_SCOPE, LINK_SCOPE = 0, 253
 ONLINK = 4
 LAST_RESORT = 0xFFFFFFFF
 """The metric of a black hole: any other route of its table to the same comes before it."""
@@ -70,7 +73,7 @@ def encoded(route: Route) -> bytes:
         0,
         route.table if route.table < SMALL_TABLES else 0,
         PROTOCOL,
-        LINK_SCOPE if on_link else ANYWHERE,
+        LINK_SCOPE if on_link else UNIVERSE_SCOPE,
         UNICAST if route.device is not None else BLACKHOLE,
         ONLINK if route.via else 0,
     )

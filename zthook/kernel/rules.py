@@ -18,7 +18,7 @@ CREATE = 0x400 | 0x200
 TO_TABLE = 1
 DESTINATION, SOURCE, INCOMING, PREFERENCE, MARK = 1, 2, 3, 6, 10
 SUPPRESS_UP_TO, TABLE, MASK, PROTOCOL_OF = 14, 15, 16, 21
-DEFAULT_LENGTH = NUMBER.pack(0)
+SUPPRESS_NONE = NUMBER.pack(0xFFFFFFFF)
 BY_KERNEL = 2
 GONE = {errno.ENOENT, errno.ESRCH}
 VERSIONS = {family: version for version, family in FAMILIES.items()}
@@ -29,9 +29,9 @@ class PolicyRule:
     """Packets of this IP version that fit all that is said go by ``table``.
 
     With a ``mask``: those whose mark has the value ``mark`` in these bits. ``incoming`` is
-    the device's name, "lo" for what the machine itself sends. With ``suppress_default`` the
-    table's default routes do not count. Smaller preferences are asked first; FIRST comes
-    even before the local table.
+    the device's name, "lo" for what the machine itself sends. With ``longer_than`` only
+    routes to longer prefixes count: 0 passes over default routes. Smaller preferences are
+    asked first; FIRST comes even before the local table.
     """
 
     version: int
@@ -42,7 +42,7 @@ class PolicyRule:
     source: IPNetwork | None = None
     destination: IPNetwork | None = None
     incoming: str | None = None
-    suppress_default: bool = False
+    longer_than: int | None = None
 
     def __str__(self) -> str:
         words = [
@@ -50,7 +50,7 @@ class PolicyRule:
             f"to {self.destination}" if self.destination else "",
             f"by {self.incoming}" if self.incoming else "",
             f"with mark 0x{self.mark:x}/0x{self.mask:x}" if self.mask else "",
-            "but defaults" if self.suppress_default else "",
+            f"by routes longer than /{self.longer_than}" if self.longer_than is not None else "",
         ]
         which = " ".join(word for word in words if word) or "all"
         return f"IPv{self.version} rule {self.preference}: {which} to table {self.table}"
@@ -138,8 +138,8 @@ def _encoded(rule: PolicyRule, protocol: int) -> bytes:
     body += attribute(PROTOCOL_OF, bytes([protocol]))
     if rule.mask:
         body += attribute(MARK, NUMBER.pack(rule.mark)) + attribute(MASK, NUMBER.pack(rule.mask))
-    if rule.suppress_default:
-        body += attribute(SUPPRESS_UP_TO, DEFAULT_LENGTH)
+    if rule.longer_than is not None:
+        body += attribute(SUPPRESS_UP_TO, NUMBER.pack(rule.longer_than))
     body += attribute(INCOMING, rule.incoming.encode() + b"\0") if rule.incoming else b""
     body += attribute(SOURCE, source.network_address.packed) if source else b""
     return body + (
@@ -168,6 +168,7 @@ def _read(
     def number(kind: int) -> int:
         return int(NUMBER.unpack(found.get(kind, bytes(4)))[0])
 
+    suppresses = found.get(SUPPRESS_UP_TO, SUPPRESS_NONE) != SUPPRESS_NONE
     return PolicyRule(
         version,
         number(PREFERENCE),
@@ -177,5 +178,5 @@ def _read(
         source,
         destination,
         found.get(INCOMING, b"").rstrip(b"\0").decode(errors="replace") or None,
-        found.get(SUPPRESS_UP_TO) == DEFAULT_LENGTH,
+        number(SUPPRESS_UP_TO) if suppresses else None,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from zthook.kernel.edge.sets import CLOSED6, IPV4, IPV6, Family
+from zthook.kernel.edge.uplinks import MASK, MOST, SHIFT
 
 BEFORE_THE_OVERLAY = "before_the_overlay"
 Rules = tuple[tuple[str, str], ...]
@@ -16,6 +17,7 @@ Rules = tuple[tuple[str, str], ...]
 
 # Where the kernel calls a chain: before conntrack looks; before the NAT and the filters of others.
 UNTRACK = "filter hook prerouting priority raw"
+CHOOSE = "filter hook prerouting priority mangle"
 ARRIVE = "nat hook prerouting priority dstnat - 5"
 BEGIN = "nat hook output priority -105"
 LEAVE = "nat hook postrouting priority srcnat - 5"
@@ -43,8 +45,11 @@ class Chain:
         return f"type {self.hook}; policy accept;" if self.hook else ""
 
 
-def chains(families: Collection[Family]) -> tuple[Chain, ...]:
-    """All of them, of IPv4 and, where it is among the families, of IPv6."""
+def chains(families: Collection[Family], *, uplinks: bool = False) -> tuple[Chain, ...]:
+    """All of them, of IPv4 and, where it is among the families, of IPv6.
+
+    ``uplinks``: with those that choose one. They would cost each new flow some percent.
+    """
 
     def each(rules: Callable[[Family], Rules]) -> Rules:
         return tuple(rule for family in families for rule in rules(family))
@@ -59,6 +64,22 @@ def chains(families: Collection[Family]) -> tuple[Chain, ...]:
         Chain("own_ports", INPUT, (API, *each(_own_ports))),
         Chain("own_packets", OUTPUT, each(_own_packets)),
         *(chain for family in families for chain in _subchains(family, _next(family, families))),
+        *(_choosing(families) if uplinks else ()),
+    )
+
+
+def _choosing(families: Collection[Family]) -> tuple[Chain, ...]:
+    return (
+        Chain("choose_uplink", CHOOSE, (DEPARTURE,)),
+        *(
+            Chain(
+                f"uplink_of{of.suffix}",
+                "",
+                (*_next(of, families)("uplink_of"), *_uplink_of(of)),
+            )
+            for of in families
+        ),
+        *(_uplink(number) for number in range(1, MOST + 1)),
     )
 
 
@@ -107,6 +128,7 @@ CROSSINGS = (
     "iifname . oifname vmap @crossings",
     "internet to overlay, overlay to internet, overlay to overlay",
 )
+DEPARTURE = ("iifname @overlay goto uplink_of", "what leaves, if it does")
 CLOSED = ("meta nfproto ipv4 iifname @closed drop", "forwarding is on for mappings alone")
 A_HOSTS = 0x0C000000
 """A host's connection marks, as they are unless host.toml says otherwise."""
@@ -160,6 +182,26 @@ def _answers_untracked(of: Family) -> Rules:
         (f"{ip} daddr @members{s} accept", "to the edge, whose address a member was given"),
         ("notrack", "to the internet"),
     )
+
+
+def _uplink_of(of: Family) -> Rules:
+    ip, s = of.ip, of.suffix
+    return (
+        (
+            f"ct direction reply ct original {ip} daddr vmap @way_of_public{s}",
+            "answers leave by the uplink that was asked",
+        ),
+        (f"{ip} saddr vmap @way_of_public{s}", "routed: by that of its address"),
+        (
+            f"ct direction original ct original {ip} saddr vmap @way_of_guest{s}",
+            "what a guest begins leaves by that of its public address",
+        ),
+    )
+
+
+def _uplink(number: int) -> Chain:
+    mark = f"meta mark set meta mark & 0x{~MASK & 0xFFFFFFFF:08x} | 0x{number << SHIFT:08x}"
+    return Chain(f"uplink{number}", "", ((mark, "policy rules know the way by it"),))
 
 
 def _translate_arriving(of: Family) -> Rules:

@@ -5,19 +5,20 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from zthook.kernel.connection_ways import Through
-from zthook.kernel.edge.elements import all_elements, less, split_moved
+from zthook.kernel.edge.elements import less, split_moved
 from zthook.kernel.edge.endings import endings, through, ways_in, ways_of
 from zthook.kernel.edge.ground import (
     Arrival,
     Surroundings,
     arrival,
+    beside_main,
     members6_of,
     pinned_at,
     proxies_of,
     routes_of,
     rules_of,
 )
-from zthook.kernel.edge.plan import Steps, in_one, without_replaced
+from zthook.kernel.edge.plan import Steps, in_one, wanted_elements, without_replaced
 from zthook.kernel.edge.rules import Transaction
 from zthook.kernel.edge.sets import Elements
 from zthook.kernel.rules import PolicyRule
@@ -48,6 +49,7 @@ class Mappings:
         self._by_key: dict[Key, Forwarding] = {}
         self._at: dict[IPAddress, set[Key]] = defaultdict(set)
         self._to_members6: Counter[str] = Counter()
+        self._versions: Counter[int] = Counter()
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
 
     def all(self) -> Collection[Forwarding]:
@@ -79,6 +81,7 @@ class Mappings:
 
     def record(self, difference: Difference) -> None:
         """The kernel did it."""
+        self._versions = self._after(difference)
         for one in difference.gone:
             del self._by_key[one.key]
             for address in _addresses(one):
@@ -91,6 +94,16 @@ class Mappings:
                 self._at[address].add(one.key)
         self._to_members6 += _to_members6(difference.come)
         self._to_members6 -= _to_members6(difference.gone)
+
+    def versions(self, difference: Difference) -> tuple[frozenset[int], frozenset[int]]:
+        """The families that have any mapping, and those that have one afterwards."""
+        return frozenset(+self._versions), frozenset(+self._after(difference))
+
+    def _after(self, difference: Difference) -> Counter[int]:
+        found = Counter(self._versions)
+        found.update(one.arrives_as.version for one in difference.come)
+        found.subtract(one.arrives_as.version for one in difference.gone)
+        return found
 
     def beside(self, some: Iterable[Forwarding]) -> Forwardings:
         """The mappings, these or others, that have an address in common with any of these."""
@@ -128,12 +141,16 @@ def plan_change(mappings: Mappings, change: Difference, around: Surroundings) ->
     """
     before = mappings.beside(change.gone | change.come)
     after = before - change.gone | change.come
-    elements, wanted = all_elements(before), all_elements(after)
+    elements, wanted = wanted_elements(before, around), wanted_elements(after, around)
     surplus, missing = less(elements, wanted), less(wanted, elements)
     at_once, moved = split_moved(surplus, wanted)
-    routes, routes_after = routes_of(before, around), routes_of(after, around)
+    (out, leading), (out_after, leading_after) = (
+        beside_main(versions, around) for versions in mappings.versions(change)
+    )
+    routes, routes_after = routes_of(before, around) | out, routes_of(after, around) | out_after
     proxies, proxies_after = proxies_of(before, around), proxies_of(after, around)
     rules, rules_after = _rules(mappings, change, around)
+    rules, rules_after = rules | leading, rules_after | leading_after
     pinned = pinned_at(mappings.members6(), around)
     left = mappings.members6(without=change.gone) | members6_of(change.come)
     pinned_after = pinned_at(left, around)

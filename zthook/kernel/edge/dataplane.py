@@ -20,7 +20,7 @@ from zthook.kernel.edge.ground import (
 from zthook.kernel.edge.kernel import EdgeKernel
 from zthook.kernel.edge.linux import LinuxEdgeKernel
 from zthook.kernel.edge.plan import Seen, Steps, plan, shutting
-from zthook.kernel.edge.report import repairs, waiting
+from zthook.kernel.edge.report import misled, repairs, waiting
 from zthook.kernel.edge.sets import CLOSED6
 from zthook.kernel.edge.traffic import traffic_of
 from zthook.kernel.protected import Served, reasons
@@ -37,7 +37,8 @@ class EdgeDataplane(Protocol):
 
         Needs nothing that was known before: what another process, or nobody, left is
         adopted. While the overlay's device is away its routes wait, which a line says when
-        that is new; all else is set. Connections through mappings that stay live on.
+        that is new; all else is set. A line also says of which uplink the router is not
+        known, when that is new. Connections through mappings that stay live on.
         """
         ...
 
@@ -97,7 +98,7 @@ class KernelEdgeDataplane:
         self._settings: dict[str, str] = {}
         self._opened: frozenset[int] = frozenset()
         self._closed6 = False
-        self._waiting = False
+        self._told: frozenset[str] = frozenset()
 
     def apply(self, desired: EdgePlane) -> list[str]:
         unsure, self._mappings = self._mappings is None, None
@@ -117,7 +118,8 @@ class KernelEdgeDataplane:
         self._settings = _expected(desired, seen.around)
         opened = self._open(frozenset(one.public.version for one in desired.forwardings))
         self._mappings = Mappings(desired.forwardings)
-        return lines + repairs(seen, steps) + opened + self._news(waiting(desired, seen))
+        lines += repairs(seen, steps) + opened
+        return lines + self._news(waiting(desired, seen) + misled(desired, seen))
 
     def _with_closed6(self, seen: Seen, desired: EdgePlane) -> tuple[Seen, list[str]]:
         """What is seen, and whether IPv6 is forwarded for mappings alone.
@@ -144,8 +146,10 @@ class KernelEdgeDataplane:
         return lines
 
     def _news(self, lines: list[str]) -> list[str]:
-        before, self._waiting = self._waiting, bool(lines)
-        return [] if before else lines
+        """Those that say something else than the last time; numbers behind a colon may change."""
+        subjects = {line.partition(":")[0]: line for line in lines}
+        before, self._told = self._told, frozenset(subjects)
+        return [line for subject, line in subjects.items() if subject not in before]
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
@@ -159,7 +163,8 @@ class KernelEdgeDataplane:
         self._mappings = None
         had_ipv6 = bool(mappings.members6())
         if not had_ipv6 and members6_of(change.come):
-            around = self._begin_ipv6(plane)
+            # The table has no chains for ways that came since; the next pass makes them.
+            around = self._around = replace(self._begin_ipv6(plane), ways=around.ways)
         self._carry_out(plan_change(mappings, change, around))
         mappings.record(change)
         if had_ipv6 and not mappings.members6():
@@ -173,7 +178,7 @@ class KernelEdgeDataplane:
     def _begin_ipv6(self, plane: EdgePlane) -> Surroundings:
         """What the first mapping of it needs of the machine as it is now: rules that drop first."""
         around = self._kernel.around(plane)
-        self._around, self._closed6 = around, around.closed6
+        self._closed6 = around.closed6
         settings = settings6_of(plane, around)
         found = self._kernel.settings(settings)
         self._carry_out(

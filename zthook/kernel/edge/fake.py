@@ -18,6 +18,8 @@ from zthook.kernel.edge.ground import (
 from zthook.kernel.edge.plan import Seen
 from zthook.kernel.edge.rules import DEFINITIONS, Transaction, labels
 from zthook.kernel.edge.sets import COUNTED, MAPS, Elements, parts_of, public_of
+from zthook.kernel.edge.uplinks import ways_of
+from zthook.kernel.links import DefaultRoute
 from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.protected import Served
 from zthook.kernel.routes import Route
@@ -44,13 +46,15 @@ class FakeEdgeKernel:
     """Refuses what the real one refuses. Tests read and change what it holds.
 
     ``device`` None: the overlay's device is away (its routes go with it). ``own`` are the
-    machine's addresses, ``on_link`` device → prefixes, ``connections`` all that conntrack
+    machine's addresses, ``on_link`` device → prefixes, ``defaults``
+    the default routes of others, ``connections`` all that conntrack
     has, through mappings or not. ``steps`` names every change made, in order.
     """
 
     def __init__(self, device: OverlayDevice | None = OVERLAY) -> None:
         self.device = device
         self.indexes = {"lo": 1, "eth0": 2}
+        self.defaults = [DefaultRoute(4, "eth0", IPv4Address("203.0.113.1"))]
         self.own: set[IPAddress] = set()
         self.on_link: dict[str, tuple[IPNetwork, ...]] = {}
         self.macs: dict[IPAddress, str] = {}
@@ -87,9 +91,12 @@ class FakeEdgeKernel:
     def lose_overlay(self) -> OverlayDevice | None:
         """The overlay's device goes away, and all that goes by it; returns what it was."""
         gone, self.device, self._changed = self.device, None, True
-        self.routes.clear()
+        self.routes = {one for one in self.routes if one.device in self._devices()}
         self.pinned.clear()
         return gone
+
+    def _devices(self) -> set[int | None]:
+        return {*self.indexes.values(), *([self.device.index] if self.device else [])}
 
     def touch(self) -> None:
         """Tell the dataplane that somebody changed something."""
@@ -139,7 +146,8 @@ class FakeEdgeKernel:
             indexes=dict(self.indexes),
             own=frozenset(self.own),
             on_link=dict(self.on_link),
-            default_devices=frozenset({"eth0"}),
+            defaults=tuple(self.defaults),
+            ways=ways_of(plane, self.defaults, self.indexes),
             routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
             closed6=self.sysctls[ROUTES6_FOR_ALL] == "0",
         )
@@ -198,7 +206,7 @@ class FakeEdgeKernel:
     def set_routes(self, some: Collection[Route]) -> None:
         for route in some:
             self._step(f"set route {route}")
-            if self.device is None or route.device != self.device.index:
+            if route.device not in self._devices():
                 raise KernelError(f"setting the route {route}: the kernel says No such device")
             place = route.destination, route.table
             self.routes = {one for one in self.routes if (one.destination, one.table) != place}

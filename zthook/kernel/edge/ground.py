@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_network
 
-from zthook.kernel.links import link_local_of
+from zthook.kernel.edge.uplinks import TABLES, Way, uplink_routes, uplink_rules, uplink_settings
+from zthook.kernel.links import DefaultRoute, link_local_of
 from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.routes import MAIN_TABLE, Route
 from zthook.kernel.rules import FIRST, LOCAL_TABLE, PolicyRule
@@ -15,13 +16,15 @@ from zthook.model.publication import Mode
 
 BEFORE_LOCAL = 12310
 """The table of routed addresses that are the machine's own: it is asked before the local one."""
-EDGE_TABLES = frozenset({MAIN_TABLE, BEFORE_LOCAL})
+EDGE_TABLES = frozenset({MAIN_TABLE, BEFORE_LOCAL}) | TABLES
 """Where routes of ours can be; a host's own are elsewhere, should it be the same machine."""
 
 ROUTES_FOR_ALL, ROUTES6_FOR_ALL = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
 
 RULED_TABLES = frozenset({BEFORE_LOCAL, LOCAL_TABLE})
-"""Where rules of ours lead; to the local one only while another is put before it."""
+"""Where rules of ours lead by the address alone; to the local one only while another is put
+before it.
+"""
 
 
 class Arrival(Enum):
@@ -37,8 +40,10 @@ class Surroundings:
     """What of the machine is not ours, and decides what ours must be.
 
     ``overlay`` is None while its device is away. ``indexes`` are the devices' by name,
-    ``on_link`` the prefixes that each device reaches without a gateway. ``routes_anyway``:
-    IPv4 forwarding is on for the whole machine, so others rely on it.
+    ``on_link`` the prefixes that each device reaches without a gateway. ``defaults`` are the
+    main table's default routes, of each family the one that is used first first, ``ways`` what
+    uplinks have beside that. ``routes_anyway``: IPv4 forwarding is on for the whole machine,
+    so others rely on it.
 
     Of IPv6 there is only that of the whole machine. ``closed6``: it is off, or on for mappings
     alone. ``advertised`` are those of /proc/sys/net/ipv6/conf who follow a router's
@@ -49,10 +54,16 @@ class Surroundings:
     indexes: Mapping[str, int]
     own: frozenset[IPAddress]
     on_link: Mapping[str, tuple[IPNetwork, ...]]
-    default_devices: frozenset[str]
+    defaults: tuple[DefaultRoute, ...]
+    ways: tuple[Way, ...]
     routes_anyway: bool
     closed6: bool = False
     advertised: frozenset[str] = frozenset()
+
+    @property
+    def default_devices(self) -> frozenset[str]:
+        """The devices of the default routes."""
+        return frozenset(one.device for one in self.defaults)
 
 
 def arrival(one: Forwarding, around: Surroundings) -> Arrival:
@@ -136,17 +147,27 @@ def rules_of(routed: Collection[IPAddress], around: Surroundings) -> frozenset[P
     return frozenset(PolicyRule(version, FIRST, BEFORE_LOCAL) for version in configured)
 
 
+def beside_main(
+    versions: Collection[int], around: Surroundings
+) -> tuple[frozenset[Route], frozenset[PolicyRule]]:
+    """The routes and rules of uplinks' own ways, where there are mappings of these versions."""
+    ways = [way for way in around.ways if way.version in versions]
+    elsewhere = around.default_devices | {way.uplink for way in ways}
+    return uplink_routes(ways, around.on_link, around.indexes, elsewhere), uplink_rules(ways)
+
+
 def settings_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
     """What has to be set under /proc/sys, and nothing beyond.
 
     Forwarding on our own devices alone: net.ipv4.ip_forward would open the machine's
-    others too. Loose rp_filter on the overlay, where a guest's router may report errors.
-    No delay before ARP is answered (it is up to 0.8 s by default). Of IPv6 nothing before
-    there is a mapping of it.
+    others too. Loose rp_filter on the overlay, where a guest's router may report errors, and
+    on uplinks with ways of their own. No delay before ARP is answered (it is up to 0.8 s by
+    default). Of IPv6 nothing before there is a mapping of it.
     """
     uplinks = sorted(plane.uplinks & around.indexes.keys())
     wanted = {f"net/ipv4/conf/{uplink}/forwarding": "1" for uplink in uplinks}
     wanted |= {f"net/ipv4/neigh/{uplink}/proxy_delay": "0" for uplink in uplinks}
+    wanted |= uplink_settings(around.ways, around.defaults)
     if around.overlay is not None:
         wanted[f"net/ipv4/conf/{around.overlay.name}/rp_filter"] = "2"
         wanted[f"net/ipv4/conf/{around.overlay.name}/forwarding"] = "1"

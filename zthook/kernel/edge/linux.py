@@ -25,6 +25,7 @@ from zthook.kernel.edge.notices import concerns
 from zthook.kernel.edge.plan import Seen
 from zthook.kernel.edge.rules import FAMILY, TABLE, Transaction, asks_for_ipv6, render
 from zthook.kernel.edge.sets import COUNTED
+from zthook.kernel.edge.uplinks import is_uplinks, ways_of
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.neighbours import Pinned, ProxyEntry
@@ -86,7 +87,9 @@ class LinuxEdgeKernel:
             routes=frozenset(one for one in listed if one.table in EDGE_TABLES),
             proxies=neighbours.proxy_entries(),
             pinned=_pinned(listed, pinned_at(members6_of(plane.forwardings), around)),
-            rules=frozenset(one for one in rules.own_rules() if one.table in RULED_TABLES),
+            rules=frozenset(
+                one for one in rules.own_rules() if one.table in RULED_TABLES or is_uplinks(one)
+            ),
             settings=self.settings(settings_of(plane, around)),
         )
 
@@ -102,12 +105,14 @@ class LinuxEdgeKernel:
         on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
         for one in links.connected_prefixes():
             on_link[one.device] += (one.prefix,)
+        defaults = links.default_routes()
         return Surroundings(
             overlay=self.overlay(plane.overlay),
             indexes={name: index for index, name in links.device_names(self._ip).items()},
             own=frozenset(one.address for one in links.addresses(self._ip)),
             on_link=on_link,
-            default_devices=links.default_devices(),
+            defaults=defaults,
+            ways=ways_of(plane, defaults, links.devices_up(self._ip)),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
             closed6=sysctl.read(ROUTES6_FOR_ALL) == "0",
             advertised=_advertised(plane),
@@ -169,10 +174,11 @@ class LinuxEdgeKernel:
         neighbours.remove_pinned(self._routes, some)
 
     def add_rules(self, some: Collection[PolicyRule]) -> None:
-        add_rules(self._routes, some)
+        # In the order in which they are asked: a packet that finds one finds those before it.
+        add_rules(self._routes, sorted(some))
 
     def remove_rules(self, some: Collection[PolicyRule]) -> None:
-        remove_rules(self._routes, some)
+        remove_rules(self._routes, sorted(some, reverse=True))
 
     def set(self, path: str, value: str) -> None:
         sysctl.write(path, value)

@@ -1,6 +1,6 @@
 """What an edge's kernel lacks, and what it has too much: pure comparison, no kernel."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
@@ -18,6 +18,7 @@ from zthook.kernel.edge.endings import (
 )
 from zthook.kernel.edge.ground import (
     Surroundings,
+    beside_main,
     members6_of,
     pinned_at,
     proxies_of,
@@ -35,10 +36,11 @@ from zthook.kernel.edge.rules import (
 )
 from zthook.kernel.edge.sets import CLOSED6, MAPPING_SETS, Elements
 from zthook.kernel.edge.static import closed6_elements, static_elements
+from zthook.kernel.edge.uplinks import uplink_elements
 from zthook.kernel.neighbours import Pinned, ProxyEntry
 from zthook.kernel.routes import Route
 from zthook.kernel.rules import PolicyRule
-from zthook.model.mappings import EdgePlane
+from zthook.model.mappings import EdgePlane, Forwarding
 from zthook.model.publication import Mode
 
 
@@ -107,7 +109,8 @@ def without_replaced(gone: Iterable[Route], wanted: Iterable[Route]) -> frozense
 
 def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
     """The chains that the table must be made anew with; none where it has them."""
-    constant, early = constant_chains(plane), chains_for(plane)
+    ways = seen.around.ways
+    constant, early = constant_chains(plane, ways), chains_for(plane, ways)
     if seen.labels is None:
         return early
     has = dict(seen.labels)
@@ -116,6 +119,12 @@ def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
     if has == labels(constant):
         return ()
     return early if not seen.elements.get("overlay") else constant
+
+
+def wanted_elements(some: Collection[Forwarding], around: Surroundings) -> Elements:
+    """All elements of these mappings, with those of uplinks' own ways."""
+    elements = all_elements(some)
+    return together(elements, uplink_elements(some, elements, around.ways))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ class _Elements:
 
 
 def _compare(plane: EdgePlane, seen: Seen) -> _Elements:
-    wanted = all_elements(plane.forwardings)
+    wanted = wanted_elements(plane.forwardings, seen.around)
     present = {name: seen.elements[name] for name in MAPPING_SETS if seen.elements.get(name)}
     return _Elements(wanted, both(present, wanted), less(present, wanted), less(wanted, present))
 
@@ -137,8 +146,9 @@ def _compare(plane: EdgePlane, seen: Seen) -> _Elements:
 def plan(plane: EdgePlane, seen: Seen) -> Steps:
     """Everything between what the kernel has and what it must have."""
     around, some, elements = seen.around, plane.forwardings, _compare(plane, seen)
-    routes, proxies = routes_of(some, around), proxies_of(some, around)
-    rules = rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
+    routes, rules = beside_main({one.arrives_as.version for one in some}, around)
+    routes, proxies = routes | routes_of(some, around), proxies_of(some, around)
+    rules |= rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
     pinned = pinned_at(members6_of(some), around)
     withdraw, grant = _transactions(plane, seen, elements)
     wanted = settings_of(plane, around).items()

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from zthook.kernel.edge.elements import less
 from zthook.kernel.edge.plan import Seen, Steps
 from zthook.kernel.edge.rules import FAMILY, TABLE
-from zthook.kernel.edge.sets import SPECS, Elements, public_of
+from zthook.kernel.edge.sets import LED, SPECS, Elements, parts_of, public_of
+from zthook.kernel.edge.uplinks import MOST, without_router
 from zthook.kernel.neighbours import ProxyEntry
 from zthook.model.mappings import EdgePlane
 
@@ -24,6 +25,7 @@ def repairs(seen: Seen, steps: Steps) -> list[str]:
         sorted(f"mapping of {public} is nobody's: removed" for public in removed - added),
         sorted(f"mapping of {public} was not as it should be: set" for public in added & removed),
         sorted(f"mapping of {public} was missing: added" for public in added - removed),
+        [] if added or removed else sorted(_led(seen, steps)),
         sorted(f"{rule} is no mapping's: removed" for rule in steps.rules_gone),
         sorted(f"{rule} was missing: added" for rule in steps.rules_new),
         sorted(f"route {route} is no mapping's: removed" for route in steps.routes_gone),
@@ -49,6 +51,14 @@ def _rules(seen: Seen, steps: Steps) -> list[str]:
     return [f"the rules of table {FAMILY} {TABLE} were not this version's: replaced"]
 
 
+def _led(seen: Seen, steps: Steps) -> set[str]:
+    """What leaves by another uplink now, of mappings that are as they were."""
+    withdraw, grant = steps.withdraw, steps.grant
+    changes = (less(withdraw.add, seen.elements), withdraw.delete, grant.delete, grant.add)
+    led = (one for some in changes for name in LED for one in some.get(name, ()))
+    return {f"the uplink of {parts_of(one)[0]} was another: set" for one in led}
+
+
 def _publics(elements: Elements) -> set[str]:
     found = (
         public_of(name, one) for name, some in elements.items() if name in SPECS for one in some
@@ -62,6 +72,21 @@ def waiting(plane: EdgePlane, seen: Seen) -> list[str]:
         return []
     name, count = plane.overlay or "of the overlay", len(plane.forwardings)
     return [f"the device {name} is away: the routes of {count} mappings wait for it"]
+
+
+def misled(plane: EdgePlane, seen: Seen) -> list[str]:
+    """A line for each uplink whose addresses are answered by another one, and why."""
+    ways, defaults = seen.around.ways, seen.around.defaults
+    beyond = sorted(plane.uplinks)[MOST:] if ways else ()
+    return [
+        f"the router of uplink {uplink} is not known: what is asked there is answered by {other};"
+        f" write gateway into the [[pool]] in edge.toml"
+        for uplink, other in without_router(plane, defaults)
+    ] + [
+        f"the uplink {uplink} is one too many: {MOST} can have routers of their own, it is"
+        " answered for by the default route"
+        for uplink in beyond
+    ]
 
 
 def _shortened(lines: list[str]) -> Iterable[str]:

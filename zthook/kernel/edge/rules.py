@@ -5,12 +5,13 @@ rules it has; a table whose comments are not exactly these is replaced, its elem
 counters kept, in one transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from zthook.kernel.edge.chains import Chain, before_the_overlay, chains
 from zthook.kernel.edge.sets import IPV4, IPV6, MAPS, SPECS, Elements
+from zthook.kernel.edge.uplinks import Way
 from zthook.model.mappings import EdgePlane
 
 FAMILY = "inet"
@@ -25,7 +26,8 @@ CHAINS = chains((IPV4,))
 
 
 def _version() -> str:
-    return sha256(repr((DEFINITIONS, chains((IPV4, IPV6)))).encode()).hexdigest()[:8]
+    written = DEFINITIONS, chains((IPV4, IPV6), uplinks=True)
+    return sha256(repr(written).encode()).hexdigest()[:8]
 
 
 VERSION = _version()
@@ -36,9 +38,11 @@ def is_known(overlay: str) -> bool:
     return bool(overlay) and not overlay.endswith("*")
 
 
-def constant_chains(plane: EdgePlane) -> tuple[Chain, ...]:
-    """The chains that this edge needs, with those of IPv6 only where a pool has it."""
-    return chains((IPV4, IPV6)) if asks_for_ipv6(plane) else CHAINS
+def constant_chains(plane: EdgePlane, ways: Collection[Way] = ()) -> tuple[Chain, ...]:
+    """The chains that this edge needs, with those of IPv6 only where a pool has it, and those
+    that choose uplinks only where these have ways of their own.
+    """
+    return chains((IPV4, IPV6) if asks_for_ipv6(plane) else (IPV4,), uplinks=bool(ways))
 
 
 def asks_for_ipv6(plane: EdgePlane) -> bool:
@@ -46,9 +50,9 @@ def asks_for_ipv6(plane: EdgePlane) -> bool:
     return any(one.first.version == IPV6.version for one in plane.pool_ranges)
 
 
-def chains_for(plane: EdgePlane) -> tuple[Chain, ...]:
+def chains_for(plane: EdgePlane, ways: Collection[Way] = ()) -> tuple[Chain, ...]:
     """The same; with a pattern for the overlay's name, one more that drops whatever it fits."""
-    constant = constant_chains(plane)
+    constant = constant_chains(plane, ways)
     if is_known(plane.overlay) or not plane.overlay:
         return constant
     return (*constant, before_the_overlay(plane.overlay))

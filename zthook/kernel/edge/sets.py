@@ -51,7 +51,7 @@ def family_of(address: IPAddress) -> Family:
     return FAMILIES[address.version]
 
 
-ADDRESS = "address"
+ADDRESS, VERDICT = "address", "verdict"
 CLOSED6 = "closed6"
 MAC, PROTOCOL, PORT = "ether_addr", "inet_proto", "inet_service"
 
@@ -122,6 +122,14 @@ of IPv4 is forwarded; in ``closed6`` IPv6 is while that is so of it, between wha
 ``doors`` are uplinks and overlay together,
 ``members`` the overlay's own prefixes, ``own`` is the edge's address on each."""
 
+LEAVING = (
+    SetSpec("way_of_public", (ADDRESS,), (VERDICT,)),
+    SetSpec("way_of_guest", (ADDRESS,), (VERDICT,)),
+)
+"""By which uplink goes what has a public address, or what a guest begins that has this private
+one; nothing where the main table's default route is every uplink's.
+"""
+
 TRANSLATING = (
     SetSpec("inward", (ADDRESS,), (ADDRESS,), public=0, private=1),
     SetSpec("inward_ports", (ADDRESS, PROTOCOL, PORT), (ADDRESS, PORT), public=0, private=3),
@@ -178,13 +186,15 @@ ROUTED = (
 )
 """What passes without being translated, by the packet alone."""
 
-MAPPING = _of_both(*TRANSLATING, *PASSING, *ROUTED)
+MAPPING = _of_both(*LEAVING, *TRANSLATING, *PASSING, *ROUTED)
 SPECS = {one.name: one for one in (*STATIC, *MAPPING)}
 MAPS = frozenset(one.name for one in SPECS.values() if one.value) | {"crossings", "mss", "mss6"}
 COUNTED = tuple(one.name for one in MAPPING if one.counted)
 INWARD = frozenset(one.name for one in MAPPING if one.counted and one.key[0] != MAC)
 """Those of them that count what goes to guests."""
 MAPPING_SETS = tuple(one.name for one in MAPPING)
+LED = frozenset(one.name for one in _of_both(*LEAVING))
+"""Those of them that lead to an uplink."""
 
 
 BY_MEMBER = frozenset(one.name for one in MAPPING if one.key[0] == MAC)

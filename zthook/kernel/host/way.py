@@ -2,17 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 from zthook.kernel.host.marks import Marks
 from zthook.kernel.neighbours import Pinned, pinned_entries, remove_pinned, set_pinned
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes
-from zthook.kernel.routes import MAIN_TABLE, Route, own_routes
+from zthook.kernel.routes import ANYWHERE, MAIN_TABLE, Route, own_routes
 from zthook.kernel.rules import PolicyRule, add_rules, own_rules, remove_rules
-from zthook.model.addresses import IPAddress, IPNetwork
+from zthook.model.addresses import IPAddress
 
-ANYWHERE: Mapping[int, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 HOST_MASK_BITS = 2
 """Rules of ours by a mask of so many bits or fewer are a host's: an edge's have more."""
 
@@ -90,9 +88,7 @@ class Way:
             for rule in (
                 PolicyRule(version, at, first, marks.brought, marks.mask),
                 PolicyRule(version, at + 2, first, marks.leaving, marks.mask),
-                PolicyRule(
-                    version, at + 1, MAIN_TABLE, marks.leaving, marks.mask, suppress_default=True
-                ),
+                PolicyRule(version, at + 1, MAIN_TABLE, marks.leaving, marks.mask, longer_than=0),
                 PolicyRule(version, at + 3, second, marks.local, marks.mask),
             )
         ]
