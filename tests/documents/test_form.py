@@ -40,9 +40,10 @@ class TestReadme:
         assert commands[1] == "sudo ./install.sh demo"
         assert "Debian" in shown
 
-    def test_what_is_not_there_yet_is_said(self) -> None:
+    def test_both_versions_of_ip_are_named(self) -> None:
         text = README.read_text(encoding="utf-8")
-        assert "not supported yet" in text
+        assert "IPv4" in text
+        assert "IPv6" in text
 
 
 class TestChangelog:

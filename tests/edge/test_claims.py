@@ -77,8 +77,8 @@ def test_the_same_claim_again_is_answered_under_the_same_epoch(edge: Edge) -> No
     ("public", "private", "more", "why"),
     [
         ("192.0.2.1", X, {}, "192.0.2.1 is outside every pool of home1 (pools: hk, tw)"),
-        ("2001:db8::1", X, {}, "not supported yet: an IPv6 public address"),
-        (P, "fd00::5", {}, "not supported yet: an IPv6 private address"),
+        ("2001:db8::1", X, {}, "2001:db8::1 is outside every pool of home1 (pools: hk, tw)"),
+        (P, "fd00::5", {}, "fd00::5 and 203.0.113.10 are not of one version of IP"),
         (P, "8.8.8.8", {}, "8.8.8.8 is outside the private prefixes of its host at the edge"),
         (P, "10.147.0.77", {}, "10.147.0.77 is outside the private prefixes"),
     ],

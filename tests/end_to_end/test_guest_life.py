@@ -341,7 +341,7 @@ WRONG = annotation("203.0.113.300", colour="red")
 ADDRESSES = {
     "203.0.113.99": ("", "is outside every pool of home1 (pools: hk)"),
     "203.0.113.12": (' interface="52:54:00:00:00:01"', "no interface has the MAC"),
-    "2001:db8::10": ("", "not supported yet: an IPv6 public address"),
+    "2001:db8::10": ("", "has no IPv6 prefix"),
 }
 """By address: its other attributes, and why it is refused."""
 

@@ -194,10 +194,10 @@ def test_an_address_that_another_hosts_guest_holds_keeps_it_from_starting_until_
     [
         (annotation("203.0.113.300", required="yes"), 'public="203.0.113.300" is not an address'),
         (annotation("203.0.113.99", required="yes"), "outside every pool of home1 (pools: hk)"),
-        (annotation("2001:db8::10", required="yes"), "not supported yet"),
+        (annotation("2001:db8::10", required="yes"), "no IPv6 prefix"),
         (annotation(PUBLIC, required="yes", private="192.168.122.1"), "192.168.122.1 is"),
     ],
-    ids=["wrong", "outside every pool", "not supported yet", "the host's own"],
+    ids=["wrong", "outside every pool", "no IPv6 here", "the host's own"],
 )
 def test_what_can_not_be_had_at_all_keeps_it_from_starting(
     two_homes: Lab, host: Host, element: str, reason: str

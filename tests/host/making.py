@@ -1,9 +1,6 @@
 """Small makers of guests, networks and requests for the host's tests."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from unittest.mock import patch
 from uuid import UUID
 
 from zthook.host.addresses import Sightings
@@ -102,13 +99,6 @@ def answer(number: int, asked: str, **rest: object) -> MappingReply:
     """The edge's answer to a claim of guest ``number``, active where nothing else is said."""
     given = {"public": asked, "private": str(PRIVATE), "state": "active"} | rest
     return MappingReply(guest=str(uuid(number)), asked=asked, **given)  # type: ignore[arg-type]
-
-
-@contextmanager
-def everything_carried_out() -> Iterator[None]:
-    """As if nothing were refused as not supported yet."""
-    with patch("zthook.host.claims.not_supported_yet", return_value=None):
-        yield
 
 
 def leased(*pairs: tuple[int, str], bridge: str = "virbr0") -> Sightings:

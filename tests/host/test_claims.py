@@ -1,7 +1,7 @@
 """From guests to claims: what is asked of the edge, and what is refused here."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,6 @@ from tests.host.making import (
     PUBLIC,
     answer,
     domain,
-    everything_carried_out,
     guest,
     leased,
     mac,
@@ -106,22 +105,8 @@ def test_a_wrong_annotation_is_refused_with_its_problems() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        AddressRequest(IPv6Address("2001:db8::1")),
-        replace(ASKED, private=IPv6Address("fd00::5")),
-    ],
-)
-def test_what_is_not_carried_out_yet_is_refused_and_said(request_: AddressRequest) -> None:
-    [one] = desire(view(guest(1, request_), sightings=LEASE))
-    assert one.claim is None
-    assert one.refusal.startswith("not supported yet: ")
-
-
 def wanted_by(*requests: AddressRequest, answers: Answers | None = None) -> list[Desired]:
-    with everything_carried_out():
-        return desire(view(guest(1, *requests), sightings=LEASE, answers=answers or {}))
+    return desire(view(guest(1, *requests), sightings=LEASE, answers=answers or {}))
 
 
 def test_the_claim_has_all_that_the_annotation_asks_for() -> None:
@@ -271,8 +256,7 @@ def views(draw: st.DrawFn) -> View:
 
 @given(seen=views())
 def test_whatever_runs_the_claims_are_sound(seen: View) -> None:
-    with everything_carried_out():
-        wanted = desire(seen)
+    wanted = desire(seen)
     made = claims(wanted)
     assert len({claim.key for claim in made}) == len(made)
     owners: dict[object, object] = {}
@@ -296,5 +280,4 @@ def test_whatever_runs_the_claims_are_sound(seen: View) -> None:
 def test_the_order_in_which_guests_are_listed_changes_nothing(seen: View, order: object) -> None:
     shuffled = list(seen.guests)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    with everything_carried_out():
-        assert desire(replace(seen, guests=shuffled)) == desire(seen)
+    assert desire(replace(seen, guests=shuffled)) == desire(seen)

@@ -183,13 +183,6 @@ async def test_a_wrong_required_annotation_is_refused_with_its_problem(home: Hom
     assert "POST /v1/claims" not in home.edge.events
 
 
-async def test_what_is_not_supported_yet_can_not_be_required(home: Home) -> None:
-    six = xml(1, 'public="2001:db8::10" required="yes"')
-    async with home.running() as agent:
-        answer = await agent.hooks(call(content=six))
-        assert answer == HookAnswer(allow=False, reason="not supported yet: an IPv6 public address")
-
-
 @pytest.mark.parametrize(
     ("operation", "content"),
     [

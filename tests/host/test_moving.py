@@ -1,7 +1,6 @@
 """A guest that migrates, as its two hosts and the edge see it."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -13,7 +12,6 @@ from tests.host.making import (
     PRIVATE,
     PUBLIC,
     domain,
-    everything_carried_out,
     guest,
     mac,
     on_network,
@@ -31,12 +29,6 @@ ASKED = AddressRequest(PUBLIC)
 WEB1 = guest(1, ASKED)
 HERE, THERE = "home1", "home2"
 BRIDGE = ("virbr0", PRIVATE)
-
-
-@pytest.fixture(autouse=True)
-def _carried_out() -> Iterator[None]:
-    with everything_carried_out():
-        yield
 
 
 @pytest.fixture

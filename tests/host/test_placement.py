@@ -11,7 +11,6 @@ from tests.host.making import (
     PRIVATE,
     PUBLIC,
     answer,
-    everything_carried_out,
     guest,
     leased,
     mac,
@@ -40,8 +39,7 @@ NOWHERE = Interface(mac(1), NetworkKind.OTHER)
 
 
 def placed(request: AddressRequest, *interfaces: Interface, **seen: object) -> Desired:
-    with everything_carried_out():
-        [one] = desire(view(guest(1, request, interfaces=interfaces), **seen))  # type: ignore[arg-type]
+    [one] = desire(view(guest(1, request, interfaces=interfaces), **seen))  # type: ignore[arg-type]
     return one
 
 

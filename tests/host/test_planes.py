@@ -10,7 +10,6 @@ from tests.host.making import (
     PRIVATE,
     PUBLIC,
     answer,
-    everything_carried_out,
     guest,
     leased,
     on_bridge,
@@ -32,8 +31,7 @@ PORTS = (PortRange.parse("tcp/80:8080"),)
 
 
 def made(request: AddressRequest, answers: Answers) -> GuestRule:
-    with everything_carried_out():
-        [rule] = rules(desire(view(guest(1, request), sightings=LEASE, answers=answers)), answers)
+    [rule] = rules(desire(view(guest(1, request), sightings=LEASE, answers=answers)), answers)
     return rule
 
 
@@ -59,8 +57,7 @@ def test_it_is_active_only_once_the_edge_forwards_to_that_very_address(said: obj
 
 def test_a_routed_one_is_there_once_the_edge_said_as_what_its_packets_arrive() -> None:
     routed = replace(ASKED, mode=Mode.ROUTED)
-    with everything_carried_out():
-        assert rules(desire(view(guest(1, routed), sightings=LEASE)), {}) == frozenset()
+    assert rules(desire(view(guest(1, routed), sightings=LEASE)), {}) == frozenset()
     said = answer(1, HERE, private=None, state="pending", arrives_as="10.0.0.40")
     rule = made(routed, by_claim([said]))
     assert (rule.public, rule.arrives_as) == (PUBLIC, IPv4Address("10.0.0.40"))

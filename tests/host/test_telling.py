@@ -1,14 +1,12 @@
 """What an annotation asks for, on its way to the edge and back into the host's kernel."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import msgspec
-import pytest
 
-from tests.host.making import PRIVATE, PUBLIC, everything_carried_out, guest, rule_of, uuid
+from tests.host.making import PRIVATE, PUBLIC, guest, rule_of, uuid
 from tests.host.standins import Home, another_pass, until
 from zthook.config.places import Places
 from zthook.model.addresses import AddressRange
@@ -19,12 +17,6 @@ ASKED = AddressRequest(PUBLIC)
 PORTS = (PortRange.parse("tcp/80:8080"),)
 AUTO = AddressRequest(None, pool="hk")
 CHOSEN = IPv4Address("203.0.113.200")
-
-
-@pytest.fixture(autouse=True)
-def _carried_out() -> Iterator[None]:
-    with everything_carried_out():
-        yield
 
 
 async def until_rules(home: Home, *expected: object) -> None:

@@ -133,6 +133,7 @@ class Lab:
             f"route add default via {there.router}",
         )
         if self._ipv6:
+            machine.namespace.sysctl(**{f"ipv6__conf__{there.device}__accept_ra": 0})
             machine.ip(
                 f"addr add {there.neighbour6}/64 dev {there.device}",
                 f"route add default via {there.router6}",

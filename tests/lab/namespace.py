@@ -60,9 +60,10 @@ class Namespace:
         self.run("sh", "-ec", script)
 
     def unfilter_bridges(self) -> None:
-        """Keep bridged packets from iptables, as on a machine without br_netfilter."""
-        file = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-        self.run("sh", "-ec", f"[ ! -e {file} ] || echo 0 >{file}")
+        """Keep bridged packets from ip(6)tables, as on a machine without br_netfilter."""
+        for tables in ("iptables", "ip6tables"):
+            file = f"/proc/sys/net/bridge/bridge-nf-call-{tables}"
+            self.run("sh", "-ec", f"[ ! -e {file} ] || echo 0 >{file}")
 
     def processes(self) -> list[int]:
         """The ids of all processes in it."""

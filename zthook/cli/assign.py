@@ -13,7 +13,7 @@ from zthook.errors import NotFound, Refused, UsageError
 from zthook.host.publishing import asked_for, with_request, without
 from zthook.host.status import AgentStatus, MappingView
 from zthook.model.addresses import IPAddress
-from zthook.model.publication import AddressRequest, Publication, not_supported_yet
+from zthook.model.publication import AddressRequest, Publication
 
 LOOK_SECONDS = 3.0
 """For the agent to see the change: what it says before is of the time before."""
@@ -44,9 +44,6 @@ def assign(guest: str, public: tuple[IPAddress | None], **options: Any) -> int:
 
 def _tell_assigned(definitions: Definitions, request: AddressRequest) -> int:
     name, what = definitions.persistent.name, request.public or "an address of its own"
-    if why := not_supported_yet(request):
-        click.echo(f"{name} asks for {what}, but this is {why}: it is refused until then")
-        return 1
     if definitions.live is None:
         click.echo(f"{name} has {what} from its next start on")
         return 0

@@ -69,25 +69,11 @@ def objection(
     are the host's (``private_prefixes``). What the edge serves is ``served_objection``'s.
     """
     return (
-        _not_supported_yet(claim, public)
-        or _public_objection(claim, public, host, ground)
+        _public_objection(claim, public, host, ground)
         or _family_objection(claim, public)
         or _hiding_objection(claim, public, ground)
         or _private_objection(claim, prefixes, ground)
     )
-
-
-def _not_supported_yet(claim: Claim, public: IPAddress | None) -> str:
-    """What the edge's kernel does not carry out in this version."""
-    found = [
-        word
-        for word, asked in (
-            ("an IPv6 public address", public is not None and public.version == 6),
-            ("an IPv6 private address", claim.private is not None and claim.private.version == 6),
-        )
-        if asked
-    ]
-    return f"not supported yet: {', '.join(found)}" if found else ""
 
 
 def _public_objection(claim: Claim, public: IPAddress | None, host: HostRow, ground: Ground) -> str:

@@ -14,7 +14,7 @@ from zthook.host.sharing import one_guest_each, one_way_out_each
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain, GuestState
 from zthook.model.mappings import Claim, Rewriter
-from zthook.model.publication import AddressRequest, Client, Mode, not_supported_yet
+from zthook.model.publication import AddressRequest, Client, Mode
 from zthook.wire.messages import MappingReply
 
 
@@ -83,8 +83,6 @@ def spots(domain: Domain, networks: Networks) -> list[Spot]:
 def _of_request(
     request: AddressRequest, plain: Desired, view: View, forbidden: Mapping[IPAddress, str]
 ) -> Desired:
-    if reason := not_supported_yet(request):
-        return replace(plain, refusal=reason)
     if (whose := forbidden.get(request.private)) if request.private else None:
         right = "write the guest's own, or leave private out"
         return replace(plain, refusal=f"private address {request.private} is {whose}: {right}")

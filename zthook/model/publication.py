@@ -145,16 +145,3 @@ class Problem:
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.what}; {self.right}"
-
-
-def not_supported_yet(request: AddressRequest) -> str | None:
-    """Why this version can not carry the request out, or None where it can.
-
-    The agent and the edge both ask: what is not carried out is refused in the open.
-    """
-    found = [
-        f"an IPv6 {what} address"
-        for what, address in (("public", request.public), ("private", request.private))
-        if address is not None and address.version == 6
-    ]
-    return f"not supported yet: {', '.join(found)}" if found else None
