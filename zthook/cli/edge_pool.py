@@ -55,7 +55,7 @@ def list_pools(*, as_json: bool) -> None:
     type=gateway_named,
     metavar="ADDRESS",
     multiple=True,
-    help="The uplink's router, kept for a later version. Repeatable: IPv4, IPv6.",
+    help="The uplink's router. Default: that of its default route. Repeatable: IPv4, IPv6.",
 )
 def add(named: Named, uplink: str | None, gateways: tuple[IPAddress, ...]) -> None:
     """Add a pool of public addresses, e.g. hk=203.0.113.10-203.0.113.14."""
