@@ -1,5 +1,6 @@
 """An edge on a kernel that can be told to fail, and agents that talk to it as real ones do."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -16,6 +17,7 @@ from zthook.errors import KernelError
 from zthook.kernel.edge.dataplane import EdgeDataplane
 from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
 from zthook.kernel.edge.plan import Seen, Steps, plan
+from zthook.kernel.edge.sets import CLOSED6
 from zthook.kernel.protected import Served
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork, Pool
@@ -283,8 +285,13 @@ class Sighting:
         }
 
     def lacks(self) -> Steps:
-        """What is between the kernel and the plane."""
-        return plan(self.plane, self.seen)
+        """What is between the kernel and the plane.
+
+        Whether IPv6 was forwarded before there were mappings, only the table remembers.
+        """
+        closed6 = bool(self.seen.elements.get(CLOSED6))
+        around = dataclasses.replace(self.seen.around, closed6=closed6)
+        return plan(self.plane, dataclasses.replace(self.seen, around=around))
 
 
 @dataclass

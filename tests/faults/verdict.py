@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from tests.edge.world import Sighting
 from tests.faults.soundness import assert_one_holder, forwarding_of
 from tests.faults.stormy_edge import SETTINGS, StormyEdge
 from tests.faults.stormy_host import StormyHost
 from zthook.edge.plane import edge_plane
 from zthook.errors import OverlayDown
 from zthook.kernel.edge.linux import LinuxEdgeKernel
-from zthook.kernel.edge.plan import Steps, plan
+from zthook.kernel.edge.plan import Steps
 from zthook.model.mappings import Auto
 from zthook.model.publication import AddressRequest
 from zthook.store.rows import OCCUPYING, ClaimRow, Standing, excluding
@@ -98,7 +99,7 @@ def _edge_kernel(edge: StormyEdge, rows: Iterable[ClaimRow]) -> Iterator[str]:
     observer = LinuxEdgeKernel()
     try:
         plane = edge_plane(SETTINGS, device, wanted)
-        lacks = plan(plane, observer.look(plane))
+        lacks = Sighting(plane, observer.look(plane)).lacks()
     finally:
         observer.close()
     if lacks != Steps():
