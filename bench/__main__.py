@@ -2,9 +2,14 @@
 
 import argparse
 
-from bench import claims, dataplane, hook
+from bench import claims, dataplane, floods, hook
 
-BENCHMARKS = {"hook": hook.run, "claims": claims.run, "dataplane": dataplane.run}
+BENCHMARKS = {
+    "hook": hook.run,
+    "claims": claims.run,
+    "dataplane": dataplane.run,
+    "floods": floods.run,
+}
 
 
 def main() -> None:

@@ -315,6 +315,9 @@ class _Journey:
             case ["tcp", "option", "maxseg", *_] | ["meta", "mark", "set", *_]:
                 self._set(words)
                 return ""
+            case ["ct", "timeout", "set", *_] | ["update", *_]:
+                words.clear()  # one packet is no flood
+                return ""
             case _:
                 return None if self._matches(words) else ""
 

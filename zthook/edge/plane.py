@@ -28,6 +28,7 @@ def forwarding(row: ClaimRow, host: HostRow | None, pools: Iterable[Pool]) -> Fo
     if pool is None or host is None or not (row.private and host.address and host.mac):
         return None
     mode, allow = Mode(row.mode), map(ip_network, row.allow)
+    rewriter = row.rewriter if (mode, row.client) == (Mode.NAT, Client.HIDE) else None
     return Forwarding(
         public=public,
         arrives_as=pool.arrival(public),
@@ -35,7 +36,8 @@ def forwarding(row: ClaimRow, host: HostRow | None, pools: Iterable[Pool]) -> Fo
         next_hop=IPv4Address(host.address),
         next_hop_mac=host.mac,
         uplink=pool.uplink,
-        hide=(mode, row.client, row.rewriter) == (Mode.NAT, Client.HIDE, Rewriter.EDGE),
+        hide=rewriter == Rewriter.EDGE,
+        host_hides=rewriter == Rewriter.HOST,
         mode=mode,
         egress=Egress(row.egress),
         ports=tuple(map(PortRange.parse, row.ports)),

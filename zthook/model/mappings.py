@@ -84,7 +84,7 @@ class Forwarding:
     provider's 1:1 translation). ``next_hop_mac`` is the host's on the overlay, the only MAC
     its packets may have, and ``next_hop`` its IPv4 overlay address, both taken from its
     authenticated connection; IPv6 goes to the MAC. ``hide`` is true where the edge rewrites
-    the client's address.
+    the client's address, ``host_hides`` where the host does.
 
     In mode ROUTED the edge translates nothing: the host gets what arrives, and ``private``
     tells only whose it is. No ``ports``: the whole address. ``allow`` empty: everybody.
@@ -97,6 +97,7 @@ class Forwarding:
     next_hop_mac: str
     uplink: str
     hide: bool = False
+    host_hides: bool = False
     mode: Mode = Mode.NAT
     egress: Egress = Egress.HOME
     ports: Ports = ()

@@ -8,6 +8,7 @@ same rules in chains of its own.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from zthook.kernel.edge import shelter
 from zthook.kernel.edge.sets import CLOSED6, IPV4, IPV6, Family
 from zthook.kernel.edge.uplinks import MASK, MOST, SHIFT
 
@@ -92,6 +93,9 @@ def _next(family: Family, families: Collection[Family]) -> Callable[[str], Rules
 
 def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
     rules = {
+        "hidden": _hidden(of),
+        "counted": shelter.counted(of),
+        "cookies": shelter.cookies(of),
         "answers_untracked": _answers_untracked(of),
         "astray": _astray(of),
         "to_guests": (
@@ -100,6 +104,7 @@ def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
             *_to_whole(of),
             _returning(of),
             *six("to_guests"),
+            shelter.asked(of),
             (f"goto to_parts{of.suffix}", "to a part of an address, or to nobody"),
         ),
         "to_parts": _to_parts(of),
@@ -171,6 +176,7 @@ def _untrack(of: Family) -> Rules:
             f"{ip} saddr @untracked{s} iifname @overlay goto answers_untracked{s}",
             "routed: of the answers neither, but for some",
         ),
+        shelter.untracked(of),
     )
 
 
@@ -205,7 +211,7 @@ def _uplink(number: int) -> Chain:
 
 
 def _translate_arriving(of: Family) -> Rules:
-    return _translations(of, "iifname @doors ")
+    return shelter.untranslated(of), *_translations(of, "iifname @doors ")
 
 
 def _translations(of: Family, where: str) -> Rules:
@@ -219,8 +225,14 @@ def _translations(of: Family, where: str) -> Rules:
 
 
 def _hide_client(of: Family) -> Rules:
+    way = f"ct original {of.ip} daddr . ct reply {of.ip} saddr"
+    return ((f"{way} @sheltered{of.suffix} goto hidden{of.suffix}", "hidden, here or by a host"),)
+
+
+def _hidden(of: Family) -> Rules:
     ip, s = of.ip, of.suffix
     return (
+        (f"meta l4proto tcp jump counted{s}", "how many begin"),
         (
             f"ct original {ip} daddr . ct reply {ip} saddr @hiding{s}"
             f" snat {ip} to oifname map @own{s}",
@@ -260,6 +272,7 @@ def _elsewhere(of: Family) -> Rules:
     ip, s = of.ip, of.suffix
     away = "the overlay is away: it must not go anywhere else"
     return (
+        shelter.asked(of),
         (f"iifname @uplinks ct original {ip} daddr @pool{s} jump astray{s}", "of a pool"),
         (
             "iifname @uplinks ct direction reply"
@@ -459,6 +472,7 @@ def _own_ports(of: Family) -> Rules:
             f"iifname @uplinks {of.ip} daddr @routed{of.suffix} drop",
             "a guest's, also while the overlay is away",
         ),
+        shelter.asked(of),
     )
 
 
@@ -466,6 +480,7 @@ def _own_packets(of: Family) -> Rules:
     ip, s = of.ip, of.suffix
     return (
         *((NO_SHORTER_WAY,) if of is IPV6 else ()),
+        _clamp(of, "oifname"),
         (
             "ct direction original"
             f" ct original {ip} daddr . {ip} daddr @arriving_parts{s} goto own_to_parts{s}",

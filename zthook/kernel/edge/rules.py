@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from zthook.kernel.edge import shelter
 from zthook.kernel.edge.chains import Chain, before_the_overlay, chains
 from zthook.kernel.edge.sets import IPV4, IPV6, MAPS, SPECS, Elements
 from zthook.kernel.edge.uplinks import Way
@@ -21,6 +22,7 @@ DEFINITIONS = (
     "map crossings { type ifname . ifname : verdict; }",
     *(f"map {name} {{ typeof iifname : tcp option maxseg size; }}" for name in CLAMPS),
     *(one.definition for one in SPECS.values()),
+    *(one for family in (IPV4, IPV6) for one in shelter.definitions(family)),
 )
 CHAINS = chains((IPV4,))
 

@@ -137,10 +137,11 @@ TRANSLATING = (
         "inward_ranges", (ADDRESS, PROTOCOL, PORT), (ADDRESS,), interval=True, public=0, private=3
     ),
     SetSpec("outward", (ADDRESS,), (ADDRESS,), public=1),
+    SetSpec("sheltered", (ADDRESS, ADDRESS), public=0),
     SetSpec("hiding", (ADDRESS, ADDRESS), public=0),
 )
 """Public to private, by address or by port; private to public for what a guest begins; and
-where the edge rewrites the client, by public and private address."""
+where clients are hidden, and where by the edge, by public and private address."""
 
 PASSING = (
     SetSpec("arriving", (ADDRESS, ADDRESS), counted=True, public=0, private=1),

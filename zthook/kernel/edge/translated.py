@@ -34,6 +34,8 @@ def _translated(one: Forwarding, public: IPAddress) -> Iterator[Element]:
     """What clients begin, and its answers."""
     s, private = family_of(one.private).suffix, one.private
     yield f"answering{s}", f"{one.next_hop_mac.lower()} . {private} . {public}"
+    if one.hide or one.host_hides:
+        yield f"sheltered{s}", f"{public} . {private}"
     if one.hide:
         yield f"hiding{s}", f"{public} . {private}"
     if not one.ports:

@@ -1,0 +1,92 @@
+"""Frames by the thousand, put on a device as fast as one core can, or at a rate.
+
+Standard library only, as C's sendmmsg(2) sends a thousand packets a call. As root, and in a
+network namespace made for it.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+import time
+from typing import Self
+
+BATCH = 1024
+PACKET_QDISC_BYPASS = 20
+SOL_PACKET = 263
+PAUSE = 0.001
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint),
+        ("vectors", ctypes.POINTER(_Vector)),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+        ("sent", ctypes.c_uint),
+    )
+
+
+def checksum(some: bytes) -> int:
+    """The Internet's checksum (RFC 1071) of an even number of bytes."""
+    total = sum(struct.unpack(f">{len(some) // 2}H", some))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+class Burst:
+    """``count`` frames of one size, one behind the other in ``everything``, on ``device``."""
+
+    def __init__(self, device: str, everything: bytes, count: int) -> None:
+        size = len(everything) // count
+        self.count = count
+        self._buffer = ctypes.create_string_buffer(everything, len(everything))
+        start = ctypes.addressof(self._buffer)
+        self._vectors = (_Vector * count)(
+            *(_Vector(start + size * one, size) for one in range(count))
+        )
+        self._messages = (_Message * count)()
+        for one in range(count):
+            self._messages[one].vectors = ctypes.pointer(self._vectors[one])
+            self._messages[one].vector_count = 1
+        self._sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
+        self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self._out.bind((device, 0))
+        self._out.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._out.close()
+
+    def send(self, count: int, first: int = 0) -> None:
+        """Send so many, beginning with that one, and again from the first behind the last."""
+        done = 0
+        while done < count:
+            at = (first + done) % self.count
+            some = min(BATCH, count - done, self.count - at)
+            sent = self._sendmmsg(self._out.fileno(), ctypes.byref(self._messages[at]), some, 0)
+            if sent <= 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            done += sent
+
+    def send_at(self, rate: int, seconds: float) -> int:
+        """Send ``rate`` a second for so long, or as many as go; how many it were."""
+        begun, done = time.monotonic(), 0
+        while (passed := time.monotonic() - begun) < seconds:
+            due = min(int(passed * rate) - done, BATCH)
+            if due > 0:
+                self.send(due, done)
+                done += due
+            else:
+                time.sleep(PAUSE)
+        return done
