@@ -312,19 +312,17 @@ class _Journey:
                     return ""
                 self.packet = replace(self.packet, source=found)
                 return None
-            case ["tcp", "option", "maxseg", *_] | ["meta", "mark", "set", *_]:
+            case ["tcp", "option", *_] | ["meta", "mark", "set", *_] | ["ct", "timeout", *_]:
                 self._set(words)
-                return ""
-            case ["ct", "timeout", "set", *_] | ["update", *_]:
-                words.clear()  # one packet is no flood
                 return ""
             case _:
                 return None if self._matches(words) else ""
 
     def _set(self, words: list[str]) -> None:
-        """A mark, ``& A | B`` or ``| B``; no packet ends elsewhere for its segments' size."""
+        """A mark, ``& A | B`` or ``| B``; no packet ends elsewhere for its segments' size, or
+        for how long its connection is remembered."""
         bits = words[5:] if words[:5] == ["meta", "mark", "set", "meta", "mark"] else []
-        assert bits or words[0] == "tcp"
+        assert bits or words[0] in ("tcp", "ct")
         for how, value in zip(bits[::2], bits[1::2], strict=True):
             number = int(value, 16)
             self.mark = self.mark & number if how == "&" else self.mark | number
@@ -356,6 +354,8 @@ class _Journey:
         return found
 
     def _matches(self, words: list[str]) -> bool:
+        if words[0] == "update":
+            return False  # one packet is no flood
         if words[:2] == ["tcp", "flags"]:
             return self._flags(words)
         fields = self._fields(words)
