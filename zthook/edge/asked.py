@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from zthook.errors import NotAuthenticated
-from zthook.wire.messages import MAX_BODY
+from zthook.wire.messages import MAX_BODY, UNREADABLE
 
 T = TypeVar("T")
 
@@ -52,10 +52,10 @@ async def read_message(request: Request, kind: type[T], most: int = MAX_BODY) ->
     body = await _body(request, most)
     try:
         return msgspec.json.decode(body, type=kind), len(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise HTTPException(400, str(error)) from error
     except RecursionError as error:
         raise HTTPException(400, "the body is nested too deeply") from error
+    except UNREADABLE as error:
+        raise HTTPException(400, str(error)) from error
 
 
 async def _body(request: Request, most: int) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from zthook.errors import ConfigError, NotEnrolled
+from zthook.wire.messages import UNREADABLE
 
 JOIN_HINT = "`zthook edge host add NAME` on the edge prints the command that enrols this host"
 
@@ -33,7 +34,7 @@ def load_credential(path: Path) -> Credential:
         return msgspec.json.decode(path.read_bytes(), type=Credential)
     except FileNotFoundError as error:
         raise NotEnrolled("this host belongs to no edge", hint=JOIN_HINT) from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ConfigError(
             f"{path}:1: the credential is damaged: {error}",
             hint=f"remove {path} and enrol this host again: {JOIN_HINT}",

@@ -11,7 +11,7 @@ import msgspec
 from zthook.errors import EdgeUnreachable, Temporary, TooManyRequests
 from zthook.host.credential import Credential
 from zthook.wire.faults import from_reply
-from zthook.wire.messages import ErrorReply, Message
+from zthook.wire.messages import UNREADABLE, ErrorReply, Message
 from zthook.wire.tls import pinned_context, server_name
 
 T = TypeVar("T")
@@ -83,7 +83,7 @@ def _read(response: httpx.Response, kind: type[T]) -> T:
         if response.is_success:
             return msgspec.json.decode(response.content or b"null", type=kind)
         refused = from_reply(msgspec.json.decode(response.content, type=ErrorReply))
-    except msgspec.DecodeError as broken:
+    except UNREADABLE as broken:
         raise Temporary(
             f"the edge answered status {response.status_code} with what no edge says: {broken}"
         ) from broken

@@ -117,7 +117,7 @@ class ZeroTierApi:
             raise self._unexpected(path, str(answer.status_code))
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise self._unexpected(path, str(error)) from error
 
     def _port(self) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from zthook.errors import DaemonUnreachable, ZthookError
 from zthook.wire.faults import from_reply, to_reply
-from zthook.wire.messages import ErrorReply
+from zthook.wire.messages import UNREADABLE, ErrorReply
 
 MAX_LINE = 16 * 1024 * 1024
 """Bytes of one line: the mappings of a full edge (65k) take about 14 MB."""
@@ -77,7 +77,7 @@ async def _answer(line: bytes, commands: dict[str, Handler]) -> _Reply:
     try:
         request = msgspec.json.decode(line, type=_Request)
         handler = commands[request.command]
-    except (msgspec.DecodeError, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         return _Reply(error=ErrorReply(error="bad_request", message=f"not a command: {error}"))
     try:
         result = await handler(request.arguments)

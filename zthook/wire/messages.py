@@ -196,6 +196,9 @@ class ErrorReply(Reply, frozen=True):
     hint: str = ""
 
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What reading JSON raises that is not what it should be: msgspec has no type for all of it."""
+
 CHANGES_SECONDS = 25.0
 """How long the edge keeps a request for changes open."""
 

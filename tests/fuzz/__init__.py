@@ -1,0 +1,1 @@
+"""What comes from elsewhere, bent in every way: what reads it must say no in its own words."""
