@@ -45,6 +45,8 @@ class Standin:
         self.threads: set[str] = set()
         self.shown: list[str] = []
         self.looked_up = 0
+        self.held = threading.Event()
+        self.held.set()
         self.fault: Exception | None = None
 
     def authenticate(self, credential: str) -> str:
@@ -60,9 +62,15 @@ class Standin:
             raise TokenError("this token was used already")
         return EnrolReply(host=self.secrets.pop(secret), credential=f"credential of {hostname}")
 
+    def hold(self) -> threading.Event:
+        """Every call but of who asks takes until this is set."""
+        self.held = threading.Event()
+        return self.held
+
     def _note(self, what: str, host: str, source: IPv4Address) -> None:
         if self.fault is not None:
             raise self.fault
+        self.held.wait(10)
         self.asked.append((what, host, source))
 
     def open_session(self, host: str, request: SessionRequest, source: IPv4Address) -> SessionReply:

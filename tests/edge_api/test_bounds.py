@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
 from tests.edge_api.running import Running
 from tests.edge_api.standin import HOME1, HOME2, Stage, until
-from zthook.edge import asked, callers, connection, doorway, strangers
+from zthook.edge import api, asked, callers, connection, doorway, strangers
 from zthook.wire.messages import ErrorReply
 
 GUEST = "6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11"
@@ -110,6 +111,53 @@ class TestRates:
                 answer = await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)
             turned_away(answer)
             assert stage.service.looked_up - before <= strangers.BURST + 1
+
+    async def test_an_edge_with_too_much_to_do_says_so_at_once(self, stage: Stage) -> None:
+        """Heartbeats are heard for longer than what is decided: leases hang on them."""
+        session = {"agent": "0.1.0", "instance": "one"}
+        async with stage.client() as client:
+            stage.worker._takes = 0.6  # as after many slow ones
+            held = stage.service.hold()
+            waiting = [
+                asyncio.create_task(client.post("/v1/heartbeat", json=BEAT, headers=HOME1))
+                for _ in range(5)
+            ]
+            await until(lambda: stage.worker.queue_seconds > api.LONGEST_QUEUE)
+            turned_away(await client.post("/v1/session", json=session, headers=HOME2))
+            beat = asyncio.create_task(client.post("/v1/heartbeat", json=BEAT, headers=HOME2))
+            held.set()
+            assert {one.status_code for one in await asyncio.gather(*waiting, beat)} == {200}
+            stage.worker._takes = 0.0
+            assert (await client.post("/v1/session", json=session, headers=HOME2)).is_success
+
+    async def test_what_nobody_waits_for_any_more_is_not_decided(self, running: Running) -> None:
+        service, held = running.stage.service, running.stage.service.hold()
+        async with running.client() as one, running.client() as other:
+            first = asyncio.create_task(one.post("/v1/heartbeat", json=BEAT, headers=HOME1))
+            await until(lambda: running.stage.worker._waiting == 1 and service.looked_up == 2)
+            with pytest.raises(httpx.ReadTimeout):
+                await other.post("/v1/heartbeat", json=BEAT, headers=HOME2, timeout=0.2)
+            there = running.listener._serving[0].server_state.connections  # type: ignore[index]
+            await until(lambda: len(there) == 1)
+            held.set()
+            assert (await first).is_success
+            assert (await one.get("/v1/health")).is_success
+        assert [host for _, host, _ in service.asked] == ["home1"]
+
+    async def test_also_where_only_the_decision_is_waited_for(self) -> None:
+        decided: list[str] = []
+
+        async def decide() -> None:
+            await asyncio.sleep(0.1)
+            decided.append("decided")
+
+        async def leaves() -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+        with pytest.raises(ClientDisconnect):
+            await api._unless_left(Request({"type": "http"}, leaves), decide())
+        await asyncio.sleep(0.2)
+        assert decided == []
 
     async def test_what_it_remembers_of_sources_is_bounded(self, stage: Stage) -> None:
         seen = strangers.Strangers(lambda: 0.0)

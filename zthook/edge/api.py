@@ -5,10 +5,9 @@ host is reached is the source address of its connection, never what a request sa
 """
 
 import asyncio
-import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from ipaddress import IPv4Address
@@ -20,17 +19,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from zthook.edge.answering import refuse, reply
 from zthook.edge.asked import bearer_of, number_of, read_message, source_of
 from zthook.edge.callers import Callers
 from zthook.edge.changes import Changes
 from zthook.edge.openapi import OPERATIONS, HealthReply, document
 from zthook.edge.refusals import Refusals
-from zthook.edge.strangers import Doorstep, Strangers
+from zthook.edge.strangers import Doorstep, Strangers, too_many
 from zthook.edge.worker import Worker
-from zthook.errors import NotAuthenticated, TooManyRequests, ZthookError
-from zthook.wire.faults import to_reply
+from zthook.errors import NotAuthenticated, ZthookError
 from zthook.wire.messages import (
     CHANGES_SECONDS,
     MAX_STRANGERS_BODY,
@@ -38,7 +37,6 @@ from zthook.wire.messages import (
     ClaimsReply,
     EnrolReply,
     EnrolRequest,
-    ErrorReply,
     HeartbeatReply,
     HeartbeatRequest,
     ListRequest,
@@ -50,10 +48,8 @@ from zthook.wire.messages import (
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_NAMES = {401: "not_authenticated", 403: "not_authorised", 404: "not_found", 500: "unavailable"}
-PIECE = 64 * 1024
-_ENDS_CONNECTION = {408, 413}
-"""The rest of such a body is not read, so nothing more can come by that connection."""
+LONGEST_QUEUE, LONGEST_BEAT = 1.5, 4.0
+"""Seconds that decisions, and heartbeats, may wait for their turn."""
 
 
 class Service(Protocol):
@@ -105,14 +101,14 @@ class Api:
 
     async def health(self, _request: Request) -> Response:
         await self.worker.run(lambda: None)
-        return _reply(HealthReply(edge=self.edge_id))
+        return reply(HealthReply(edge=self.edge_id))
 
     async def enrol(self, request: Request) -> Response:
         asked, _ = await read_message(request, EnrolRequest, MAX_STRANGERS_BODY)
         source = str(source_of(request))
         known = bearer_of(request) if "authorization" in request.headers else ""
         spend = self.service.enrol
-        return _reply(await self.worker.run(spend, asked.secret, asked.hostname, source, known))
+        return reply(await self.worker.run(spend, asked.secret, asked.hostname, source, known))
 
     async def session(self, request: Request) -> Response:
         return await self._speak(request, SessionRequest, self.service.open_session)
@@ -153,7 +149,7 @@ class Api:
                         break
         finally:
             gone.cancel()
-        return _reply(ChangesReply(generation=generation))
+        return reply(ChangesReply(generation=generation))
 
     async def _speak(
         self,
@@ -162,11 +158,23 @@ class Api:
         act: Callable[[str, T, IPv4Address], Any],
     ) -> Response:
         """Read a message of ``kind`` and answer it; the body only of who may speak at all."""
+        self._not_now(LONGEST_BEAT if kind is HeartbeatRequest else LONGEST_QUEUE)
         async with self._arrived(request) as name:
             message, size = await read_message(request, kind)
             self.callers.sent(name, size)
             source = source_of(request)
-            return _reply(await self._as_host(request, lambda host: act(host, message, source)))
+            deciding = self._as_host(request, lambda host: act(host, message, source))
+            return reply(await _unless_left(request, deciding))
+
+    def _not_now(self, longest: float) -> None:
+        """Raise TooManyRequests where an answer would come too late to be of use.
+
+        Who waits for it gives up after five seconds and asks again: were everybody heard,
+        the edge would be busy with answers that nobody waits for any more.
+        """
+        queue = self.worker.queue_seconds
+        if queue > longest:
+            raise too_many(queue)
 
     @asynccontextmanager
     async def _arrived(self, request: Request) -> AsyncIterator[str]:
@@ -206,10 +214,10 @@ def make_app(api: Api, refusals: Refusals) -> ASGIApp:
             for path, methods in by_path.items()
         ],
         exception_handlers={
-            ZthookError: _refuse(refusals),
-            HTTPException: _refuse(refusals),
-            ClientDisconnect: _refuse(refusals),
-            Exception: _refuse(refusals),
+            ZthookError: refuse(refusals),
+            HTTPException: refuse(refusals),
+            ClientDisconnect: refuse(refusals),
+            Exception: refuse(refusals),
         },
     )
     app.router.redirect_slashes = False
@@ -224,52 +232,21 @@ def _by_method(methods: dict[str, Endpoint]) -> Endpoint:
     return endpoint
 
 
-def _refuse(refusals: Refusals) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def handler(request: Request, error: Exception) -> Response:
-        status, body, headers = _describe(error)
-        source = request.client.host if request.client else "nowhere"
-        asked = f"{request.method} {request.url.path[:64]!r}"
-        refusals.tell(source, status, asked, body.message, getattr(request.state, "host", ""))
-        return _reply(body, status, headers)
+async def _unless_left(request: Request, deciding: Coroutine[Any, Any, T]) -> T:
+    """What is decided; not decided at all where the client leaves before its turn comes.
 
-    return handler
-
-
-def _describe(error: Exception) -> tuple[int, ErrorReply, dict[str, str]]:
-    if isinstance(error, TooManyRequests):
-        return *to_reply(error), {"retry-after": str(math.ceil(error.seconds))}
-    if isinstance(error, ZthookError):
-        status, body = to_reply(error)
-        return status, body, {"www-authenticate": "Bearer"} if status == 401 else {}
-    if isinstance(error, HTTPException):
-        name = _NAMES.get(error.status_code, "bad_request")
-        return (
-            error.status_code,
-            ErrorReply(error=name, message=error.detail),
-            dict(error.headers or {})
-            | ({"connection": "close"} if error.status_code in _ENDS_CONNECTION else {}),
-        )
-    if isinstance(error, ClientDisconnect):
-        return 400, ErrorReply(error="bad_request", message="the client left"), {}
-    message = "a fault of the edge: its log has the details"
-    return 500, ErrorReply(error="unavailable", message=message), {}
-
-
-class _InPieces(Response):
-    """Written piece by piece: of who does not take it, what is yet to come is not kept."""
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        head = {"type": "http.response.start", "status": self.status_code}
-        await send({**head, "headers": self.raw_headers})
-        for at in range(0, len(self.body), PIECE):
-            piece, more = self.body[at : at + PIECE], at + PIECE < len(self.body)
-            await send({"type": "http.response.body", "body": piece, "more_body": more})
-
-
-def _reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return _InPieces(
-        msgspec.json.encode(body), status, headers=headers, media_type="application/json"
-    )
+    Raises ClientDisconnect then.
+    """
+    decided = asyncio.create_task(deciding)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({decided, gone}, return_when="FIRST_COMPLETED")
+        if not decided.done():
+            raise ClientDisconnect
+        return await decided
+    finally:
+        decided.cancel()
+        gone.cancel()
 
 
 async def _disconnected(request: Request) -> None:

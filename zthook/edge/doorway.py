@@ -9,6 +9,7 @@ import logging
 import socket
 import ssl
 import struct
+from asyncio import sslproto
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ BURST = 64.0
 PER_SECOND = 8.0
 """Connections that one source may begin."""
 _AT_ONCE = 64
+_BUFFER = 16 * 1024
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends a reset, and the kernel keeps nothing of it."""
 
@@ -45,6 +47,9 @@ class Doorway:
         context: ssl.SSLContext,
         connection: Callable[[], BoundedConnection],
     ) -> None:
+        # Each connection has a buffer of this size for as long as it lives: 256 kB is what
+        # asyncio gives it, half a gigabyte for a thousand hosts.
+        sslproto.SSLProtocol.max_size = _BUFFER
         self._loop = asyncio.get_running_loop()
         self._link = link
         self._context = context

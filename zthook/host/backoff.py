@@ -26,9 +26,11 @@ class Backoff:
         return self._pause
 
     def after(self, error: Exception) -> float:
-        """The pause after this one: what the edge asked for, where it is more."""
+        """The pause after this one: what the edge asked for and up to half as much again, so
+        that not all come back at once, where it is more.
+        """
         wanted = error.seconds if isinstance(error, TooManyRequests) else 0.0
-        return max(self.next(), wanted)
+        return max(self.next(), wanted * self._chance.uniform(1, 1.5))
 
     def reset(self) -> None:
         """The last try went well."""
