@@ -2,13 +2,14 @@
 
 import argparse
 
-from bench import claims, dataplane, floods, hook
+from bench import claims, dataplane, floods, hook, load
 
 BENCHMARKS = {
     "hook": hook.run,
     "claims": claims.run,
     "dataplane": dataplane.run,
     "floods": floods.run,
+    "load": load.run,
 }
 
 
