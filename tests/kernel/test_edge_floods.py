@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel import second_provider
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
 from tests.kernel.topology import (
     Namespace,
@@ -38,10 +39,11 @@ def flood(
     *,
     rate: int = RATE,
     seconds: float = SECONDS,
+    uplink: str = "eth0",
 ) -> Iterator["subprocess.Popen[str]"]:
     """SYNs for a port of a public address, put on the uplink's wire by ``where``."""
     arrives_as = "203.0.113.40" if public == TRANSLATED else public
-    words = ("eth0", mac(top.edge, "eth0"), arrives_as, str(port), str(rate), str(seconds))
+    words = ("eth0", mac(top.edge, uplink), arrives_as, str(port), str(rate), str(seconds))
     with subprocess.Popen(
         ["ip", "netns", "exec", where.name, sys.executable, "-m", "bench.syns", *words],
         cwd=ROOT,
@@ -178,3 +180,15 @@ def test_the_rules_stay_when_the_kernel_counts(top: Topology, edge: Edge) -> Non
     assert not edge.drifted()
     assert edge.apply() == []
     assert besieged(edge)
+
+
+def test_cookies_leave_by_the_uplink_that_was_asked(top: Topology, edge: Edge) -> None:
+    second = second_provider.SecondProvider(top)
+    second_provider.join(edge)
+    public = second_provider.ON_LINK
+    edge.apply(second_provider.mapping(edge, public, hide=True))
+    with flood(second.neighbour, top, public, rate=2_000, seconds=1, uplink="eth1"):
+        assert eventually(lambda: besieged(edge))
+    for asking in (top.client, top.neighbour, second.neighbour):
+        assert reaches(asking, public)
+    assert second.strays() == []

@@ -19,6 +19,7 @@ Rules = tuple[tuple[str, str], ...]
 # Where the kernel calls a chain: before conntrack looks; before the NAT and the filters of others.
 UNTRACK = "filter hook prerouting priority raw"
 CHOOSE = "filter hook prerouting priority mangle"
+CHOOSE_OWN = "route hook output priority mangle"
 ARRIVE = "nat hook prerouting priority dstnat - 5"
 BEGIN = "nat hook output priority -105"
 LEAVE = "nat hook postrouting priority srcnat - 5"
@@ -72,6 +73,11 @@ def chains(families: Collection[Family], *, uplinks: bool = False) -> tuple[Chai
 def _choosing(families: Collection[Family]) -> tuple[Chain, ...]:
     return (
         Chain("choose_uplink", CHOOSE, (DEPARTURE,)),
+        Chain(
+            "choose_for_cookies",
+            CHOOSE_OWN,
+            tuple(rule for of in families for rule in _own_uplink(of)),
+        ),
         *(
             Chain(
                 f"uplink_of{of.suffix}",
@@ -201,6 +207,19 @@ def _uplink_of(of: Family) -> Rules:
         (
             f"ct direction original ct original {ip} saddr vmap @way_of_guest{s}",
             "what a guest begins leaves by that of its public address",
+        ),
+    )
+
+
+def _own_uplink(of: Family) -> Rules:
+    """Of what the edge itself sends in a guest's place (``shelter``)."""
+    ip, s = of.ip, of.suffix
+    way = f"vmap @way_of_public{s}"
+    return (
+        (f"meta l4proto tcp ct state invalid {ip} saddr {way}", "a cookie: of no connection yet"),
+        (
+            f"meta l4proto tcp ct direction reply ct status dnat ct original {ip} daddr {way}",
+            "that the guest is there",
         ),
     )
 
