@@ -34,6 +34,7 @@ TOLD_IN_PART = (
     "zthook/edge/requests.py",
     "zthook/edge/enrolment.py",
     "zthook/edge/sessions.py",
+    "zthook/edge/lookout.py",
     "zthook/kernel/protected.py",
     "zthook/wire/token.py",
     "zthook/wire/tls.py",

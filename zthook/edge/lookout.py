@@ -13,6 +13,7 @@ from zthook.edge.plane import KernelSide, overlay_address6
 from zthook.errors import KernelError
 from zthook.model.addresses import IPAddress, pool_of
 from zthook.model.mappings import Auto, Claim
+from zthook.overlay.member_mac import member_mac
 from zthook.store.rows import HostRow
 
 if TYPE_CHECKING:
@@ -82,12 +83,31 @@ class Lookout:
             log.warning("the neighbour entry of %s can not be seen: %s", address, error.message)
             return None
 
+    def impostor(self, host: HostRow, source: IPv4Address) -> str:
+        """What is to be said where another than the host's member answers for its address."""
+        expected, found = self._member_mac(host), self.mac_of(source)
+        if expected is None or found in (None, expected):
+            return ""
+        return (
+            f"{source}, by which {host.name} speaks, is answered for by {found} on the overlay, "
+            f"and its member {host.member} has {expected}"
+        )
+
+    def _member_mac(self, host: HostRow) -> str | None:
+        """What the overlay itself makes sure of; None where it does not, or for whom is unknown."""
+        overlay = self._outlook.settings.overlay
+        if overlay.driver != "zerotier" or not overlay.network or not host.member:
+            return None
+        return member_mac(overlay.network, host.member)
+
     def next_hop(self, host: HostRow, source: IPv4Address) -> HostRow:
         """The host as ``source`` shows where it is reached.
 
-        What it had stays until the neighbour is known: a mapping without it would end.
+        Its MAC is its member's, where that is known: another member can answer ARP for its
+        address. Else the neighbour's, and what it had stays until that is known: a mapping
+        without it would end.
         """
-        mac = self.mac_of(source)
+        mac = self._member_mac(host) or self.mac_of(source)
         if mac is None and host.mac is not None:
             return host
         return replace(host, address=str(source), mac=mac)

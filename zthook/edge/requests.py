@@ -222,6 +222,7 @@ class Requests:
         if session == request.session:
             sessions.check_sequence(row, request.sequence, sequence)
         self._beats[host] = request.session, request.sequence
+        self._look_for_impostors(row, source)
         late = request.sequence <= row.sequence
         moved = not late and self._lookout.next_hop(row, source) != row
         if self._leases.live(host) and not moved:
@@ -291,6 +292,7 @@ class Requests:
         self._ledger.note(EventRow(at=self._clock.now(), event=event, **what))
 
     def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
+        self._look_for_impostors(row, source)
         moved = self._lookout.next_hop(row, source)
         if moved != row:
             log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
@@ -299,6 +301,13 @@ class Requests:
             self._note(Event.HOST_REACHED, host=row.name, source=str(source), why=at)
         self._heard[row.name] = self._clock.now()
         return replace(moved, seen=self._clock.now())
+
+    def _look_for_impostors(self, row: HostRow, source: IPv4Address) -> None:
+        said = self._lookout.impostor(row, source)
+        if said:
+            if row.name not in self._faults_now():
+                log.warning("%s", said)
+            self._faults[row.name] = self._clock.boottime(), said
 
     def _new_session(self, row: HostRow, request: SessionRequest, source: IPv4Address) -> HostRow:
         try:
