@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,25 @@ def test_the_edge_may_open_every_kind_of_socket_that_the_kernel_package_opens() 
     assert "AF_PACKET" in opened
     [allowed] = values("zthook-edge.service", "RestrictAddressFamilies")
     assert opened <= set(allowed.split())
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [
+        ("zthook-agent.service", 3.2),
+        ("zthook-edge.service", 3.5),
+        ("zthook-edge-rules.service", 3.2),
+    ],
+)
+def test_what_is_not_needed_is_taken_away(unit: str, most: float) -> None:
+    """The score of `systemd-analyze security`, 10 for no sandbox at all."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / unit)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r"exposure level for \S+: ([\d.]+)", told.stdout)
+    assert found is not None, told.stderr
+    assert float(found[1]) <= most
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """``zthook join`` and ``leave``: this host's enrolment at an edge."""
 
+import sys
 from ipaddress import IPv4Address, ip_address
 
 import click
@@ -83,6 +84,9 @@ def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Addre
     A host that belongs to that edge already gets a new credential in place of the one it has
     (zthook edge host rotate NAME), and its mappings stay.
 
+    With - in its place TOKEN is read from stdin, where no list of processes and no shell's
+    history has it; as an argument it can be seen until it is spent, a moment later.
+
     A host that is behind a LAN gateway on the overlay says so with --via. The gateway has to
     forward, and to MASQUERADE toward the overlay.
     """
@@ -91,6 +95,8 @@ def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Addre
     from zthook.host.enrolment import join as enrol
     from zthook.wire.token import read_token
 
+    if token == "-":  # noqa: S105 - a word, no token
+        token = sys.stdin.read()
     places = Places.from_environment()
     known = places.host_config.exists()
     if known and (zerotier or interface or via):

@@ -1,6 +1,7 @@
 """What the daemon adds to the service's views when it answers its admin; cheap to import."""
 
 from zthook.edge.views import EdgeStatus, PoolUse, View
+from zthook.wire.hushed import Hushed
 
 
 class EdgeReport(View, frozen=True):
@@ -16,7 +17,7 @@ class EdgeReport(View, frozen=True):
     problems: list[str]
 
 
-class HostAdded(View, frozen=True):
+class HostAdded(Hushed, View, frozen=True):
     """``token`` for `zthook join`, good until ``expires`` (Unix time).
 
     ``authorised``: the controller lets ``member`` into the overlay; where it does not,

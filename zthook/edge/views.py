@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from zthook.wire.hushed import Hushed
+
 State = Literal["active", "pending", "conflict", "refused", "withdrawn", "reserved"]
 Lease = Literal["live", "ended", "none"]
 
@@ -146,7 +148,7 @@ class EdgeStatus(View, frozen=True):
     twice: list[str] = []
 
 
-class Invitation(View, frozen=True):
+class Invitation(Hushed, View, frozen=True):
     """What ``add_host`` gives: the one-time secret is shown here and nowhere else."""
 
     host: str

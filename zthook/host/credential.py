@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from zthook.errors import ConfigError, NotEnrolled
+from zthook.wire.hushed import Hushed
 from zthook.wire.messages import UNREADABLE
 
 JOIN_HINT = "`zthook edge host add NAME` on the edge prints the command that enrols this host"
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(Hushed, msgspec.Struct, frozen=True):
     """``edge`` is the edge's id, ``address`` its overlay address, ``host`` our name there."""
 
     edge: str

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from zthook.wire.hushed import Hushed
+
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 Address = Annotated[str, msgspec.Meta(min_length=2, max_length=45)]
 Asked = Annotated[str, msgspec.Meta(min_length=2, max_length=96)]
@@ -40,14 +42,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer of the edge; an older client ignores fields it does not know."""
 
 
-class EnrolRequest(Message, frozen=True):
+class EnrolRequest(Hushed, Message, frozen=True):
     """POST /v1/enrol, the only request without a credential: spends a one-time token."""
 
     secret: Text
     hostname: Text
 
 
-class EnrolReply(Reply, frozen=True):
+class EnrolReply(Hushed, Reply, frozen=True):
     """The host's name at the edge, and its credential (shown this once)."""
 
     host: str

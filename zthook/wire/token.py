@@ -12,12 +12,13 @@ from typing import Annotated
 import msgspec
 
 from zthook.errors import TokenError
+from zthook.wire.hushed import Hushed
 
 PREFIX = "zthook1"
 AGAIN = "copy it again from the edge, whole, or make a new one: zthook edge host add NAME"
 
 
-class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Token(Hushed, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the edge is, how to know it, and the secret that it takes once.
 
     ``ca`` is the SHA-256 of the CA certificate's DER, hex; ``address`` the edge's on the
