@@ -9,6 +9,7 @@ from tests.edge.trouble import TroubledLedger
 from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
 from zthook.errors import KernelError, StoreError
 from zthook.kernel.edge.fake import Crash
+from zthook.kernel.links import DefaultRoute
 from zthook.store.memory import MemoryLedger
 from zthook.store.rows import Standing
 from zthook.wire.messages import ClaimMessage
@@ -67,6 +68,23 @@ def test_a_flush_is_repaired_with_the_next_tick_and_counted(edge: Edge) -> None:
     drift = edge.service.status().drift
     assert drift.repaired == len(drift.last) > 0
     assert drift.last_at == edge.clock.now()
+
+
+def test_an_uplink_whose_router_is_not_known_is_said_once_and_shown(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge.host("home1").claim(1, P, X)
+    assert edge.service.status().misled == []
+    kernel = edge.inside.kernel
+    others, kernel.defaults = kernel.defaults, [DefaultRoute(4, "wan9", None)]
+    for _ in range(2):
+        edge.advance(3)
+    [line] = edge.service.status().misled
+    assert line.startswith("the router of uplink up0 is not known: ")
+    assert [record.message for record in caplog.records].count(line) == 1
+    kernel.defaults = others
+    edge.advance(3)
+    assert edge.service.status().misled == []
 
 
 def test_what_we_change_ourselves_is_no_drift(edge: Edge) -> None:

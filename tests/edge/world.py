@@ -18,6 +18,7 @@ from zthook.kernel.edge.dataplane import EdgeDataplane
 from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
 from zthook.kernel.edge.plan import Seen, Steps, plan
 from zthook.kernel.edge.sets import CLOSED6
+from zthook.kernel.links import DefaultRoute
 from zthook.kernel.protected import Served
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork, Pool
@@ -96,6 +97,7 @@ class FakeInside:
         self.kernel = kernel if kernel is not None else FakeEdgeKernel(OVERLAY)
         self.kernel.indexes |= {"up0": 3, "up1": 4, "zt0": OVERLAY.index}
         self.kernel.own = {EDGE_ADDRESS}
+        self.kernel.defaults = [DefaultRoute(4, "up0", IPv4Address("203.0.113.1"))]
         self.kernel.on_link = {
             "zt0": (IPv4Network("10.147.0.0/24"),),
             "up0": (IPv4Network("203.0.113.0/24"),),
@@ -185,6 +187,9 @@ class TroubledKernel:
     def mac_of(self, address: IPv4Address) -> str | None:
         self._refused()
         return self._real.mac_of(address)
+
+    def misled(self) -> tuple[str, ...]:
+        return self._real.misled()
 
     def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
         self._refused()

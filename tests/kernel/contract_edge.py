@@ -562,15 +562,18 @@ class EdgeContract:
         dataplane = world.start()
         dataplane.apply(by_two(A, FAR))
         known = replace(by_two(A, FAR), gateways=frozenset({("eth0", FIRST_ROUTER)}))
-        repairs = dataplane.apply(known)
-        assert (
+        assert dataplane.misled() == ()
+        dataplane.apply(known)
+        assert dataplane.misled() == (
             "the router of uplink eth1 is not known: what is asked there is answered by eth0;"
-            " write gateway into the [[pool]] in edge.toml"
-        ) in repairs
+            " write gateway into the [[pool]] in edge.toml",
+        )
         assert world.rules() == {}
         assert world.led() == {}
-        assert dataplane.apply(known) == [], "which is no news"
+        assert dataplane.apply(known) == []
         assert not dataplane.drifted()
+        dataplane.apply(replace(known, forwardings=frozenset([A])))
+        assert dataplane.misled() == (), "nobody asks there"
 
     def test_any_order_of_changes(self, world: World) -> None:
         """Increments and passes from any number of processes lead to the same kernel."""

@@ -82,7 +82,7 @@ class Admin:
         place = edge.listener.place
         down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
-        found = (down, *edge.problems, kernel, status.store, *status.twice)
+        found = (down, *edge.problems, kernel, status.store, *status.twice, *status.misled)
         return EdgeReport(
             status=status,
             pools=pools,

@@ -33,7 +33,9 @@ SHOWN_REPAIRS = 20
 
 
 class Passes:
-    """Makes passes when they are due; ``drift`` is what they had to put right."""
+    """Makes passes when they are due; ``drift`` is what they had to put right, ``misled`` what they
+    could not: of which uplinks the way is not known.
+    """
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Passes:
         overlay: Callable[[], OverlayDevice | None],
     ) -> None:
         self.drift = DriftView()
+        self.misled: list[str] = []
         self._ledger = ledger
         self._dataplane = dataplane
         self._clock = clock
@@ -141,6 +144,7 @@ class Passes:
         repairs = self._kernel.apply(plane)
         for line in repairs or ():
             log.info("the kernel: %s", line)
+        self._tell_of_misled()
         if repairs and expected:
             self.drift = DriftView(
                 repaired=self.drift.repaired + len(repairs),
@@ -151,6 +155,13 @@ class Passes:
             self._carrying.tell_all()
         self._carrying.tell({str(one.public) for one in before ^ self._kernel.all()})
         return repairs is not None
+
+    def _tell_of_misled(self) -> None:
+        """Once, of what no pass puts right."""
+        before, self.misled = self.misled, list(self._dataplane.misled())
+        for line in self.misled:
+            if line not in before:
+                log.warning("%s", line)
 
     def _judge(self) -> None:
         """Where the ground is another than the one by which claims were judged last."""

@@ -58,6 +58,7 @@ class EdgeService(Requests):
             kernel=self._kernel.fault,
             store=self._ledger.fault,
             twice=self._twins.faults(),
+            misled=self._passes.misled,
         )
 
     def mappings(self) -> list[MappingView]:

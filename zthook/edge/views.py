@@ -133,7 +133,7 @@ class EdgeStatus(View, frozen=True):
     ``overlay`` None: its device or address is not there. ``mappings`` counts every state.
     ``kernel`` says why the kernel is not as it should be, ``store`` why the last decision
     could not be kept; empty where all is well. ``twice`` names guests that run on several
-    hosts.
+    hosts, ``misled`` uplinks whose addresses others answer for.
     """
 
     edge: str
@@ -146,6 +146,7 @@ class EdgeStatus(View, frozen=True):
     kernel: str = ""
     store: str = ""
     twice: list[str] = []
+    misled: list[str] = []
 
 
 class Invitation(Hushed, View, frozen=True):

@@ -37,9 +37,12 @@ class EdgeDataplane(Protocol):
 
         Needs nothing that was known before: what another process, or nobody, left is
         adopted. While the overlay's device is away its routes wait, which a line says when
-        that is new; all else is set. A line also says of which uplink the router is not
-        known, when that is new. Connections through mappings that stay live on.
+        that is new; all else is set. Connections through mappings that stay live on.
         """
+        ...
+
+    def misled(self) -> tuple[str, ...]:
+        """Of which uplinks the last ``apply`` could not know the way, a line each."""
         ...
 
     def change(
@@ -98,7 +101,8 @@ class KernelEdgeDataplane:
         self._settings: dict[str, str] = {}
         self._opened: frozenset[int] = frozenset()
         self._closed6 = False
-        self._told: frozenset[str] = frozenset()
+        self._waiting = False
+        self._misled: tuple[str, ...] = ()
 
     def apply(self, desired: EdgePlane) -> list[str]:
         unsure, self._mappings = self._mappings is None, None
@@ -119,7 +123,8 @@ class KernelEdgeDataplane:
         opened = self._open(frozenset(one.public.version for one in desired.forwardings))
         self._mappings = Mappings(desired.forwardings)
         lines += repairs(seen, steps) + opened
-        return lines + self._news(waiting(desired, seen) + misled(desired, seen))
+        self._misled = misled(desired, seen)
+        return lines + self._news(waiting(desired, seen))
 
     def _with_closed6(self, seen: Seen, desired: EdgePlane) -> tuple[Seen, list[str]]:
         """What is seen, and whether IPv6 is forwarded for mappings alone.
@@ -146,10 +151,8 @@ class KernelEdgeDataplane:
         return lines
 
     def _news(self, lines: list[str]) -> list[str]:
-        """Those that say something else than the last time; numbers behind a colon may change."""
-        subjects = {line.partition(":")[0]: line for line in lines}
-        before, self._told = self._told, frozenset(subjects)
-        return [line for subject, line in subjects.items() if subject not in before]
+        before, self._waiting = self._waiting, bool(lines)
+        return [] if before else lines
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
@@ -228,6 +231,9 @@ class KernelEdgeDataplane:
         if self._mappings is None or self._kernel.disturbed():
             return True
         return self._kernel.settings(self._settings) != self._settings
+
+    def misled(self) -> tuple[str, ...]:
+        return self._misled
 
     def protected(self) -> dict[IPAddress, str]:
         device = self._kernel.overlay(self._overlay)

@@ -74,19 +74,20 @@ def waiting(plane: EdgePlane, seen: Seen) -> list[str]:
     return [f"the device {name} is away: the routes of {count} mappings wait for it"]
 
 
-def misled(plane: EdgePlane, seen: Seen) -> list[str]:
+def misled(plane: EdgePlane, seen: Seen) -> tuple[str, ...]:
     """A line for each uplink whose addresses are answered by another one, and why."""
     ways, defaults = seen.around.ways, seen.around.defaults
-    beyond = sorted(plane.uplinks)[MOST:] if ways else ()
-    return [
+    unknown = (
         f"the router of uplink {uplink} is not known: what is asked there is answered by {other};"
-        f" write gateway into the [[pool]] in edge.toml"
+        " write gateway into the [[pool]] in edge.toml"
         for uplink, other in without_router(plane, defaults)
-    ] + [
+    )
+    beyond = (
         f"the uplink {uplink} is one too many: {MOST} can have routers of their own, it is"
         " answered for by the default route"
-        for uplink in beyond
-    ]
+        for uplink in (sorted(plane.uplinks)[MOST:] if ways else ())
+    )
+    return (*unknown, *beyond)
 
 
 def _shortened(lines: list[str]) -> Iterable[str]:
