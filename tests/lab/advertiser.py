@@ -7,8 +7,10 @@ from pathlib import Path
 from tests.lab.namespace import Namespace
 from tests.lab.process import Process
 
-LIFETIME_SECONDS = 15
-"""How long those who hear it believe that it is a router: it says so again every 4 seconds."""
+LIFETIME_SECONDS = 30
+"""How long those who hear it believe that it is a router: it says so again every 4 seconds, but
+in its first minute only after 5 to 20.
+"""
 
 
 class Advertiser:
