@@ -3,16 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernel.twin_worlds import back, twin_forwarding
 from zthook.errors import KernelError
 from zthook.kernel.edge.dataplane import EdgeDataplane
 from zthook.kernel.edge.elements import all_elements
-from zthook.kernel.edge.sets import MAPPING_SETS, Elements
+from zthook.kernel.edge.sets import FAMILIES, MAPPING_SETS, Elements
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding
@@ -61,7 +62,12 @@ def begun(one: Forwarding) -> Flow:
 
 
 class World(ABC):
-    """A kernel with eth0 (203.0.113.2/24, 203.0.113.20), zt0, and dataplanes over it."""
+    """A kernel with eth0 (203.0.113.2/24, 203.0.113.20), zt0, and dataplanes over it.
+
+    Where ``version`` is 6 it has the addresses' twins, which nobody sees from outside.
+    """
+
+    version = 4
 
     @abstractmethod
     def start(self) -> EdgeDataplane:
@@ -78,6 +84,10 @@ class World(ABC):
     @abstractmethod
     def answered(self) -> set[IPv4Address]:
         """Whom the kernel answers ARP for, at our request."""
+
+    @abstractmethod
+    def pinned(self) -> set[str]:
+        """The MACs in neighbour entries of ours."""
 
     @abstractmethod
     def elements(self) -> Elements:
@@ -123,10 +133,11 @@ class World(ABC):
         """By which router leaves what has a public address, or a guest's private one."""
         found = {}
         tables = {mark: table for (place, mark), table in self.rules().items() if place == 12311}
+        suffix = FAMILIES[self.version].suffix
         for name in ("way_of_public", "way_of_guest"):
-            for one in self.elements()[name]:
+            for one in self.elements()[f"{name}{suffix}"]:
                 address, _, number = one.partition(" : goto uplink")
-                found[IPv4Address(address)] = self.router(tables[int(number) << 29])
+                found[back(ip_address(address))] = self.router(tables[int(number) << 29])
         return found
 
     def holds(self, some: Iterable[Forwarding]) -> bool:
@@ -140,10 +151,11 @@ class World(ABC):
         found = {k: v for k, v in self.elements().items() if k in MAPPING_SETS and v}
         return (
             self.translated() == {f.arrives_as: f.private for f in nat if not f.ports}
-            and found == all_elements(some)
+            and found == all_elements(some if self.version == 4 else map(twin_forwarding, some))
             and self.routed() == ways
             and self.answered() == on_link | {f.arrives_as for f in routed} & {CONFIGURED}
-            and self.has_rule(4) == any(f.arrives_as == CONFIGURED for f in routed)
+            and self.has_rule(self.version) == any(f.arrives_as == CONFIGURED for f in routed)
+            and self.pinned() == {f.next_hop_mac for f in some if self.version == 6}
         )
 
 

@@ -1,10 +1,9 @@
 """The contract, kept by the machine's kernel and by the one in memory."""
 
 import json
-import re
 import socket
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import count
 from typing import cast
 
@@ -13,6 +12,7 @@ import pytest
 from tests.kernel.contract_edge import (
     CONFIGURED,
     FAR,
+    FIRST_ROUTER,
     OVERLAY_ADDRESS,
     A,
     B,
@@ -26,41 +26,56 @@ from tests.kernel.contract_edge import (
     through,
 )
 from tests.kernel.topology import Namespace
+from tests.kernel.twin_worlds import TwinDataplane, back
+from tests.kernel_host.twins import six
 from zthook.errors import KernelError
 from zthook.kernel.connection_table import Connection
 from zthook.kernel.edge.dataplane import EdgeDataplane, KernelEdgeDataplane
 from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
-from zthook.kernel.edge.ground import BEFORE_LOCAL
+from zthook.kernel.edge.ground import BEFORE_LOCAL, ROUTES6_FOR_ALL
 from zthook.kernel.edge.listing import read_listing
-from zthook.kernel.edge.sets import Elements
+from zthook.kernel.edge.sets import CLOSED6, Elements
+from zthook.kernel.links import DefaultRoute
 from zthook.model.publication import Egress, Mode
 
 D = mapping("203.0.113.33", "192.168.122.70")
 
 
 class FakeWorld(World):
-    def __init__(self) -> None:
+    def __init__(self, version: int = 4) -> None:
+        self.version = version
         self.kernel = FakeEdgeKernel()
-        self.kernel.own |= {IPv4Address("203.0.113.2"), CONFIGURED, OVERLAY_ADDRESS}
-        self.kernel.on_link["eth0"] = (IPv4Network("203.0.113.0/24"),)
+        own = (IPv4Address("203.0.113.2"), CONFIGURED, OVERLAY_ADDRESS)
+        self.kernel.own |= {ip_address(self._spoken(one)) for one in own}
+        self.kernel.on_link["eth0"] = (ip_network(self._spoken("203.0.113.0/24")),)
+        self.kernel.defaults = [
+            DefaultRoute(version, "eth0", ip_address(self._spoken(FIRST_ROUTER)))
+        ]
         self.kernel.macs[IPv4Address("192.168.193.2")] = "02:00:00:00:00:02"
         self._device = self.kernel.device
 
+    def _spoken(self, text: object) -> str:
+        return str(text) if self.version == 4 else six(str(text))
+
     def start(self) -> EdgeDataplane:
-        return FakeEdgeDataplane(self.kernel)
+        return spoken(FakeEdgeDataplane(self.kernel), self.version)
 
     def translated(self) -> dict[IPv4Address, IPv4Address]:
-        pairs = (one.split(" : ") for one in self.kernel.sets["inward"])
-        return {IPv4Address(public): IPv4Address(private) for public, private in pairs}
+        name = "inward" if self.version == 4 else "inward6"
+        pairs = (one.split(" : ") for one in self.kernel.sets[name])
+        return {back(ip_address(one)): back(ip_address(other)) for one, other in pairs}
 
     def routed(self) -> dict[IPv4Address, IPv4Address | None]:
         return {
-            IPv4Address(one.destination.network_address): IPv4Address(one.via) if one.via else None
+            back(one.destination.network_address): back(one.via) if one.via else None
             for one in self.kernel.routes
         }
 
     def answered(self) -> set[IPv4Address]:
-        return {one.address for one in self.kernel.proxies}
+        return {back(one.address) for one in self.kernel.proxies}
+
+    def pinned(self) -> set[str]:
+        return {one.mac for one in self.kernel.pinned}
 
     def elements(self) -> Elements:
         return {name: frozenset(some) for name, some in self.kernel.sets.items()}
@@ -72,20 +87,37 @@ class FakeWorld(World):
 
     def join(self) -> None:
         self.kernel.indexes["eth1"] = 3
-        self.kernel.on_link["eth1"] = (IPv4Network("198.18.20.0/24"),)
+        self.kernel.on_link["eth1"] = (ip_network(self._spoken("198.18.20.0/24")),)
 
     def rules(self) -> dict[tuple[int, int], int]:
         return {(rule.preference, rule.mark): rule.table for rule in self.kernel.rules if rule.mask}
 
     def router(self, table: int) -> IPv4Address | None:
         found = {one.via for one in self.kernel.routes if one.table == table}
-        return next((IPv4Address(one) for one in found if one is not None), None)
+        return next((back(one) for one in found if one is not None), None)
 
     def connect(self, one: Flow) -> None:
-        self.kernel.connections.add(remembered(one))
+        self.kernel.connections.add(self._remembered(one))
 
     def is_connected(self, one: Flow) -> bool:
-        return remembered(one) in self.kernel.connections
+        return self._remembered(one) in self.kernel.connections
+
+    def _remembered(self, one: Flow) -> Connection:
+        """The entry as conntrack has it."""
+
+        def packed(address: IPv4Address) -> bytes:
+            return ip_address(self._spoken(address)).packed
+
+        return Connection(
+            source=packed(one.source),
+            destination=packed(one.destination),
+            protocol=socket.IPPROTO_UDP,
+            port=one.port,
+            answered_by=packed(one.answered_by),
+            answered_to=packed(one.answered_to),
+            answering_port=one.answered_from,
+            listed=b"",
+        )
 
     def flush(self) -> None:
         self.kernel.flush()
@@ -98,18 +130,9 @@ class FakeWorld(World):
         self.kernel.touch()
 
 
-def remembered(one: Flow) -> Connection:
-    """The entry as conntrack has it."""
-    return Connection(
-        source=one.source.packed,
-        destination=one.destination.packed,
-        protocol=socket.IPPROTO_UDP,
-        port=one.port,
-        answered_by=one.answered_by.packed,
-        answered_to=one.answered_to.packed,
-        answering_port=one.answered_from,
-        listed=b"",
-    )
+def spoken(dataplane: EdgeDataplane, version: int) -> EdgeDataplane:
+    """One that speaks that IP version."""
+    return dataplane if version == 4 else cast("EdgeDataplane", TwinDataplane(dataplane))
 
 
 class Inside:
@@ -126,7 +149,7 @@ class Inside:
 
 class RealWorld(World):
     def __init__(self, where: Namespace) -> None:
-        self._where = where
+        self._where, self.version = where, where.version
         self._dataplane: EdgeDataplane | None = None
         where.run(
             "ip link add eth0 type veth peer name eth0-far",
@@ -140,7 +163,7 @@ class RealWorld(World):
 
     def start(self) -> EdgeDataplane:
         self.stop()
-        self._dataplane = cast("EdgeDataplane", Inside(self._where))
+        self._dataplane = spoken(cast("EdgeDataplane", Inside(self._where)), self.version)
         return self._dataplane
 
     def stop(self) -> None:
@@ -149,22 +172,29 @@ class RealWorld(World):
             self._dataplane = None
 
     def translated(self) -> dict[IPv4Address, IPv4Address]:
-        listed = self._where.run("nft list map inet zthook inward")
-        found = re.findall(r"([\d.]+) : ([\d.]+)", listed)
-        return {IPv4Address(public): IPv4Address(private) for public, private in found}
+        name = "inward" if self.version == 4 else "inward6"
+        pairs = (one.split(" : ") for one in self.elements()[name])
+        return {back(ip_address(one)): back(ip_address(other)) for one, other in pairs}
 
     def routed(self) -> dict[IPv4Address, IPv4Address | None]:
         routes = json.loads(self._where.run("ip -j route show table all proto 123"))
         return {
-            IPv4Address(one["dst"]): IPv4Address(one["gateway"]) if "gateway" in one else None
+            back(ip_address(one["dst"])): back(ip_address(one["gateway"]))
+            if "gateway" in one
+            else None
             for one in routes
         }
 
     def answered(self) -> set[IPv4Address]:
         return {
-            IPv4Address(line.split()[0])
+            back(ip_address(line.split()[0]))
             for line in self._where.run("ip neigh show proxy").splitlines()
         }
+
+    def pinned(self) -> set[str]:
+        listed = self._where.run("ip neigh show nud permanent").splitlines()
+        ours = (line.split() for line in listed if "proto 123" in line)
+        return {words[words.index("lladdr") + 1] for words in ours}
 
     def elements(self) -> Elements:
         listed = json.loads(self._where.run("nft -j list table inet zthook"))
@@ -194,7 +224,7 @@ class RealWorld(World):
 
     def router(self, table: int) -> IPv4Address | None:
         rows = json.loads(self._where.run(f"ip -j route show default table {table}"))
-        return next((IPv4Address(row["gateway"]) for row in rows), None)
+        return next((back(ip_address(row["gateway"])) for row in rows), None)
 
     def connect(self, one: Flow) -> None:
         port = 5000 + one.destination.packed[-1] + one.source.packed[-1]
@@ -237,6 +267,15 @@ class TestFake(EdgeContract):
         return FakeWorld()
 
 
+class TestFakeOfIPv6(EdgeContract):
+    examples = 50
+    test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
+
+    @pytest.fixture
+    def world(self) -> World:
+        return FakeWorld(6)
+
+
 @pytest.mark.netns
 class TestReal(EdgeContract):
     examples = 10
@@ -244,6 +283,22 @@ class TestReal(EdgeContract):
     @pytest.fixture
     def world(self) -> Iterator[World]:
         where = Namespace("contract")
+        try:
+            made = RealWorld(where)
+            yield made
+            made.stop()
+        finally:
+            where.close()
+
+
+@pytest.mark.netns
+class TestRealOfIPv6(EdgeContract):
+    examples = 5
+    test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
+
+    @pytest.fixture
+    def world(self) -> Iterator[World]:
+        where = Namespace("contract", 6)
         try:
             made = RealWorld(where)
             yield made
@@ -262,13 +317,14 @@ STEPS_OF_A_CHANGE = 14
 @pytest.mark.parametrize("error", [KernelError("no"), Crash()], ids=["refusal", "crash"])
 @pytest.mark.parametrize("way", ["change", "apply"])
 @pytest.mark.parametrize("back", [False, True], ids=["there", "back"])
+@pytest.mark.parametrize("version", [4, 6])
 def test_every_interruption_is_mended_by_the_next_pass(
-    step: int, error: Exception, way: str, back: bool
+    step: int, error: Exception, way: str, back: bool, version: int
 ) -> None:
     before, after = [A, C, F], [B, D, E, G]
     if back:
         before, after = after, before
-    world, whole = FakeWorld(), FakeWorld()
+    world, whole = FakeWorld(version), FakeWorld(version)
     dataplane = world.start()
     dataplane.apply(plane(*before))
     for one in before:
@@ -288,6 +344,42 @@ def test_every_interruption_is_mended_by_the_next_pass(
     assert world.holds(after)
     assert world.kernel.dump() == whole.kernel.dump()
     assert not any(world.is_connected(through(one, 80)) for one in before if one.mode is Mode.NAT)
+
+
+@pytest.mark.parametrize("way", ["change", "apply"])
+@pytest.mark.parametrize("back", [False, True], ids=["first", "last"])
+def test_every_interruption_of_the_first_and_the_last_mapping_of_ipv6(back: bool, way: str) -> None:
+    """Forwarding is on for as long as there is one, and then nothing else passes."""
+    before, after = ([A], []) if back else ([], [A])
+    for step in count(1):
+        world, whole = FakeWorld(6), FakeWorld(6)
+        dataplane = world.start()
+        dataplane.apply(plane(*before))
+        world.kernel.fail_at(step, Crash())
+        try:
+            if way == "change":
+                dataplane.change(withdraw=before, grant=after)
+            else:
+                dataplane.apply(plane(*after))
+        except Crash:
+            assert not forwards(world) or is_closed(world), f"open after step {step - 1}"
+            world.start().apply(plane(*after))
+            whole_plane = whole.start()
+            whole_plane.apply(plane(*before))
+            whole_plane.apply(plane(*after))
+            assert world.kernel.dump() == whole.kernel.dump()
+            assert forwards(world) == is_closed(world) == bool(after)
+            continue
+        assert step > 5
+        return
+
+
+def forwards(world: FakeWorld) -> bool:
+    return world.kernel.sysctls[ROUTES6_FOR_ALL] == "1"
+
+
+def is_closed(world: FakeWorld) -> bool:
+    return bool(world.kernel.sets.get(CLOSED6))
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["there", "back"])

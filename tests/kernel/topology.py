@@ -33,7 +33,7 @@ SILENCE = 0.4
 _numbers = count()
 
 
-OF_ONE_VERSION = re.compile(r"^ip (?=(-s )?(addr|route|rule|neigh)\b)")
+OF_ONE_VERSION = re.compile(r"^ip (?=(-\w+ )*(addr|route|rule|neigh)\b)")
 ECHO = {4: (socket.IPPROTO_ICMP, 8, 0), 6: (socket.IPPROTO_ICMPV6, 128, 129)}
 """The protocol of pings, and the types of request and reply."""
 

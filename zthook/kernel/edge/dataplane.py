@@ -21,6 +21,7 @@ from zthook.kernel.edge.kernel import EdgeKernel
 from zthook.kernel.edge.linux import LinuxEdgeKernel
 from zthook.kernel.edge.plan import Seen, Steps, plan, shutting
 from zthook.kernel.edge.report import misled, repairs, waiting
+from zthook.kernel.edge.rules import NOTHING
 from zthook.kernel.edge.sets import CLOSED6
 from zthook.kernel.edge.traffic import traffic_of
 from zthook.kernel.protected import Served, reasons
@@ -186,7 +187,7 @@ class KernelEdgeDataplane:
         found = self._kernel.settings(settings)
         self._carry_out(
             Steps(
-                withdraw=shutting(closed=around.closed6),
+                withdraw=shutting(closed=True) if around.closed6 else NOTHING,
                 settings={k: v for k, v in settings.items() if found.get(k, v) != v},
             )
         )

@@ -137,7 +137,7 @@ class FakeEdgeKernel:
             proxies=frozenset(self.proxies),
             pinned=frozenset(self.pinned),
             rules=frozenset(self.rules),
-            settings={p: self.sysctls.setdefault(p, "0") for p in settings_of(plane, around)},
+            settings=self.settings(settings_of(plane, around)),
         )
 
     def around(self, plane: EdgePlane) -> Surroundings:
@@ -156,7 +156,7 @@ class FakeEdgeKernel:
         return self._changed
 
     def settings(self, paths: Iterable[str]) -> dict[str, str]:
-        return {path: self.sysctls[path] for path in paths if path in self.sysctls}
+        return {path: self.sysctls.setdefault(path, "0") for path in paths}
 
     def commit(self, change: Transaction) -> None:
         self._step("nft")

@@ -31,7 +31,10 @@ def concerns(told: Notification, devices: Collection[str], *, ipv6: bool) -> boo
         return True  # some were lost
     if told.payload[0] not in ({socket.AF_INET, socket.AF_INET6} if ipv6 else {socket.AF_INET}):
         return False
-    kinds = {"route": _is_near, "rule": _is_our_rule, "neighbour": _is_our_neighbour}
+    if told.kind == "neighbour":
+        # The kernel by itself only finishes what was asked for, or a device goes, which it tells.
+        return told.port != 0 and _is_our_neighbour(told.payload)
+    kinds = {"route": _is_near, "rule": _is_our_rule}
     return kinds[told.kind](told.payload) if told.kind in kinds else True
 
 

@@ -190,7 +190,8 @@ def _unpinned(plane: EdgePlane, seen: Seen, wanted: frozenset[Pinned]) -> frozen
     gone = seen.pinned - wanted
     if seen.around.overlay is not None:
         return gone
-    return frozenset() if members6_of(plane.forwardings) else gone
+    needed = members6_of(plane.forwardings)
+    return frozenset(one for one in gone if one.mac not in needed)
 
 
 def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Through]:
