@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 import msgspec
 
+from zthook import __version__
 from zthook.errors import (
     NotAuthenticated,
     StaleMessage,
@@ -101,6 +102,7 @@ class FakeEdge:
             prefixes=["192.168.0.0/16"],
             pools=[],
             generation=side.generation,
+            version=__version__,
         )
 
     def forget_session(self, host: str = "home1") -> None:

@@ -179,6 +179,7 @@ class Requests:
             pools=reports.pool_views(may_use(row, self._outlook.settings.pools)),
             generation=self._news.generation(host),
             overlay_mac=self._outlook.overlay_mac,
+            version=__version__,
         )
 
     def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply:

@@ -14,7 +14,14 @@ from typing import TypeVar
 import httpx
 
 from zthook import __version__
-from zthook.errors import EdgeUnreachable, NotAuthenticated, Stale, TwoAgents, ZthookError
+from zthook.errors import (
+    EdgeUnreachable,
+    NotAuthenticated,
+    Stale,
+    TwoAgents,
+    UsageError,
+    ZthookError,
+)
 from zthook.host.credential import Credential
 from zthook.host.edge_http import EdgeHttp
 from zthook.host.health import Pulse
@@ -208,10 +215,24 @@ class EdgeClient:
             self.fault = error
             self.lost.set()
             raise
+        except UsageError as error:
+            self._answered()
+            raise self._with_versions(error) from error
         except ZthookError:
             self._answered()  # if not what we want to hear
             raise
         self._answered()
+
+    def _with_versions(self, error: UsageError) -> UsageError:
+        """What an edge of another version does not understand of us, with what to do."""
+        theirs = self.session.version if self.session is not None else __version__
+        if theirs == __version__:
+            return error
+        return UsageError(
+            f"the edge runs zthook {theirs or 'of an older version'}, this host {__version__}, "
+            f"and it does not understand what is asked ({error.message}): upgrade the older one",
+            hint=error.hint,
+        )
 
     def _answered(self) -> None:
         self.fault = None

@@ -75,7 +75,7 @@ class SessionReply(Reply, frozen=True):
     """``prefixes``: where this host's private addresses must lie. ``lease_seconds`` > 0.
 
     ``overlay_mac``: the edge's on the overlay, from which its packets come; empty where it
-    does not know.
+    does not know. ``version`` is the edge's zthook, empty from one that did not say yet.
     """
 
     session: int
@@ -86,6 +86,7 @@ class SessionReply(Reply, frozen=True):
     pools: list[PoolView]
     generation: int
     overlay_mac: str = ""
+    version: str = ""
 
 
 class ClaimMessage(Message, frozen=True, omit_defaults=True):
