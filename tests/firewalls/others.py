@@ -9,6 +9,18 @@ from dataclasses import dataclass
 from tests.lab.commands import run
 
 
+def six_firewall(load: str) -> str:
+    """What the same maker loads for IPv6."""
+    words = {
+        "iptables": "ip6tables",
+        "icmp-host-prohibited": "icmp6-adm-prohibited",
+        "table ip docker": "table ip6 docker",
+    }
+    for four, six in words.items():
+        load = load.replace(four, six)
+    return load
+
+
 @dataclass(frozen=True, slots=True)
 class Firewall:
     """``load`` is a shell script that sets it up, also over what is left of itself."""
@@ -16,9 +28,10 @@ class Firewall:
     name: str
     load: str
 
-    def start(self, space: str) -> None:
+    def start(self, space: str, version: int = 4) -> None:
         """As its maker does at each start, in the network namespace of that name."""
-        run(["ip", "netns", "exec", space, "bash", "-euo", "pipefail", "-c", self.load])
+        load = self.load if version == 4 else six_firewall(self.load)
+        run(["ip", "netns", "exec", space, "bash", "-euo", "pipefail", "-c", load])
 
     def __str__(self) -> str:
         return self.name
@@ -137,3 +150,5 @@ FIREWALLS = (
     ),
     Firewall("nftables.conf", BY_HAND),
 )
+OF_IPV6 = tuple(one for one in FIREWALLS if one.name != "Docker 20.10")
+"""Docker has a part for IPv6 since 20.10, and it is on since 27."""

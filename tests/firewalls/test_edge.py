@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.firewalls.others import FIREWALLS, Firewall
-from tests.kernel.conftest import edge, top
+from tests.firewalls.others import FIREWALLS, OF_IPV6, Firewall
+from tests.kernel.conftest import edge, top, version
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
 from tests.kernel.topology import Topology, reaches, tells
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Egress, Mode
 
-__all__ = ["edge", "top"]
+__all__ = ["edge", "top", "version"]
 pytestmark = pytest.mark.netns
 INTERNET = "198.51.100.7"
 
@@ -18,7 +18,7 @@ INTERNET = "198.51.100.7"
 def firewall(request: pytest.FixtureRequest, edge: Edge) -> Firewall:
     """It stands on the edge, and lets nothing through."""
     firewall: Firewall = request.param
-    firewall.start(edge.inside.name)
+    firewall.start(edge.inside.name, edge.top.version)
     return firewall
 
 
@@ -44,7 +44,8 @@ def check(top: Topology, edge: Edge) -> None:
 
 def traces(edge: Edge) -> str:
     """What names us in any firewall."""
-    listed = ("iptables-save", "ip6tables-save", "iptables-legacy -S", "nft list ruleset")
+    legacy = f"{'ip6tables' if edge.top.version == 6 else 'iptables'}-legacy -S"
+    listed = ("iptables-save", "ip6tables-save", legacy, "nft list ruleset")
     lines = "".join(edge.inside.run(one) for one in listed).splitlines()
     return "\n".join(line for line in lines if "zthook-edge" in line)
 
@@ -52,6 +53,18 @@ def traces(edge: Edge) -> str:
 def test_mappings_of_each_kind_pass_and_nothing_else(
     top: Topology, edge: Edge, firewall: Firewall
 ) -> None:
+    pass_and_nothing_else(top, edge)
+
+
+@pytest.mark.parametrize("version", [6])
+@pytest.mark.parametrize("firewall", OF_IPV6, indirect=True, ids=str)
+def test_mappings_of_ipv6_pass_and_nothing_else(
+    top: Topology, edge: Edge, firewall: Firewall
+) -> None:
+    pass_and_nothing_else(top, edge)
+
+
+def pass_and_nothing_else(top: Topology, edge: Edge) -> None:
     some = mappings(top, edge)
     edge.apply(*some)
     assert traces(edge)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.firewalls.others import DOCKERS, FIREWALLS, Firewall
+from tests.firewalls.others import DOCKERS, FIREWALLS, OF_IPV6, Firewall
 from tests.kernel_host.home import GUEST, NEIGHBOUR, PUBLIC, Home, plane, rule
 from zthook.kernel.host.dataplane import KernelHostDataplane
 
@@ -16,9 +16,10 @@ MAPPED = plane(rule(GUEST), rule(NEIGHBOUR, "br0", hide=True))
 def firewall(request: pytest.FixtureRequest, home: Home) -> Iterator[Firewall]:
     """It stands on the host, after libvirt's."""
     firewall: Firewall = request.param
-    firewall.start(home.spaces["host"].name)
+    firewall.start(home.spaces["host"].name, home.version)
     yield firewall
-    home.spaces["host"].run("iptables-legacy", "-P", "FORWARD", "ACCEPT")
+    for iptables in ("iptables-legacy", "ip6tables-legacy"):
+        home.spaces["host"].run(iptables, "-P", "FORWARD", "ACCEPT")
     home.spaces["host"].run("nft", "flush", "ruleset")
     home.load_rules()
 
@@ -26,6 +27,18 @@ def firewall(request: pytest.FixtureRequest, home: Home) -> Iterator[Firewall]:
 def test_the_guest_is_reached_and_what_is_not_mapped_is_not(
     home: Home, firewall: Firewall, dataplane: KernelHostDataplane
 ) -> None:
+    reached_and_nothing_else(home, dataplane)
+
+
+@pytest.mark.parametrize("version", [6])
+@pytest.mark.parametrize("firewall", OF_IPV6, indirect=True, ids=str)
+def test_the_guest_is_reached_by_ipv6_too(
+    home: Home, firewall: Firewall, dataplane: KernelHostDataplane
+) -> None:
+    reached_and_nothing_else(home, dataplane)
+
+
+def reached_and_nothing_else(home: Home, dataplane: KernelHostDataplane) -> None:
     inside = home.inside["host"]
     assert not home.answers("client", PUBLIC[NEIGHBOUR], seconds=0.3)
     inside(dataplane.apply, plane(rule(NEIGHBOUR, "br0", hide=True)))
