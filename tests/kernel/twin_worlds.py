@@ -73,6 +73,9 @@ class TwinDataplane:
     def drifted(self) -> bool:
         return self._dataplane.drifted()
 
+    def misled(self) -> tuple[str, ...]:
+        return self._dataplane.misled()
+
     def traffic(self) -> dict[tuple[IPAddress, IPAddress], Traffic]:
         found = self._dataplane.traffic()
         return {(back(public), back(private)): one for (public, private), one in found.items()}
