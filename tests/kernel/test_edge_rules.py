@@ -17,7 +17,7 @@ from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import boot_rules, drop_rules
-from zthook.kernel.edge.chains import chains
+from zthook.kernel.edge.chains.layout import chains
 from zthook.kernel.edge.elements import all_elements, less, together
 from zthook.kernel.edge.listing import read_listing
 from zthook.kernel.edge.rules import Transaction, labels, render

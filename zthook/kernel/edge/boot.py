@@ -1,7 +1,7 @@
 """What keeps an edge closed before its daemon runs."""
 
 from zthook.config.settings import EdgeSettings
-from zthook.kernel.edge.chains import Chain
+from zthook.kernel.edge.chains.chain import Chain
 from zthook.kernel.edge.rules import (
     FAMILY,
     TABLE,

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
 from zthook.kernel.connection_ways import Through
-from zthook.kernel.edge.chains import PASSED
+from zthook.kernel.edge.chains.chain import PASSED
 from zthook.kernel.edge.endings import Endings
 from zthook.kernel.edge.ground import (
     EDGE_TABLES,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from zthook.kernel.connection_ways import Through
-from zthook.kernel.edge.chains import BEFORE_THE_OVERLAY, Chain
+from zthook.kernel.edge.chains.chain import Chain
+from zthook.kernel.edge.chains.layout import BEFORE_THE_OVERLAY
 from zthook.kernel.edge.elements import all_elements, both, less, split_moved, together
 from zthook.kernel.edge.endings import (
     NONE_END,

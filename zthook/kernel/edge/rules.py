@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from zthook.kernel.edge import shelter
-from zthook.kernel.edge.chains import Chain, before_the_overlay, chains
+from zthook.kernel.edge.chains import shelter
+from zthook.kernel.edge.chains.chain import Chain
+from zthook.kernel.edge.chains.layout import before_the_overlay, chains
 from zthook.kernel.edge.sets import IPV4, IPV6, MAPS, SPECS, Elements
 from zthook.kernel.edge.uplinks import Way
 from zthook.model.mappings import EdgePlane

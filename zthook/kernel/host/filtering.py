@@ -1,6 +1,6 @@
 """What passes of what is forwarded, by the marks, and what is counted."""
 
-from zthook.kernel.edge.chains import PASSED
+from zthook.kernel.edge.chains.chain import PASSED
 from zthook.kernel.host.rules import Chain, Hook, Rule
 from zthook.kernel.host.sets import Family
 from zthook.kernel.host.words import ANSWER, BEGUN, FROM_EDGE, UNDER_WAY, Rules, Words, each

@@ -8,9 +8,8 @@ guest's place (with SYN cookies), until a client has shown that it is there. Onl
 through. Ports that nobody floods, and guests that see their clients, never come here.
 """
 
+from zthook.kernel.edge.chains.chain import Rules
 from zthook.kernel.edge.sets import Family
-
-Rules = tuple[tuple[str, str], ...]
 
 LIMIT = 300
 """Connections a second to one port; half-open ones go after 20 s, so 6,000 of the ports."""

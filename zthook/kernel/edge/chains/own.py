@@ -1,0 +1,62 @@
+"""What is for the edge itself, and what it sends."""
+
+from zthook.kernel.edge.chains import shelter
+from zthook.kernel.edge.chains.chain import Rules
+from zthook.kernel.edge.chains.inward import clamp
+from zthook.kernel.edge.sets import IPV6, Family
+
+# Of IPv4 the kernel itself drops such advice where an address is translated, as a member's is.
+NO_SHORTER_WAY = (
+    "oifname @overlay icmpv6 type nd-redirect drop",
+    "members go by the edge, also to each other",
+)
+
+NEIGHBOURS = (
+    "iifname @uplinks icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+    "who asks whether an address is still here asks at that address",
+)
+
+API = (
+    'tcp dport @api_ports iifname != "lo" iifname != @overlay drop',
+    "the API is for the overlay",
+)
+
+
+def own_ports(of: Family) -> Rules:
+    return (
+        *((NEIGHBOURS,) if of is IPV6 else ()),
+        (
+            f"iifname @uplinks {of.ip} daddr @routed{of.suffix} drop",
+            "a guest's, also while the overlay is away",
+        ),
+        shelter.asked(of),
+    )
+
+
+def own_packets(of: Family) -> Rules:
+    ip, s = of.ip, of.suffix
+    return (
+        *((NO_SHORTER_WAY,) if of is IPV6 else ()),
+        clamp(of, "oifname"),
+        (
+            "ct direction original"
+            f" ct original {ip} daddr . {ip} daddr @arriving_parts{s} goto own_to_parts{s}",
+            "to a part of an address",
+        ),
+        (f"{ip} daddr @routed{s} goto own_to_routed{s}", "to a routed address"),
+    )
+
+
+def own_to_parts(of: Family) -> Rules:
+    return (
+        (f"jump to_ports{of.suffix}", "also the edge is one of the clients"),
+        ("accept", "through a mapping that is"),
+    )
+
+
+def own_to_routed(of: Family) -> Rules:
+    ip, s = of.ip, of.suffix
+    return (
+        (f"{ip} daddr @routed_whole{s} accept", "to all of it"),
+        (f"goto to_routed_parts{s}", "to a part of it"),
+    )
