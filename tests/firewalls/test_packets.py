@@ -6,6 +6,7 @@ import pytest
 
 from tests.firewalls.others import DOCKERS, FIREWALLS, OF_IPV6, Firewall
 from tests.kernel_host.home import GUEST, NEIGHBOUR, PUBLIC, Home, plane, rule
+from zthook.kernel.firewalls.firewalld import NO_WAY_BACK
 from zthook.kernel.host.dataplane import KernelHostDataplane
 
 pytestmark = pytest.mark.netns
@@ -47,6 +48,26 @@ def reached_and_nothing_else(home: Home, dataplane: KernelHostDataplane) -> None
     inside(dataplane.apply, MAPPED)
     assert home.reaches(GUEST)
     assert not home.answers("member", GUEST, seconds=0.3)
+
+
+@pytest.mark.parametrize("version", [6])
+@pytest.mark.parametrize("flags", ["saddr . mark . iif", "saddr . mark"], ids=["strict", "loose"])
+def test_firewalld_that_asks_for_the_way_back_is_named(
+    home: Home, dataplane: KernelHostDataplane, flags: str
+) -> None:
+    """Its IPv6_rpfilter, which comes strict."""
+    host, inside = home.spaces["host"], home.inside["host"]
+    rule_of_its = f"meta nfproto ipv6 fib {flags} oif missing drop"
+    hook = "type filter hook prerouting priority filter + 10"
+    chain = f"chain filter_PREROUTING {{ {hook}; {rule_of_its}; }}"
+    host.run("nft", "-f", "-", stdin=f"table inet firewalld {{ {chain}; }}")
+    try:
+        lines = inside(dataplane.apply, MAPPED)
+        assert (NO_WAY_BACK in lines) == ("iif" in flags)
+        assert home.answers("client", PUBLIC[GUEST], seconds=0.5) == ("iif" not in flags)
+        assert NO_WAY_BACK not in inside(dataplane.apply, MAPPED), "it is told once"
+    finally:
+        host.run("nft", "delete", "table", "inet", "firewalld")
 
 
 def test_when_it_is_set_up_anew_so_is_our_way_through(

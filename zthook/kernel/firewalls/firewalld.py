@@ -11,7 +11,7 @@ are; to put a device into the default zone by name would open others to it.
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ EVERYWHERE = ("1", "ANY")
 FIRST = -100
 """The policy's priority: before zones, and before policies of others without one of their own."""
 
+NO_WAY_BACK = (
+    "firewalld drops what comes from the edge over IPv6, as its answers go by marks: set"
+    " IPv6_rpfilter=loose in /etc/firewalld/firewalld.conf, and restart firewalld"
+)
 LONGEST_CALL = 20.0
 
 
@@ -85,6 +89,21 @@ def unasked(wanted: Iterable[Reach]) -> list[str]:
         for overlay, device in pairs
         if not zones[overlay] and not zones[device]
     ]
+
+
+def refuses_ways_back(table: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether it drops IPv6 that comes by another device than answers leave by, marks apart.
+
+    That is its IPv6_rpfilter=strict, or strict-forward; what the edge brings comes so.
+    """
+    rules = (one["rule"]["expr"] for one in table if "rule" in one)
+    return any(_is_strict(expressions) for expressions in rules)
+
+
+def _is_strict(expressions: Iterable[Mapping[str, Any]]) -> bool:
+    lefts = (one["match"]["left"] for one in expressions if "match" in one)
+    flags = (left["fib"]["flags"] for left in lefts if isinstance(left, dict) and "fib" in left)
+    return any({"saddr", "iif"} <= set(some) for some in flags)
 
 
 def _make(owner: str) -> list[str]:

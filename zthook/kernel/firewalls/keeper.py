@@ -72,7 +72,15 @@ class Firewalls:
         for base in chains.forward_chains(self._nft) if families else ():
             if base not in iptables and chains.FAMILIES[base.family] & families:
                 lines += self._keep_chain(base, opening)
+        if opening and opening.reached is not None and 6 in opening.families:
+            self._see_ways_back()
         return lines
+
+    def _see_ways_back(self) -> None:
+        """What is before every forward chain, and nobody but firewalld can change."""
+        table = self._nft.table("inet", firewalld.TABLE)
+        if table is not None and firewalld.refuses_ways_back(table):
+            self._closed.append(firewalld.NO_WAY_BACK)
 
     def _keep_chain(self, base: chains.Base, opening: Opening | None) -> list[str]:
         table = chains.observe(self._nft, base)
