@@ -114,7 +114,9 @@ class Storm:
 
     def _xml(self, number: int) -> bytes:
         kind = self.chance.random()
-        some = [self.chance.choice(ADDRESSES) for _ in range(1 if kind < 0.8 else 2)]
+        some = [self.chance.choice(ADDRESSES)]
+        if kind >= 0.8:  # a guest's own connections leave by one address at most
+            some.append(self.chance.choice([one for one in ADDRESSES if "egress" not in one]))
         addresses = WRONG if kind < 0.05 else "".join(some)
         addresses = addresses.replace("PUBLIC", "{}").replace("PORT", "443")
         while "{}" in addresses:

@@ -57,17 +57,19 @@ def _store(storm: "Storm", rows: list[ClaimRow]) -> Iterator[str]:
     if wanted != there:
         yield f"claimed is {there - wanted} too much, {wanted - there} is lacking"
     for row in rows:
-        others = [one for one in rows if one.public == row.public]
-        if row.standing is Standing.LEAVING:
-            yield f"an orphan: {row}"
-        elif row.standing is Standing.HOLDING and row.private is None:
-            yield f"holds without its guest's address: {row}"
-        elif row.standing is Standing.WAITING and not excluding(row, others):
-            yield f"waits for what nobody has: {row}"
-        elif row.standing is Standing.REFUSED:
-            yield f"refused: {row}"
+        if why := _wrong(row, [one for one in rows if one.public == row.public]):
+            yield f"{why}: {row}"
     if [host for host in storm.edge.within(storm.edge.sqlite.hosts) if host.leaving]:
         yield "a host that is no more"
+
+
+def _wrong(row: ClaimRow, others: list[ClaimRow]) -> str:
+    """Why a row should not be there after a storm; each guest's address is known then."""
+    if row.standing is Standing.WAITING:
+        return "" if excluding(row, others) else "waits for what nobody has"
+    if row.standing is Standing.HOLDING:
+        return "" if row.private else "holds without its guest's address"
+    return "an orphan" if row.standing is Standing.LEAVING else "refused"
 
 
 def claims(host: StormyHost) -> Iterator[Claimed]:
