@@ -24,6 +24,7 @@ SETTLES_SECONDS = 45.0
 PUBLICS = [f"203.0.113.{number}" for number in range(10, 18)]
 UNUSED = "203.0.113.29"
 LOADS_A_FAULT = 1
+NEXT_START = "waits for the guest's next start"
 
 
 @dataclass
@@ -185,7 +186,11 @@ class LabStorm:
         except LabError as error:
             yield str(error)
             return
-        said = sorted((row["guest"], row["public"], row["state"]) for row in status["mappings"])
+        said = sorted(
+            (row["guest"], row["public"], row["state"])
+            for row in status["mappings"]
+            if NEXT_START not in row["reason"]  # what was changed live only
+        )
         if said != sorted((row["guest"], row["public"], row["state"]) for row in rows):
             yield f"{host.name} is told {said}"
         if status["faults"]:
