@@ -99,14 +99,15 @@ class Deaths:
         return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_whatever_step_was_the_last_the_next_daemon_makes_good(scene: Scene) -> None:
+def test_whatever_step_of_the_start_after_it_was_the_last_too(scene: Scene) -> None:
     deaths = Deaths(scene).everywhere(again=True)
     print(f"\n  {scene.name}: {deaths} deaths")
     assert deaths > len(scene.acts)
 
 
-def test_all_steps_together_over_a_store_on_disk(tmp_path: Path) -> None:
+def test_whatever_step_was_the_last_the_next_daemon_makes_good(tmp_path: Path) -> None:
     deaths = 0
     for number, scene in enumerate(SCENES):
         store = tmp_path / str(number)

@@ -8,12 +8,11 @@ from tests.faults.__main__ import blow, report
 
 pytestmark = pytest.mark.netns
 
-FAULTS = 100
+FAULTS = 120
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_storm_all_is_as_it_should_be(seed: int, tmp_path: Path) -> None:
-    counts = blow(seed, FAULTS, tmp_path)
+def test_after_a_storm_all_is_as_it_should_be(tmp_path: Path) -> None:
+    counts = blow(1, FAULTS, tmp_path)
     report(counts)
     assert counts.faults.total() == FAULTS
     assert counts.lives >= FAULTS / 5
