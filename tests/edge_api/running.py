@@ -30,7 +30,7 @@ class Running:
     def __init__(self, stage: Stage, keys: EdgeKeys) -> None:
         self.stage = stage
         self.keys = keys
-        self.listener = Listener(stage.app, keys.server_context())
+        self.listener = Listener(stage.app, keys.server_context(), stage.strangers.regular)
         self.port = free_port()
 
     @asynccontextmanager

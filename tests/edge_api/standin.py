@@ -139,6 +139,7 @@ class Stage:
             changes_seconds=changes_seconds,
             clock=lambda: self.time,
         )
+        self.strangers = api.strangers
         self.app = make_app(api, Refusals(lambda: self.time))
 
     @asynccontextmanager

@@ -163,9 +163,10 @@ class TestRates:
         seen = strangers.Strangers(lambda: 0.0)
         for number in range(20_000):
             seen.wait(f"10.{number // 250}.{number % 250}.1", f"Bearer {number}")
-            seen.met(f"Bearer {number}")
+            seen.met(f"10.0.0.{number}", f"Bearer {number}")
         assert len(seen._rates._left) <= 4096
         assert len(seen._known) <= 4096
+        assert len(seen._regulars) <= 4096
 
 
 def cut(link: socket.socket) -> bool:
@@ -204,6 +205,25 @@ class TestConnections:
             assert await asyncio.to_thread(cut, links[0])
             async with running.client() as client:
                 assert (await client.get("/v1/health")).is_success
+        finally:
+            for link in links:
+                link.close()
+
+    async def test_strangers_together_are_bounded_and_hosts_come_in_all_the_same(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        doors = running.listener._serving[0].servers[0]  # type: ignore[index]
+        monkeypatch.setattr(doors._strangers, "_burst", 3)  # type: ignore[attr-defined]
+        monkeypatch.setattr(doors._strangers, "_per_second", 0.001)  # type: ignore[attr-defined]
+        monkeypatch.setattr(doorway, "MOST_CONNECTIONS", 3)
+        monkeypatch.setattr(doorway, "MOST_HANDSHAKES", 3)
+        running.stage.strangers.welcome("127.0.0.1")
+        links = [running.knock(f"127.0.0.{number}") for number in range(20, 24)]
+        try:
+            assert await asyncio.to_thread(cut, links[3])
+            async with running.client() as client:
+                assert (await client.post("/v1/heartbeat", json=BEAT)).is_success
+            assert await asyncio.to_thread(cut, links[0]), "a stranger's goes, not the host's"
         finally:
             for link in links:
                 link.close()

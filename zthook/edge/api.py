@@ -199,7 +199,7 @@ class Api:
         except NotAuthenticated:
             self.strangers.forget(shown)
             raise
-        self.strangers.met(shown)
+        self.strangers.met(str(source_of(request)), shown)
         return done
 
 

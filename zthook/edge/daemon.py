@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -71,7 +71,7 @@ class EdgeDaemon:
         """Serve until told to stop. Raises StoreError, or what a pass failed with."""
         self.refusals = Refusals(asyncio.get_running_loop().time)
         async with self._service() as self.service, self._watching():
-            self.listener = self._listener()
+            self.listener = self._listener(await self.worker.run(self.service.addresses))
             try:
                 with self._signals():
                     async with control.serve(self.places.edge_socket, Admin(self).commands()):
@@ -172,7 +172,7 @@ class EdgeDaemon:
             for number in handlers:
                 loop.remove_signal_handler(number)
 
-    def _listener(self) -> Listener:
+    def _listener(self, addresses: Sequence[str]) -> Listener:
         api = Api(
             self.service,
             self.worker,
@@ -180,7 +180,10 @@ class EdgeDaemon:
             edge_id=self.keys.edge_id,
             ca_pem=self.keys.ca_pem,
         )
-        return Listener(make_app(api, self.refusals), self.keys.server_context())
+        for address in addresses:
+            api.strangers.welcome(address)
+        app, context = make_app(api, self.refusals), self.keys.server_context()
+        return Listener(app, context, api.strangers.regular)
 
     async def _until_stopped(self, *jobs: Coroutine[Any, Any, None]) -> None:
         """Until told to stop, or one of the endless ``jobs`` failed: then that is raised."""

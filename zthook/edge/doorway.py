@@ -22,11 +22,13 @@ MOST_CONNECTIONS = 8192
 MOST_OF_ONE_SOURCE = 64
 """An agent needs two; several hosts may come by one LAN gateway."""
 MOST_HANDSHAKES = 256
-"""At once; of more the oldest is cut, as an honest one takes milliseconds."""
+"""At once; of more the oldest of a stranger is cut, as an honest one takes milliseconds."""
 HANDSHAKE_SECONDS = 5.0
 BURST = 64.0
 PER_SECOND = 8.0
 """Connections that one source may begin."""
+STRANGERS_BURST, STRANGERS_PER_SECOND = 256.0, 64.0
+"""Those that may be begun from all sources together from which no host has spoken yet."""
 _AT_ONCE = 64
 _BUFFER = 16 * 1024
 _RESET = struct.pack("ii", 1, 0)
@@ -38,7 +40,9 @@ Handshake = asyncio.Task[None]
 class Doorway:
     """Accepts at ``link`` and hands over what ``connection`` makes, once TLS is up.
 
-    It stands where uvicorn has an ``asyncio.Server``: ``close`` and ``wait_closed``.
+    ``regular`` tells from which addresses hosts have spoken: however many strangers there
+    are, those come in. It stands where uvicorn has an ``asyncio.Server``: ``close`` and
+    ``wait_closed``.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Doorway:
         link: socket.socket,
         context: ssl.SSLContext,
         connection: Callable[[], BoundedConnection],
+        regular: Callable[[str], bool],
     ) -> None:
         # Each connection has a buffer of this size for as long as it lives: 256 kB is what
         # asyncio gives it, half a gigabyte for a thousand hosts.
@@ -54,9 +59,13 @@ class Doorway:
         self._link = link
         self._context = context
         self._connection = connection
+        self._regular = regular
         self._of_source: Counter[str] = Counter()
-        self._handshakes: OrderedDict[Handshake, None] = OrderedDict()
+        self._handshakes: OrderedDict[Handshake, str] = OrderedDict()
         self._rates = Rates(self._loop.time, burst=BURST, per_second=PER_SECOND)
+        self._strangers = Rates(
+            self._loop.time, burst=STRANGERS_BURST, per_second=STRANGERS_PER_SECOND
+        )
         link.settimeout(0)
         link.listen(1024)
         self._loop.add_reader(link, self._accept)
@@ -87,21 +96,20 @@ class Doorway:
                 link.close()
 
     def _may(self, source: str) -> bool:
-        return (
-            self._of_source[source] < MOST_OF_ONE_SOURCE
-            and self._of_source.total() < MOST_CONNECTIONS
-            and not self._rates.take(source)
-        )
+        if self._of_source[source] >= MOST_OF_ONE_SOURCE or self._rates.take(source):
+            return False
+        if self._regular(source):
+            return True
+        return self._of_source.total() < MOST_CONNECTIONS and not self._strangers.take("")
 
     def _begin(self, link: socket.socket, source: str) -> None:
         if len(self._handshakes) >= MOST_HANDSHAKES:
-            oldest, _ = self._handshakes.popitem(last=False)
-            oldest.cancel()
+            self._cut_one()
         self._of_source[source] += 1
         connection = self._connection()
         connection.on_lost = lambda: self._left(source)
         handshake = self._loop.create_task(self._agree(link, connection))
-        self._handshakes[handshake] = None
+        self._handshakes[handshake] = source
 
         def done(handshake: Handshake) -> None:  # also where it was cut before it began
             self._handshakes.pop(handshake, None)
@@ -110,6 +118,12 @@ class Doorway:
                 connection.lost()
 
         handshake.add_done_callback(done)
+
+    def _cut_one(self) -> None:
+        strangers = (one for one, source in self._handshakes.items() if not self._regular(source))
+        oldest = next(strangers, next(iter(self._handshakes)))
+        del self._handshakes[oldest]
+        oldest.cancel()
 
     async def _agree(self, link: socket.socket, connection: BoundedConnection) -> None:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from typing import Any
@@ -35,9 +35,12 @@ class _Server(uvicorn.Server):
     Connections come in by our own door.
     """
 
-    def __init__(self, config: uvicorn.Config, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, config: uvicorn.Config, context: ssl.SSLContext, regular: Callable[[str], bool]
+    ) -> None:
         super().__init__(config)
         self._context = context
+        self._regular = regular
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -45,7 +48,10 @@ class _Server(uvicorn.Server):
         def connection() -> BoundedConnection:
             return BoundedConnection(self.config, self.server_state, self.lifespan.state)
 
-        self.servers = [Doorway(link, self._context, connection) for link in sockets or ()]  # type: ignore[misc]
+        self.servers = [
+            Doorway(link, self._context, connection, self._regular)  # type: ignore[misc]
+            for link in sockets or ()
+        ]
         self.started = True
 
     @contextmanager
@@ -86,11 +92,20 @@ def _configured(app: ASGIApp) -> uvicorn.Config:
 
 
 class Listener:
-    """The API at one place at a time. Use it from the loop's thread."""
+    """The API at one place at a time. Use it from the loop's thread.
 
-    def __init__(self, app: ASGIApp, context: ssl.SSLContext) -> None:
+    ``regular`` tells whether a host has spoken from an address.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        context: ssl.SSLContext,
+        regular: Callable[[str], bool] = lambda _source: False,
+    ) -> None:
         self._app = app
         self._context = context
+        self._regular = regular
         self._serving: tuple[_Server, asyncio.Task[None]] | None = None
         self.place: tuple[IPv4Address, int] | None = None
 
@@ -109,7 +124,7 @@ class Listener:
                 hint="another program has that port there: ss -tlnp, or set [api] port",
             ) from error
         before, self.place = self._serving, (address, port)
-        server = _Server(_configured(self._app), self._context)
+        server = _Server(_configured(self._app), self._context, self._regular)
         self._serving = server, asyncio.create_task(server.serve(sockets=[link]))
         log.info("listening on https://%s:%d", address, port)
         if before is not None:

@@ -74,6 +74,10 @@ class EdgeService(Requests):
         """Every host, by name."""
         return reports.host_views(self._ledger, self._leases, self._heard, self._faults_now())
 
+    def addresses(self) -> list[str]:
+        """Where hosts have spoken from, as far as it is known."""
+        return [host.address for host in self._ledger.hosts() if host.address is not None]
+
     def pools(self) -> list[PoolUse]:
         """Every pool, in the order of edge.toml."""
         return reports.pool_uses(self._ledger, self._outlook.settings.pools)

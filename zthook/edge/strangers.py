@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -18,6 +19,8 @@ from zthook.edge.rates import Rates
 from zthook.edge.refusals import Refusals
 from zthook.errors import TooManyRequests
 from zthook.wire.faults import to_reply
+
+T = TypeVar("T")
 
 BURST = 60.0
 PER_SECOND = 2.0
@@ -33,18 +36,24 @@ class Strangers:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._rates = Rates(clock, burst=BURST, per_second=PER_SECOND)
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._regulars: OrderedDict[str, None] = OrderedDict()
 
     def wait(self, source: str, authorization: str) -> float:
         """Seconds until this source may ask again; 0 where it may now, and that is counted."""
         return 0.0 if _digest(authorization) in self._known else self._rates.take(source)
 
-    def met(self, authorization: str) -> None:
-        """This one is a host's."""
-        key = _digest(authorization)
-        self._known[key] = None
-        self._known.move_to_end(key)
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+    def met(self, source: str, authorization: str) -> None:
+        """This one is a host's, who speaks from there."""
+        _remember(self._known, _digest(authorization))
+        self.welcome(source)
+
+    def welcome(self, source: str) -> None:
+        """A host speaks from there."""
+        _remember(self._regulars, source)
+
+    def regular(self, source: str) -> bool:
+        """Whether a host spoke from there."""
+        return source in self._regulars
 
     def forget(self, authorization: str) -> None:
         """This one is nobody's, or no more."""
@@ -80,6 +89,13 @@ def turned_away(wait: float) -> Response:
 def too_many(wait: float) -> TooManyRequests:
     """The error for who has to wait so many seconds."""
     return TooManyRequests(f"too many requests: wait {math.ceil(wait)} s", seconds=wait)
+
+
+def _remember(these: "OrderedDict[T, None]", one: T) -> None:
+    these[one] = None
+    these.move_to_end(one)
+    if len(these) > _MOST_KNOWN:
+        these.popitem(last=False)
 
 
 def _source(scope: Scope) -> str:
