@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import claims, dataplane, floods, hook, load
+from bench import claims, dataplane, floods, hook, load, strangers
 
 BENCHMARKS = {
     "hook": hook.run,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "dataplane": dataplane.run,
     "floods": floods.run,
     "load": load.run,
+    "strangers": strangers.run,
 }
 
 

@@ -243,6 +243,19 @@ class Simulated:
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def heartbeat(self) -> None:
+        """As often as it takes: a connection may have been ended while it rested."""
+        backoff = Backoff(chance=self.chance)
+        for _ in range(5):
+            try:
+                return await self._heartbeat()
+            except OSError:
+                self.crowd.failed += 1
+            except TooManyRequests as error:
+                self.crowd.put_off += 1
+                await asyncio.sleep(backoff.after(error))
+        raise RuntimeError("no heartbeat came through")
+
+    async def _heartbeat(self) -> None:
         self.sequence += 1
         message = HeartbeatRequest(session=self.session, sequence=self.sequence, digest=self.digest)
         reply: HeartbeatReply = await self._ask("POST", "heartbeat", HeartbeatReply, message)

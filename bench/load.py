@@ -194,12 +194,16 @@ def mapped(machine: Machine) -> int:
 
 
 def run(_rounds: int) -> str:
-    """Measure, and return the lines."""
+    """Measure; each figure is printed when it is there."""
     with crowded() as (machine, crowd):
-        lines = [f"\n{HOSTS} hosts, {GUESTS} guests each, one edge"]
-        lines += measure(machine, crowd, "settle")
-        lines += [f"    {mapped(machine)} mappings are in the kernel"]
-        lines += measure(machine, crowd, f"rest {REST_SECONDS}")
-        lines += measure(machine, crowd, f"press {PRESS_SECONDS}")
-        lines += reboot(machine, crowd)
-    return "\n".join(lines)
+        _print([f"\n{HOSTS} hosts, {GUESTS} guests each, one edge"])
+        _print(measure(machine, crowd, "settle"))
+        _print([f"    {mapped(machine)} mappings are in the kernel"])
+        _print(measure(machine, crowd, f"rest {REST_SECONDS}"))
+        _print(measure(machine, crowd, f"press {PRESS_SECONDS}"))
+        _print(reboot(machine, crowd))
+    return ""
+
+
+def _print(lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
