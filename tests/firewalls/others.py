@@ -150,5 +150,7 @@ FIREWALLS = (
     ),
     Firewall("nftables.conf", BY_HAND),
 )
-OF_IPV6 = tuple(one for one in FIREWALLS if one.name != "Docker 20.10")
-"""Docker has a part for IPv6 since 20.10, and it is on since 27."""
+OF_IPV6 = tuple(
+    one for one in FIREWALLS if one.name in {"Docker 28", "legacy iptables", "nftables.conf"}
+)
+"""One of each kind: the rest of it is the same for both versions of IP."""

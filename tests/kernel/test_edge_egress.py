@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
+from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
 from tests.kernel.topology import (
     SILENCE,
     EchoServer,
@@ -48,7 +48,6 @@ def leaving(
     return edge.mapping(public, home, mode=mode, egress=Egress.PUBLIC, **kind)
 
 
-@both
 @MODES
 @KINDS
 @pytest.mark.parametrize("public", [CONFIGURED, ON_LINK, ROUTED, TRANSLATED])

@@ -77,7 +77,6 @@ def test_from_the_edge_itself(home: Topology, edge: Edge, public: str, mode: Mod
     assert tells(edge.inside, public).startswith(b"edge ") == (public == CONFIGURED)
 
 
-@both
 @MODES
 @pytest.mark.parametrize("public", WAYS)
 def test_from_a_member(home: Topology, edge: Edge, public: str, mode: Mode) -> None:
@@ -147,7 +146,6 @@ def test_only_mapped_ports(home: Topology, edge: Edge, mode: Mode) -> None:
         assert not asks(where, ON_LINK)
 
 
-@both
 @MODES
 @pytest.mark.parametrize("ports", [[], ["tcp/80"]], ids=["whole", "port"])
 def test_the_sender_has_to_be_allowed(

@@ -4,9 +4,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, Edge
+from tests.kernel.driver import CONFIGURED, Edge, both
 from tests.kernel.test_edge_routed import routed
 from tests.kernel.topology import Topology, tells
+from tests.kernel_host.twins import six_plane
 from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import GuestRule, HostPlane
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.netns
 OTHER_EDGE = IPv4Address("192.168.193.3")
 
 
+@both
 @pytest.mark.parametrize("mode", Mode)
 def test_both_stay_as_they_are(top: Topology, edge: Edge, mode: Mode) -> None:
     edge.inside.run("ip link add virbr7 type bridge", "ip link set virbr7 up")
@@ -28,6 +30,8 @@ def test_both_stay_as_they_are(top: Topology, edge: Edge, mode: Mode) -> None:
     )
     pools = (AddressRange.parse("198.18.7.0/24"),)
     wanted = HostPlane("zt0", OTHER_EDGE, edge.macs[2], frozenset({rule}), pools)
+    if top.version == 6:
+        wanted = six_plane(wanted)
     mapping = routed(edge, CONFIGURED) if mode is Mode.ROUTED else edge.mapping(CONFIGURED)
     host = edge.inside.call(KernelHostDataplane)
     try:
