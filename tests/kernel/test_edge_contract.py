@@ -25,7 +25,7 @@ from tests.kernel.contract_edge import (
     plane,
     through,
 )
-from tests.kernel.topology import Namespace
+from tests.kernel.topology import Namespace, eventually
 from tests.kernel.twin_worlds import TwinDataplane, back
 from tests.kernel_host.twins import six
 from zthook.errors import KernelError
@@ -213,6 +213,9 @@ class RealWorld(World):
             "ip link set eth1 up",
             "ip addr add 198.18.20.2/24 dev eth1",
         )
+        # The kernel gives it a link-local address, and tells of that, when it comes to it.
+        shown = "ip -6 addr show dev eth1 scope link -tentative"
+        assert eventually(lambda: "fe80" in self._where.run(shown))
 
     def rules(self) -> dict[tuple[int, int], int]:
         rows = json.loads(self._where.run("ip -N -j rule show"))
