@@ -294,6 +294,7 @@ def flushes(play: Play) -> None:
 
 def loses_routes(play: Play) -> None:
     """The overlay's device is away and back, without its routes."""
+    play.kernel.indexes.pop(OVERLAY.name, None)
     play.kernel.device = play.kernel.lose_overlay() or OVERLAY
     ticks(play)
 
