@@ -200,6 +200,43 @@ def test_a_router_goes_on_being_one(top: Topology, edge: Edge) -> None:
     assert reaches(lan, "203.0.113.3", 7)
 
 
+@pytest.mark.parametrize("by", ["change", "apply"])
+def test_an_overlay_without_ipv6_gets_it(top: Topology, edge: Edge, by: str) -> None:
+    edge.inside.run("sysctl -qw net.ipv6.conf.zt0.disable_ipv6=1")
+    edge.apply()
+    assert setting(edge, "net/ipv6/conf/zt0/disable_ipv6") == "1", "not before it is needed"
+    if by == "change":
+        edge.change(grant=[edge.mapping(ON_LINK)])
+    else:
+        edge.apply(edge.mapping(ON_LINK))
+    # What was turned off took it along, and the homes of this topology answer by it.
+    edge.inside.run("ip addr add 192.168.193.222/24 dev zt0")
+    assert reaches(top.client, ON_LINK)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sysctl -qw net.ipv6.conf.all.forwarding=0",
+        "sysctl -qw net.ipv6.conf.eth0.proxy_ndp=0",
+        "sysctl -qw net.ipv6.conf.all.proxy_ndp=0",
+        f"nft flush set {FAMILY} {TABLE} closed6",
+        f"nft flush set {FAMILY} {TABLE} pool6",
+        "ip -6 route flush table all proto 123",
+    ],
+)
+def test_damage_is_noticed_and_mended(top: Topology, edge: Edge, command: str) -> None:
+    edge.apply(edge.mapping(ON_LINK))
+    whole = traces(edge), settings(edge)
+    edge.inside.run(command)
+    assert edge.drifted()
+    assert edge.apply()
+    assert (traces(edge), settings(edge)) == whole
+    assert reaches(top.client, ON_LINK)
+    assert edge.apply() == []
+    assert not edge.drifted()
+
+
 def test_routers_are_heeded_as_before(top: Topology, edge: Edge) -> None:
     edge.inside.run(
         "ip route del default via 203.0.113.1",
