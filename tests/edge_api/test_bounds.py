@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -129,6 +130,13 @@ class TestRates:
             assert {one.status_code for one in await asyncio.gather(*waiting, beat)} == {200}
             stage.worker._takes = 0.0
             assert (await client.post("/v1/session", json=session, headers=HOME2)).is_success
+
+    async def test_one_long_pass_does_not_make_it_say_so_for_minutes(self, stage: Stage) -> None:
+        await stage.worker.run(time.sleep, 0.5)
+        assert stage.worker._takes < 0.03
+        async with stage.client() as client:
+            beats = (client.post("/v1/heartbeat", json=BEAT, headers=HOME1) for _ in range(6))
+            assert {one.status_code for one in await asyncio.gather(*beats)} == {200}
 
     async def test_what_nobody_waits_for_any_more_is_not_decided(self, running: Running) -> None:
         service, held = running.stage.service, running.stage.service.hold()

@@ -15,6 +15,10 @@ T = TypeVar("T")
 
 _WEIGHT = 0.1
 """Of the newest call in what a call takes on average."""
+_LONGEST = 0.2
+"""Seconds that one call counts at most: a pass over a large edge's kernel takes as long as many
+requests, and says nothing of how long those behind it will.
+"""
 
 
 class Worker:
@@ -49,7 +53,8 @@ class Worker:
         try:
             return act()
         finally:
-            self._takes += (time.monotonic() - began - self._takes) * _WEIGHT
+            took = min(time.monotonic() - began, _LONGEST)
+            self._takes += (took - self._takes) * _WEIGHT
 
     def close(self) -> None:
         """Finish what was begun, drop what was not."""
