@@ -174,6 +174,7 @@ def reboot(machine: Machine, crowd: Crowd) -> list[str]:
     machine.namespace.run("ip", "route", "flush", "proto", "123")
     begun = time.perf_counter()
     crowd.begin("settle")
+    machine.ready_seconds = 300.0
     daemon = machine.serve()
     ready, before = time.perf_counter() - begun, Use(0.0, 0)
     held = mapped(machine)

@@ -41,6 +41,7 @@ class Machine:
         )
         self.attach_overlay()
         self.daemons: list[Process] = []
+        self.ready_seconds = 15.0
 
     def attach_overlay(self) -> None:
         """The overlay's device appears, with its usual address."""
@@ -87,7 +88,7 @@ class Machine:
             notify=self.tmp / f"notify-{number}",
         )
         self.daemons.append(daemon)
-        daemon.wait_notified()
+        daemon.wait_notified(deadline_seconds=self.ready_seconds)
         return daemon
 
     def listens_at(self, address: str) -> None:
