@@ -3,6 +3,7 @@
 from tests.faults.protocol import PUBLIC, Action, Host, Protocol
 from tests.faults.soundness import assert_one_holder
 from zthook.store.rows import OCCUPYING, ClaimRow, Standing
+from zthook.wire.messages import ListRequest
 
 ROUNDS = 12
 """Of messages after which all has come to rest."""
@@ -13,6 +14,7 @@ def check(before: Protocol, action: Action, after: Protocol) -> None:
     if before.reaches_the_edge(action):
         _decides_rightly(before, after)
     if action[0].startswith("arrives"):
+        _late_changes_nothing(before, action, after)
         _takes_only_its_own(before, action, after)
     for host in after.hosts.values():
         _believes_nothing_old(after, host)
@@ -23,8 +25,24 @@ def _decides_rightly(before: Protocol, after: Protocol) -> None:
     _kernel_is_right(after)
     old, new = before.holder(), after.holder()
     if new is not None and (old is None or (old.key, old.epoch) != (new.key, new.epoch)):
-        assert new.epoch > before.edge.ledger._counters.get("epoch", 0), "an old epoch"
+        assert new.epoch > _highest_epoch(before), "an old epoch"
         _nobody_waited_longer(before, after, old, new)
+
+
+def _highest_epoch(state: Protocol) -> int:
+    """Of all that were ever shown to anybody who is here."""
+    shown = (one.epoch for host in state.hosts.values() for one in host.answers.values())
+    return max([0, *(row.epoch for row in state.rows()), *shown])
+
+
+def _late_changes_nothing(before: Protocol, action: Action, after: Protocol) -> None:
+    """A list of another session, or that a later one overtook."""
+    sent = before.flight[int(action[1])]
+    host = before.edge.ledger.host(sent.host)
+    if host is None or not isinstance(sent.request, ListRequest):
+        return
+    valid = sent.request.session == host.session and sent.request.sequence > host.sequence
+    assert valid or before.rows() == after.rows(), "a late list changed something"
 
 
 def _kernel_is_right(state: Protocol) -> None:
