@@ -54,6 +54,8 @@ CHANGES = (
     "remove_routes",
     "set_proxy",
     "remove_proxy",
+    "set_pinned",
+    "remove_pinned",
     "add_rules",
     "remove_rules",
     "set",

@@ -125,7 +125,10 @@ class StormyHost:
             async with open_agent(SETTINGS, self._credential, parts, self.places) as agent:
                 self.agent = agent
                 opened.set()
-                await agent.run()
+                try:
+                    await agent.run()
+                finally:
+                    self.agent = None
         except* Crash:
             pass
         finally:
@@ -211,7 +214,7 @@ class StormyHost:
         if self.agent is None:
             return None
         phase = "end" if operation in {"stopped", "release"} else "begin"
-        with contextlib.suppress(Crash):
+        with contextlib.suppress(Crash, RuntimeError):  # it ends with the call in its hands
             call = HookCall(domain.name, operation, phase, "-", self.xml[domain.uuid])
             return await self.agent.hooks(call)
         return None

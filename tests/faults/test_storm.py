@@ -14,7 +14,7 @@ FAULTS = 120
 def test_after_a_storm_all_is_as_it_should_be(tmp_path: Path) -> None:
     counts = blow(1, FAULTS, tmp_path)
     report(counts)
-    assert counts.faults.total() == FAULTS
+    assert counts.faults.total() >= FAULTS
     assert counts.lives >= FAULTS / 5
 
 
