@@ -14,6 +14,7 @@ COMMANDS = {
     "apply": ("zthook.cli.assign:apply", "Make a guest's edited annotation live."),
     "assign": ("zthook.cli.assign:assign", "Give a guest a public address."),
     "completion": ("zthook.cli.completion:completion", "Complete commands in your shell."),
+    "doctor": ("zthook.cli.doctor:doctor", "Follow the packet's way and say what is amiss."),
     "edge": ("zthook.cli.edge:edge", "Set up, run and look at an edge."),
     "join": ("zthook.cli.join:join", "Enrol this host at an edge."),
     "leave": ("zthook.cli.join:leave", "End this host's enrolment and all its mappings."),

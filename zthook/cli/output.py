@@ -22,6 +22,10 @@ STYLES = {
     "refused": "red",
     "down": "bold red",
     "withdrawn": "dim",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "bold red",
+    "skipped": "dim",
 }
 """How a state's word is coloured."""
 

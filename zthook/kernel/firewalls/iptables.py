@@ -62,10 +62,14 @@ class Iptables:
 
     def amiss(self, passage: Passage | None, owner: str) -> bool:
         """Whether ``keep`` would change anything."""
-        listing = self._listing()
-        chains = read(listing) if listing is not None else {FORWARD: Chain()}
+        chains = self.chains() or {FORWARD: Chain()}
         wanted = place(chains, FORWARD) if passage else None
         return bool(changes(chains, wanted, passage, owner))
+
+    def chains(self) -> dict[str, Chain] | None:
+        """The filter table's, None where it is not iptables' or there is no such command."""
+        listing = self._listing()
+        return None if listing is None else read(listing)
 
     def _listing(self) -> str | None:
         """The filter table, None where it is not iptables' or there is no such command."""

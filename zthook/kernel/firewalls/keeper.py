@@ -62,7 +62,7 @@ class Firewalls:
         lines: list[str] = []
         iptables = set()
         for one in (
-            Iptables(family, kind) for family in sorted(families) for kind in _kinds(family)
+            Iptables(family, kind) for family in sorted(families) for kind in kinds(family)
         ):
             passage = _of(opening, frozenset({one.family}))
             theirs, did = one.keep(passage, self._owner)
@@ -121,7 +121,8 @@ class Firewalls:
         )
 
 
-def _kinds(family: int) -> tuple[str, ...]:
+def kinds(family: int) -> tuple[str, ...]:
+    """The iptables of the family that are in use."""
     return ("nft", "legacy") if legacy_in_use(family) else ("nft",)
 
 

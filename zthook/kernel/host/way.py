@@ -57,6 +57,14 @@ class Way:
         others = {rule for rule in rules if rule.version in versions}
         return lines + self._remove_rules(others - set(self._wanted_rules(versions)))
 
+    def lacks(self, edge: Edge) -> list[str]:
+        """What ``keep`` would add, a line each; nothing is changed."""
+        rules, routes = _rules(), self._routes()
+        missing = [rule for rule in self._wanted_rules(edge.hops.keys()) if rule not in rules]
+        return [str(rule) for rule in missing] + [
+            _named(route) for route in self._wanted_routes(edge) if route not in routes
+        ]
+
     def remove(self, *, but: Collection[int] = ()) -> list[str]:
         """Take everything away, but what is of these IP versions."""
         lines = self._remove_rules({rule for rule in _rules() if rule.version not in but})

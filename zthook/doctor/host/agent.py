@@ -1,0 +1,36 @@
+"""Does the agent run and answer, and what does it complain of?"""
+
+from zthook import __version__
+from zthook.doctor.finding import Finding, fail, ok, warn
+from zthook.doctor.host.case import HostCase
+from zthook.errors import DaemonUnreachable
+from zthook.host.status import AgentStatus
+
+START = "systemctl start zthook-agent; mappings that are there stay meanwhile"
+LATE = "systemctl restart zthook-agent; mappings that are there stay meanwhile"
+LOOKED_AT = ("edge:", "libvirt:", "overlay:")
+"""What other checks look at themselves."""
+
+
+def judge(status: AgentStatus, ours: str = __version__) -> Finding:
+    """Fails with the first of its faults that no other check is about."""
+    for fault in status.faults:
+        if not fault.startswith(LOOKED_AT):
+            return fail(
+                f"the agent says: {fault}", "docs/troubleshooting.md has it, with what to do"
+            )
+    if status.version != ours:
+        return warn(
+            f"the agent that runs is version {status.version}, and this command {ours}",
+            "systemctl restart zthook-agent",
+        )
+    number = len(status.mappings)
+    return ok(f"it answers; {number} address{'' if number == 1 else 'es'} asked for")
+
+
+def check(case: HostCase) -> Finding:
+    """Ask it."""
+    heard = case.heard
+    if isinstance(heard, DaemonUnreachable):
+        return fail(f"the agent does not answer: {heard.message}", START)
+    return judge(heard)

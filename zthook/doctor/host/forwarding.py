@@ -1,0 +1,25 @@
+"""Does this host forward packets at all?"""
+
+from collections.abc import Sequence
+
+from zthook.doctor.finding import Finding, fail, ok, skipped
+from zthook.doctor.host.case import HostCase
+from zthook.kernel.host.inspecting import not_forwarding
+
+NOTHING = "no guest's address is active, so nothing is needed of it yet"
+
+
+def judge(closed: Sequence[str]) -> Finding:
+    """``closed`` are the settings that are 0."""
+    if closed:
+        name = closed[0].replace("/", ".")
+        return fail(
+            f"{name} is 0: packets for guests end here",
+            f"sysctl -w {name}=1; the agent sets it while it runs: what sets it to 0?",
+        )
+    return ok("on")
+
+
+def check(case: HostCase) -> Finding:
+    """Read the settings of the families that are mapped."""
+    return judge(not_forwarding(case.families)) if case.mapped else skipped(NOTHING)

@@ -1,0 +1,30 @@
+"""Have answers their way back to the edge: policy rules, and routes?"""
+
+from collections.abc import Sequence
+
+from zthook.doctor.finding import Finding, fail, ok, skipped
+from zthook.doctor.host.case import HostCase
+from zthook.doctor.host.forwarding import NOTHING
+from zthook.kernel.host.inspecting import way_lacks
+from zthook.kernel.host.marks import Marks
+from zthook.kernel.host.way import Way
+
+
+def judge(lacking: Sequence[str]) -> Finding:
+    """``lacking`` are rules and routes that are not there."""
+    if lacking:
+        return fail(
+            f"answers to clients do not find back to the edge: {lacking[0]} is missing",
+            "systemctl restart zthook-agent, which sets it; `ip monitor` shows who removes it",
+        )
+    return ok("rules and routes for answers are there")
+
+
+def check(case: HostCase) -> Finding:
+    """Look for each."""
+    settings = case.settings
+    if settings.via is not None or not case.mapped:
+        return skipped(NOTHING)
+    way = Way(Marks(settings.mark), settings.table, settings.preference)
+    device = case.device.name if case.device else ""
+    return judge(way_lacks(way, device, case.edge, case.table))

@@ -1,0 +1,70 @@
+"""What a host's kernel has of ours, and lacks; looks and changes nothing."""
+
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import dataclass
+
+from zthook.kernel import sysctl
+from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls.inspecting import Standing, standings
+from zthook.kernel.host import settings
+from zthook.kernel.host import table as own_table
+from zthook.kernel.host.chains import chains
+from zthook.kernel.host.marks import Marks
+from zthook.kernel.host.way import Edge, Way
+from zthook.kernel.links import find_device, link_local_of
+from zthook.kernel.nft import Nft
+from zthook.kernel.rtnetlink import IPRoute
+from zthook.model.addresses import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """Our table: whether it is there with all its rules, whom it maps, and the edge's MAC."""
+
+    there: bool
+    whole: bool
+    guests: frozenset[IPAddress]
+    edge_mac: str = ""
+
+
+def host_table(mark: int) -> HostTable:
+    """The table as it is now; ``mark`` is the mask of our marks. Raises KernelError."""
+    with closing(Nft()) as nft:
+        found = own_table.observe(nft)
+    if found is None:
+        return HostTable(there=False, whole=False, guests=frozenset())
+    _, _, mac = next(iter(found.sets.get("edge", ())), "").rpartition(" . ")
+    return HostTable(
+        there=True, whole=found.is_whole(chains(mark)), guests=found.guests, edge_mac=mac
+    )
+
+
+def way_lacks(way: Way, overlay: str, edge: IPAddress, table: HostTable) -> list[str]:
+    """What marked packets lack on their way to the edge, a line each. Raises KernelError."""
+    hops: dict[int, IPAddress] = {4: edge}
+    if table.edge_mac:
+        hops[6] = link_local_of(table.edge_mac)
+    asked = {one.version for one in table.guests}
+    with IPRoute() as ip:
+        device = find_device(ip, overlay)
+    index = device.index if device else None
+    return way.lacks(Edge({k: v for k, v in hops.items() if k in asked}, index, table.edge_mac))
+
+
+def host_standings(mark: int, families: Collection[int]) -> list[Standing]:
+    """The firewalls that what is mapped has to pass. Raises KernelError."""
+    marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, Marks(mark).mask)
+    with closing(Nft()) as nft:
+        return standings(nft, marked, frozenset(families))
+
+
+def not_forwarding(families: Collection[int]) -> list[str]:
+    """The settings that keep these IP versions from being forwarded."""
+    return [settings.FORWARDING[one] for one in sorted(settings.not_forwarding(families))]
+
+
+def return_filter(overlay: str) -> int:
+    """What rp_filter comes to on the device: the kernel takes the greater of this and ``all``."""
+    found = [sysctl.read(f"net/ipv4/conf/{name}/rp_filter") for name in ("all", overlay)]
+    return max(int(one or 0) for one in found)

@@ -1,0 +1,40 @@
+"""The ledger on disk for who only looks, while its daemon works on it or none runs."""
+
+import sqlite3
+from pathlib import Path
+
+from zthook.errors import StoreError
+from zthook.store import schema
+from zthook.store.sqlite import SqliteLedger
+
+
+class ReadLedger(SqliteLedger):
+    """A ``Ledger`` that can not be changed, and takes no lock. Raises StoreError as that does."""
+
+    def __init__(self, path: Path) -> None:
+        self.fault = ""
+        self._path = path
+        with self._explained():
+            place = f"{path.absolute().as_uri()}?mode=ro"
+            self._link = sqlite3.connect(place, uri=True, check_same_thread=False)
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        with self._explained():
+            (version,) = self._link.execute("PRAGMA user_version").fetchone()
+            (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        if version != schema.VERSION:
+            raise StoreError(
+                f"the store {self._path} is of version {version}, and this zthook knows "
+                f"{schema.VERSION}",
+                hint="start the daemon of the zthook that is meant: it brings an older store up",
+            )
+
+    def close(self) -> None:
+        self._link.close()
