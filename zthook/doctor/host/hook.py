@@ -12,6 +12,8 @@ PLACES = (Path("/etc/libvirt/hooks/qemu.d/zthook"), Path("/etc/libvirt/hooks/qem
 OURS, SOCKET = "urn:zthook:1", "socket="
 DAEMONS = frozenset({"libvirtd", "virtqemud"})
 RESTART = "systemctl restart libvirtd (guests keep running)"
+SURE_SECONDS = 1.0
+"""What two clocks may differ by, of which one counts in hundredths of a second."""
 PROC = Path("/proc")
 
 
@@ -40,7 +42,7 @@ def judge(seen: HookSeen, socket: Path) -> Finding:
             f"{seen.place} asks {seen.asks or 'nobody'}, and the agent listens at {socket}",
             f"write {SOCKET}{socket} into {seen.place}, or run ./install.sh host again",
         )
-    if seen.began is not None and seen.began < seen.put:
+    if seen.began is not None and seen.began + SURE_SECONDS < seen.put:
         return warn(
             f"libvirtd runs since before {seen.place} was written, so it may not call it: "
             'guests are noticed, but required="yes" keeps none from starting',
