@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.end_to_end.capture import Capture
 from tests.end_to_end.conftest import enrol, forget
 from tests.end_to_end.mapped import boot, edge_mappings, seen_by, wait_active
 from tests.end_to_end.seen import host_status
@@ -18,7 +19,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
 from tests.lab.pulse import Beat, Pulse
-from tests.lab.topology import CLIENT, EDGE_ON_OVERLAY
+from tests.lab.topology import CLIENT, EDGE_ON_OVERLAY, LINE_DEVICE
 
 pytestmark = pytest.mark.lab
 
@@ -166,14 +167,19 @@ def answering_everywhere(lab: Lab, guest: Guest) -> None:
 def test_connections_survive_there_and_back(lab: Lab, bystander: Machine, mover: Guest) -> None:
     modes, client = MODES[mover.name].items(), lab.client
     for way in ("there", "and back"):
-        with pulses(
-            ("the guest's own pause", bystander, "icmp", OWN[mover.name]),
-            *((f"{mode}: TCP, both send", client, "tcp", one) for one, mode in modes),
-            *((f"{mode}: TCP, guest sends", client, "download", one) for one, mode in modes),
-        ) as found:
+        with (
+            Capture(other(lab, mover), LINE_DEVICE) as line,
+            pulses(
+                ("the guest's own pause", bystander, "icmp", OWN[mover.name]),
+                *((f"{mode}: TCP, both send", client, "tcp", one) for one, mode in modes),
+                *((f"{mode}: TCP, guest sends", client, "download", one) for one, mode in modes),
+            ) as found,
+        ):
             migrate(lab, mover)
         found.tell(f"{mover.name} migrates {way}")
         found.check()
+        strays = [one for one in line.packets if one.destination == CLIENT]
+        assert strays == [], "who gets these ends the connection"
         answering_everywhere(lab, mover)
 
 

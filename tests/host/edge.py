@@ -64,7 +64,8 @@ class FakeEdge:
 
     ``pools`` are what ``auto`` is taken from, ``chosen`` what a guest was given of it, for
     ever. ``translated`` is public address → what its packets arrive as. ``holders`` is who
-    holds what: each claim's public address.
+    holds what: each claim's public address. While ``silent`` it does not say what address a
+    guest had elsewhere.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,7 @@ class FakeEdge:
         self.epochs: Counter[str] = Counter()
         self.events: list[str] = []
         self.two_agents = False
+        self.silent = False
         self.news = asyncio.Event()
         self._place = 0
 
@@ -250,7 +252,7 @@ class FakeEdge:
     def _was(self, key: Key) -> str | None:
         elsewhere = (claim for other, (_, claim) in self.claims.items() if other[1:] == key[1:])
         found = (one.private for one in elsewhere if one is not self.claims[key][1])
-        return next(found, None)
+        return None if self.silent else next(found, None)
 
     def _sight(
         self, key: Key, claim: ClaimMessage, holder: Key | None, name: str

@@ -110,6 +110,10 @@ class Kernel:
     def rules(self) -> frozenset[GuestRule]:
         return self.plane.rules if self.plane else frozenset()
 
+    @property
+    def newcomers(self) -> frozenset[tuple[str, str]]:
+        return self.plane.newcomers if self.plane else frozenset()
+
     def flush(self) -> None:
         self.plane, self.flushed = None, True
 

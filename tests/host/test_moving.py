@@ -86,6 +86,40 @@ async def test_it_moves_when_it_runs_at_its_destination_and_its_source_hands_it_
         assert home.edge.claim(str(PUBLIC), HERE) is None
 
 
+async def test_while_nobody_says_its_address_it_is_a_newcomer(home: Home, other: Home) -> None:
+    """Without a group, until it is handed over: what it goes on with leaves by no home line."""
+    home.start(WEB1)
+    home.edge.silent = True
+    async with home.running(), other.running() as destination:
+        await served(home)
+        other.start(incoming())
+        new = frozenset({("virbr0", MAC)})
+        await until(lambda: other.kernel.newcomers == new, "before it runs")
+        await resume(other)
+        await another_pass(destination)
+        assert other.kernel.newcomers == new
+        assert not home.kernel.newcomers
+        other.kernel.seen = {"virbr0": {PRIVATE: MAC}}
+        destination.hint()
+        await until(lambda: not other.kernel.newcomers, "it has spoken")
+        await until(lambda: other.kernel.rules == {rule_of(PRIVATE)})
+
+
+async def test_nobody_is_a_newcomer_for_ever(
+    home: Home, other: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zthook.host.arrivals.HANDOVER_SECONDS", 0.3)
+    home.start(WEB1)
+    home.edge.silent = True
+    async with home.running(), other.running():
+        await served(home)
+        other.start(incoming())
+        await until(lambda: other.kernel.newcomers, "before it runs")
+        other.libvirt.running = [WEB1]
+        other.tell(uuid(1))
+        await until(lambda: not other.kernel.newcomers, "it has been here for long")
+
+
 async def test_the_source_says_that_the_guest_left_and_keeps_its_rules_until_it_is_elsewhere(
     home: Home, other: Home
 ) -> None:

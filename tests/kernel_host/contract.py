@@ -165,6 +165,18 @@ class HostDataplaneContract:
             assert world.dataplane.apply(desired)
             assert world.dataplane.apply(desired) == []
 
+    @pytest.mark.parametrize("others", [(), (WEB,)], ids=["alone", "beside a guest"])
+    def test_newcomers_come_and_go(self, world: World, others: tuple[IPv4Address, ...]) -> None:
+        before = plane(*others)
+        world.dataplane.apply(before)
+        desired = replace(before, newcomers=frozenset({(BRIDGE, "52:54:00:AA:00:01")}))
+        assert world.dataplane.apply(desired)
+        assert world.dataplane.apply(desired) == []
+        assert not world.dataplane.drifted()
+        assert world.another().apply(desired) == []
+        assert world.dataplane.apply(before)
+        assert world.traces() == bool(others)
+
     def test_pools_are_followed(self, world: World) -> None:
         for pools in (["203.0.113.0/28"], ["203.0.113.8-203.0.113.20", "203.0.113.21"], []):
             ranges = tuple(map(AddressRange.parse, pools))

@@ -51,7 +51,10 @@ EACH_KIND = plane(
     pools=POOLS,
 )
 EVERYTHING = replace(
-    EACH_KIND, rules=EACH_KIND.rules | six_plane(EACH_KIND).rules, pools=(*POOLS, SIX_POOL)
+    EACH_KIND,
+    rules=EACH_KIND.rules | six_plane(EACH_KIND).rules,
+    pools=(*POOLS, SIX_POOL),
+    newcomers=frozenset({("virbr0", "52:54:00:aa:00:01")}),
 )
 COUNTED = {("inbound", GUEST): (1500, 3), ("outbound", GUEST): (90_000, 70)}
 

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.kernel_host.home import (
     PORT,
     PUBLIC,
     ROUTED,
+    SIBLING,
     Home,
     Spoken,
     echoes,
@@ -21,7 +23,7 @@ from tests.kernel_host.home import (
     routed,
     rule,
 )
-from zthook.model.mappings import GuestRule
+from zthook.model.mappings import GuestRule, HostPlane
 from zthook.model.publication import Egress
 
 pytestmark = [pytest.mark.netns, pytest.mark.parametrize("version", [4, 6])]
@@ -151,3 +153,40 @@ table inet hiding {
     }
 }
 """
+
+
+@pytest.mark.parametrize("others", [(), (rule(SIBLING),)], ids=["alone", "beside another"])
+def test_while_its_address_is_not_known_it_does_not_go_on_by_the_home_line(
+    home: Home, dataplane: Spoken, others: tuple[GuestRule, ...]
+) -> None:
+    """The client never heard of that address and would end it; later it goes on by the edge."""
+    inside = home.inside["host"]
+    inside(dataplane.apply, plane(rule(GUEST)))
+    with (
+        connected(home, PUBLIC[GUEST], PORT + 10) as (server, client),
+        closing(home.leak()) as leak,
+    ):
+        inside(dataplane.apply, newcomer(home, *others))
+        forget(home)
+        server.sendall(b"first")
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.recv(10)
+        client.settimeout(3)
+        inside(dataplane.apply, plane(rule(GUEST), *others))
+        assert client.recv(10) == b"first"
+        assert CLIENT not in {destination for _, destination in leak.packets()}
+
+
+def test_what_a_newcomer_begins_goes_home_as_ever(home: Home, dataplane: Spoken) -> None:
+    home.inside["host"](dataplane.apply, newcomer(home))
+    with home.tcp("guest", CLIENT) as one:
+        assert echoes(one)
+        assert home.answers("guest", CLIENT)
+    assert home.heard("client") == [HOST_AT_HOME] * 2
+
+
+def newcomer(home: Home, *others: GuestRule) -> HostPlane:
+    """The guest came, and nobody knows its address."""
+    mac = home.spaces["guest"].run("cat", "/sys/class/net/eth0/address").stdout.strip()
+    return replace(plane(*others), newcomers=frozenset({("virbr0", mac)}))

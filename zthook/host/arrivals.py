@@ -22,6 +22,9 @@ AGAIN_SECONDS = 5.0
 PROOF_SECONDS = 3.0
 """A guest that runs here for so long and does not answer at its old address has another."""
 
+HANDOVER_SECONDS = 10.0
+"""A guest's old host hands its addresses over within this (``Departures``)."""
+
 
 class Arrivals:
     """``answers`` are what the edge said of guests that had not begun to run here. ``proven``
@@ -44,6 +47,14 @@ class Arrivals:
         seen that it is not.
         """
         return {key: was for key, was in self._was.items() if key[0] in self._came}
+
+    @property
+    def fresh(self) -> frozenset[UUID]:
+        """Those that migrated here and have not run here for long, or not yet."""
+        now = self._clock.boottime()
+        return frozenset(
+            one for one in self._came if now - self._began.get(one, now) < HANDOVER_SECONDS
+        )
 
     def follow(self, guests: Sequence[Guest], expected: Collection[UUID]) -> None:
         """These are here now, and ``expected`` are on their way here."""

@@ -77,28 +77,39 @@ class HostKernel:
         self._nudged.set()
 
     async def settle(
-        self, wanted: frozenset[GuestRule], pools: tuple[AddressRange, ...], *, widen: bool
+        self,
+        wanted: frozenset[GuestRule],
+        pools: tuple[AddressRange, ...],
+        newcomers: frozenset[tuple[str, str]] = frozenset(),
+        *,
+        widen: bool,
     ) -> None:
         """Make the kernel have these rules; with ``widen`` those it has stay beside them.
 
-        ``pools`` are the public addresses that are reached through the edge.
+        ``pools`` are the public addresses that are reached through the edge, ``newcomers``
+        those of HostPlane.
         """
-        if self.side is None and wanted:
+        if self.side is None and (wanted or newcomers):
             await self._follow_edge()
-        if wanted and self.side is None:
+        if (wanted or newcomers) and self.side is None:
             return  # no way to the edge was ever seen: nothing of it can arrive either
-        desired = self._plane(wanted, pools, widen=widen)
+        desired = self._plane(wanted, pools, newcomers, widen=widen)
         if self._right and desired == self._applied:
             return
         await self._apply(desired)
 
     def _plane(
-        self, wanted: frozenset[GuestRule], pools: tuple[AddressRange, ...], *, widen: bool
+        self,
+        wanted: frozenset[GuestRule],
+        pools: tuple[AddressRange, ...],
+        newcomers: frozenset[tuple[str, str]],
+        *,
+        widen: bool,
     ) -> HostPlane | None:
         kept = self._applied.rules if widen and self._applied else frozenset()
-        if self.side is None or not wanted | kept:
+        if self.side is None:
             return None
-        return plane(self.side, wanted, kept, pools)
+        return plane(self.side, wanted, kept, pools, newcomers) or None
 
     async def _apply(self, desired: HostPlane | None) -> None:
         self._right = False

@@ -21,7 +21,7 @@ from zthook.host.inquiries import Inquiries
 from zthook.host.memory import Memory
 from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
-from zthook.host.planes import rules
+from zthook.host.planes import newcomers, rules
 from zthook.host.reservations import Reservations
 from zthook.model.clock import Clock
 from zthook.model.guests import Domain
@@ -140,7 +140,8 @@ class Passes:
             await self._kernel.settle(frozenset(), (), widen=False)
         else:
             wanted = rules(self.decisions.desired, self.decisions.answers)
-            await self._kernel.settle(wanted, self.said.pools, widen=widen)
+            new = newcomers(self.decisions.desired, self._arrivals.fresh)
+            await self._kernel.settle(wanted, self.said.pools, new, widen=widen)
 
     def take_some(self, domain: Domain, mappings: Iterable[MappingReply]) -> None:
         """Keep answers that a reservation for ``domain`` got, beside those we have."""

@@ -1,8 +1,9 @@
 """What this host's kernel should have for the guests it claims addresses for: pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, ip_address
+from uuid import UUID
 
 from zthook.host.answers import DENIED, Answers, granted
 from zthook.host.desired import Desired
@@ -29,6 +30,24 @@ def rules(wanted: Iterable[Desired], answers: Answers) -> frozenset[GuestRule]:
     claim that the edge answered with no has none.
     """
     return frozenset(rule for one in wanted for rule in _rule(one, answers.get(one.key)))
+
+
+def newcomers(wanted: Iterable[Desired], migrated: Collection[UUID]) -> frozenset[tuple[str, str]]:
+    """Bridge and MAC of those that ``migrated`` here and whose address is not known yet.
+
+    A connection of theirs that the edge brought would go on by the home line, from an address
+    that its other end never heard of and resets.
+    """
+    return frozenset(
+        (one.placement.interface.bridge, one.placement.interface.mac)
+        for one in wanted
+        if one.domain.uuid in migrated
+        and (claim := one.claim or one.prospect) is not None
+        and claim.private is None
+        and one.placement is not None
+        and one.placement.carried
+        and one.placement.interface.bridge is not None
+    )
 
 
 def _rule(one: Desired, answer: MappingReply | None) -> list[GuestRule]:
@@ -71,10 +90,11 @@ def plane(
     wanted: frozenset[GuestRule],
     kept: frozenset[GuestRule],
     pools: tuple[AddressRange, ...],
+    newcomers: frozenset[tuple[str, str]] = frozenset(),
 ) -> HostPlane:
     """The plane with ``wanted`` rules, and those ``kept`` that they do not replace."""
     lingering = {_lingering(rule, wanted) for rule in kept if not _is_replaced(rule, wanted)}
-    return HostPlane(side.overlay, side.edge, side.edge_mac, wanted | lingering, pools)
+    return HostPlane(side.overlay, side.edge, side.edge_mac, wanted | lingering, pools, newcomers)
 
 
 def _is_replaced(old: GuestRule, wanted: frozenset[GuestRule]) -> bool:

@@ -173,6 +173,9 @@ class HostPlane:
     With no ``rules`` nothing of ours stays in the kernel. ``edge_mac`` is what all packets
     of the edge come from, and IPv6 for it goes to. ``pools`` are the public addresses that
     are reached through the edge, whoever of this host asks for them.
+
+    ``newcomers``, by bridge and MAC, came from another host in the middle of their connections,
+    and their addresses are not known yet: what they go on with does not leave this host.
     """
 
     overlay: str
@@ -180,3 +183,8 @@ class HostPlane:
     edge_mac: str
     rules: frozenset[GuestRule] = frozenset()
     pools: tuple[AddressRange, ...] = ()
+    newcomers: frozenset[tuple[str, str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to have."""
+        return bool(self.rules or self.newcomers)

@@ -125,7 +125,7 @@ class KernelHostDataplane:
         self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
-        self._plane = plane = desired if desired is not None and desired.rules else None
+        self._plane = plane = desired or None
         self._generation = None
         lines: list[str] = []
         for _ in range(ROUNDS):
@@ -159,7 +159,7 @@ class KernelHostDataplane:
             self._forgive()
         lines += self._end_others(plane) + settings.forward(versions)
         lines += self._way.remove(but=versions)
-        return lines + self._firewalls.keep(self._opening(plane))
+        return lines + self._firewalls.keep(self._opening(plane) if versions else None)
 
     def _edge(self, plane: HostPlane) -> Edge:
         device = find_device(self._ip, plane.overlay)

@@ -49,7 +49,8 @@ def elements(plane: HostPlane, around: Around) -> Elements:
         "overlay": {overlay},
         "edge": {f"{overlay} . {plane.edge_mac.lower()}"},
         "closed": {f"ipv{version}" for version in around.closed},
-        "bridges": {quoted(rule.device) for rule in plane.rules if not rule.hide},
+        "bridges": {quoted(one) for one in (*_bridges(plane.rules), *dict(plane.newcomers))},
+        "newcomers": {f"{quoted(device)} . {mac.lower()}" for device, mac in plane.newcomers},
     }
     for family in FAMILIES:
         rules = [rule for rule in plane.rules if rule.private.version == family.version]
@@ -60,6 +61,10 @@ def elements(plane: HostPlane, around: Around) -> Elements:
             named["edge_hop"] = {str(around.hops[family.version])}
             found |= {f"{name}{family.suffix}": some for name, some in named.items()}
     return {name: frozenset(some) for name, some in found.items()}
+
+
+def _bridges(rules: Iterable[GuestRule]) -> Iterable[str]:
+    return (rule.device for rule in rules if not rule.hide)
 
 
 def _of_guests(rules: Iterable[GuestRule]) -> dict[str, Iterable[str]]:

@@ -41,7 +41,7 @@ class FakeHostDataplane:
     def apply(self, desired: HostPlane | None) -> list[str]:
         self._ask()
         self._applied = None
-        plane = desired if desired is not None and desired.rules else None
+        plane = desired or None
         wanted = self._wanted(plane) if plane else set()
         lines = [f"{one} removed" for one in sorted(self.objects - wanted)]
         lines += [f"{one} was missing: added" for one in sorted(wanted - self.objects)]
@@ -57,6 +57,7 @@ class FakeHostDataplane:
             f"{plane.overlay}: members other than {plane.edge_mac.lower()} dropped",
             *(one for version in versions for one in self._way(plane, version)),
             *(one for rule in plane.rules for one in _guest(rule)),
+            *(f"{mac.lower()} on {device} begins, or waits" for device, mac in plane.newcomers),
             *(f"{one} by the edge" for one in plane.pools if one.first.version in versions),
         }
 

@@ -50,6 +50,11 @@ def _forward(words: Words) -> Rules:
             "what leaves by the edge leaves by nothing else",
         ),
         Rule(f"{BEGUN} {words.is_(words.local)} goto admit", "from this host to a guest on it"),
+        Rule(
+            f"{UNDER_WAY} ct state new,invalid iifname . ether saddr @newcomers"
+            " oifname != @bridges counter drop",
+            "under way where the guest was before: who gets it from here would end it",
+        ),
         Rule("meta nfproto @closed goto shut", "forwarding is on for mappings alone"),
     )
 

@@ -37,9 +37,11 @@ COMMON = {
     "edge": "ifname . ether_addr",
     "bridges": "ifname",
     "closed": "nf_proto",
+    "newcomers": "ifname . ether_addr",
 }
 """The device to the edge, and what all packets of the edge come from; the bridges of guests
-whose router this host is; for which families forwarding is on for mappings alone."""
+whose router this host is; for which families forwarding is on for mappings alone; and guests
+that came in the middle of their connections, whose addresses are not known."""
 
 OF_GUESTS = {
     "guests": "IP",
