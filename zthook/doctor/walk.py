@@ -1,5 +1,6 @@
 """Goes through checks in their order; one that hangs has failed, and the next has its turn."""
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, wait
@@ -7,6 +8,8 @@ from concurrent.futures import Future, wait
 from zthook.doctor.finding import Case, Check, Finding, Outcome, Told, fail, skipped
 from zthook.errors import ZthookError
 
+AS_ROOT = "run it as root (sudo)"
+MORE = "journalctl -u zthook-agent -u zthook-edge says more"
 STANDS = frozenset({Outcome.OK, Outcome.WARN})
 
 
@@ -29,14 +32,15 @@ def examine(check: Check[Case], case: Case) -> Finding:
     threading.Thread(target=_settle, args=(job, check, case), name=check.name, daemon=True).start()
     done, _ = wait([job], check.seconds)
     if not done:
-        return fail(f"no answer within {check.seconds:g} s", check.late)
+        return fail(f"no answer within {check.seconds:g} s", check.late or MORE)
     try:
         return job.result()
     except ZthookError as error:
-        return fail(error.message, error.hint)
+        return fail(error.message, error.hint or MORE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return fail(f"{where}{error.strerror or error}", "run it as root (sudo)")
+        refused = isinstance(error, PermissionError) and os.geteuid() != 0
+        return fail(f"{where}{error.strerror or error}", AS_ROOT if refused else MORE)
 
 
 def _settle(job: "Future[Finding]", check: Check[Case], case: Case) -> None:

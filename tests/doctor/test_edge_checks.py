@@ -1,0 +1,163 @@
+"""Each check of an edge on what was seen: as it should be, and with just that thing broken."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from zthook.doctor.edge import api, arrival, daemon, kernel, pools, settings, store
+from zthook.doctor.finding import Finding, Outcome
+from zthook.edge.admin_views import EdgeReport
+from zthook.edge.views import DriftView, EdgeStatus, MappingView, TrafficView
+from zthook.kernel.protected import Served
+from zthook.model.addresses import AddressRange, IPAddress, Pool
+from zthook.model.publication import Protocol
+
+OVERLAY = (ip_address("192.168.193.222"),)
+LISTENING = Served(Protocol.TCP, 9443, OVERLAY[0])
+EVERYWHERE = Served(Protocol.TCP, 9443, ip_address("::"))
+UDP = Served(Protocol.UDP, 9443, ip_address("::"))
+SSH = Served(Protocol.TCP, 22, ip_address("0.0.0.0"))
+HK = Pool("hk", (AddressRange.parse("203.0.113.10-203.0.113.14"),), "eth0")
+TRANSLATED = Pool(
+    "nat", (AddressRange.parse("198.51.100.10"),), "eth0", (AddressRange.parse("203.0.113.2"),)
+)
+OWN = {ip_address("203.0.113.2"): "the source address of the edge's default route"}
+NEVER = DriftView()
+STATUS = EdgeStatus(
+    edge="e1", version="0.1.0", started=0.0, overlay=None, hosts=[], mappings={}, drift=NEVER
+)
+REPORT = EdgeReport(status=STATUS, pools=[], listening="192.168.193.222:9443", problems=[])
+PUBLIC = ip_address("203.0.113.10")
+MAC = "02:00:00:00:00:77"
+STORE = Path("/var/lib/zthook/edge.sqlite")
+
+
+def mapped(packets_in: int, packets_out: int, *, since: float = 0.0) -> list[MappingView]:
+    return [
+        MappingView(
+            asked=str(PUBLIC),
+            public=str(PUBLIC),
+            guest="web1",
+            uuid="u",
+            host="home1",
+            private="192.168.122.50",
+            mode="nat",
+            client="keep",
+            state="active",
+            reason="",
+            holder="",
+            epoch=1,
+            since=since,
+            traffic=TrafficView(
+                bytes_in=1, packets_in=packets_in, bytes_out=1, packets_out=packets_out
+            ),
+        )
+    ]
+
+
+def complaining(*problems: str) -> EdgeReport:
+    return msgspec.structs.replace(REPORT, problems=list(problems))
+
+
+def drifting(
+    differing: Sequence[str] = (), *, last_at: float | None = None, started: float = 0.0
+) -> Finding:
+    return kernel.judge(
+        differing, DriftView(repaired=1, last=["x"], last_at=last_at), started, 10_000.0
+    )
+
+
+def given(pool: Pool, protected: dict[IPAddress, str]) -> Finding:
+    return pools.judge([pool], {"eth0", "lo"}, protected)
+
+
+FINE: dict[str, Finding] = {
+    "daemon": daemon.judge(REPORT, "0.1.0"),
+    "daemon, of whose problems others are about": daemon.judge(
+        complaining("the overlay is down: it is away"), "0.1.0"
+    ),
+    "store": store.judge(1, 1, ((STORE, 0o600),)),
+    "API": api.judge(9443, OVERLAY, [LISTENING, UDP, SSH]),
+    "pools": given(HK, OWN),
+    "settings": settings.judge([]),
+    "kernel": drifting(),
+    "kernel that was repaired long ago": drifting(last_at=9_000.0),
+    "kernel that was repaired at the start": drifting(last_at=9_990.0, started=9_980.0),
+    "arrival": arrival.judge({}, mapped(9, 9), 1000.0),
+    "arrival of what is new": arrival.judge({}, mapped(0, 0, since=990.0), 1000.0),
+}
+
+BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
+    "a daemon that complains": (
+        Outcome.FAIL,
+        "web1 runs twice",
+        daemon.judge(complaining("web1 runs twice"), "0.1.0"),
+    ),
+    "an old daemon": (Outcome.WARN, "version 0.1.0", daemon.judge(REPORT, "0.2.0")),
+    "a readable store": (
+        Outcome.FAIL,
+        "others than root",
+        store.judge(1, 1, ((STORE, 0o644),)),
+    ),
+    "an API everywhere": (
+        Outcome.FAIL,
+        "served on :: too",
+        api.judge(9443, OVERLAY, [LISTENING, EVERYWHERE]),
+    ),
+    "no API": (Outcome.FAIL, "nothing listens", api.judge(9443, OVERLAY, [SSH, UDP])),
+    "no pool": (Outcome.WARN, "no pool", pools.judge([], {"eth0"}, {})),
+    "no uplink": (Outcome.FAIL, "eth0, the uplink", pools.judge([HK], {"lo"}, {})),
+    "a pool with an address that the edge needs": (
+        Outcome.WARN,
+        "203.0.113.2 of pool nat is never given away",
+        given(TRANSLATED, OWN),
+    ),
+    "forwarding": (
+        Outcome.FAIL,
+        "net.ipv4.ip_forward is 0",
+        settings.judge(["net/ipv4/ip_forward was 0"]),
+    ),
+    "a missing route": (
+        Outcome.FAIL,
+        "route 192.168.122.50/32 was missing, and 1 more",
+        drifting(["route 192.168.122.50/32 was missing", "other"]),
+    ),
+    "a kernel that somebody changes": (Outcome.WARN, "changes it: x", drifting(last_at=9_990.0)),
+    "an address that another machine has": (
+        Outcome.FAIL,
+        f"answered for by {MAC}",
+        arrival.judge({PUBLIC: MAC}, mapped(9, 9), 1000.0),
+    ),
+    "an address for which nothing comes": (
+        Outcome.WARN,
+        "nothing came for 203.0.113.10",
+        arrival.judge({}, mapped(0, 0), 1000.0),
+    ),
+    "an address from which nothing goes back": (
+        Outcome.WARN,
+        "none went back",
+        arrival.judge({}, mapped(5, 0), 1000.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("finding", FINE.values(), ids=FINE.keys())
+def test_what_is_as_it_should_be_is_said_to_be(finding: Finding) -> None:
+    assert finding.outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(("outcome", "seen", "finding"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_broken_is_named_with_the_next_step(
+    outcome: Outcome, seen: str, finding: Finding
+) -> None:
+    assert finding.outcome is outcome
+    assert seen in finding.seen
+    assert finding.next
+    assert "\n" not in finding.next
+
+
+def test_without_a_mapping_nobody_can_say_what_arrives() -> None:
+    assert arrival.judge({}, [], 1000.0).outcome is Outcome.SKIPPED
