@@ -122,6 +122,13 @@ FINE: dict[str, Finding] = {
     "no traffic yet": traffic.judge(traffic_of(0, 0)),
 }
 
+
+def test_for_what_is_refused_no_private_address_is_asked_for() -> None:
+    refused = msgspec.structs.replace(PENDING, state=MappingState.REFUSED)
+    assert private.judge([refused]).outcome is Outcome.SKIPPED
+    assert private.judge([refused, ROW]).outcome is Outcome.OK
+
+
 BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
     "a readable credential": (
         Outcome.FAIL,

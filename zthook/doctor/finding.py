@@ -47,6 +47,12 @@ def skipped(why: str, next_step: str = "") -> Finding:
     return Finding(Outcome.SKIPPED, why, next_step)
 
 
+def counted(number: int, word: str) -> str:
+    """``1 host``, ``2 hosts``, ``1 address``, ``2 addresses``."""
+    ending = "" if number == 1 else "es" if word.endswith("s") else "s"
+    return f"{number} {word}{ending}"
+
+
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Case]):
     """``look`` sees and judges, and changes nothing. It may raise ZthookError: it failed then.

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from zthook.doctor.edge.case import EdgeCase
 from zthook.doctor.edge.firewalls import NOTHING
-from zthook.doctor.finding import Finding, fail, ok, skipped, warn
+from zthook.doctor.finding import Finding, counted, fail, ok, skipped, warn
 from zthook.edge.views import MappingView
 from zthook.kernel.neighbours import neighbour_mac, probe
 from zthook.kernel.rtnetlink import IPRoute
@@ -44,7 +44,7 @@ def judge(taken: Mapping[IPAddress, str], mappings: Sequence[MappingView], now: 
             )
     if not active:
         return skipped(NOTHING)
-    return ok(f"{len(active)} addresses are active, and nobody else answers for them")
+    return ok(f"{counted(len(active), 'address')} active, and nobody else answers for any")
 
 
 def check(case: EdgeCase) -> Finding:

@@ -24,7 +24,7 @@ def judge(report: EdgeReport, ours: str = __version__) -> Finding:
         )
     hosts = report.status.hosts
     live = sum(one.lease == "live" for one in hosts)
-    return ok(f"it answers; {live} of {len(hosts)} hosts are there")
+    return ok(f"it answers; hosts that are there: {live} of {len(hosts)}")
 
 
 def check(case: EdgeCase) -> Finding:

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from zthook.doctor.edge.case import EdgeCase
-from zthook.doctor.finding import Finding, fail, ok
+from zthook.doctor.finding import Finding, counted, fail, ok
 from zthook.store.reading import ReadLedger
 from zthook.store.rows import Standing
 
@@ -19,7 +19,7 @@ def judge(hosts: int, held: int, modes: tuple[tuple[Path, int], ...]) -> Finding
             return fail(
                 f"others than root can read {path} (mode {mode:04o})", f"chmod go-rwx {path}"
             )
-    return ok(f"{hosts} hosts, {held} addresses held")
+    return ok(f"{counted(hosts, 'host')}, {counted(held, 'address')} held")
 
 
 def check(case: EdgeCase) -> Finding:

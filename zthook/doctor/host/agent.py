@@ -1,7 +1,7 @@
 """Does the agent run and answer, and what does it complain of?"""
 
 from zthook import __version__
-from zthook.doctor.finding import Finding, fail, ok, warn
+from zthook.doctor.finding import Finding, counted, fail, ok, warn
 from zthook.doctor.host.case import HostCase
 from zthook.errors import DaemonUnreachable
 from zthook.host.status import AgentStatus
@@ -24,8 +24,7 @@ def judge(status: AgentStatus, ours: str = __version__) -> Finding:
             f"the agent that runs is version {status.version}, and this command {ours}",
             "systemctl restart zthook-agent",
         )
-    number = len(status.mappings)
-    return ok(f"it answers; {number} address{'' if number == 1 else 'es'} asked for")
+    return ok(f"it answers; {counted(len(status.mappings), 'address')} asked for")
 
 
 def check(case: HostCase) -> Finding:

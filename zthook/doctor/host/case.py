@@ -24,6 +24,8 @@ from zthook.model.guests import Domain
 from zthook.model.mappings import MappingState, OverlayDevice
 from zthook.wire.control import ask
 
+NOTHING = "no guest's address is active, so nothing is needed of it yet"
+NO_MEMBER = "this host is behind a LAN gateway, so nothing of ours is in its kernel"
 AGENT_SECONDS = 3.0
 
 

@@ -11,7 +11,7 @@ import time
 from ipaddress import IPv4Address
 
 from zthook.doctor.finding import Finding, fail, ok, skipped
-from zthook.doctor.host.case import HostCase
+from zthook.doctor.host.case import NO_MEMBER, HostCase
 from zthook.host.echo import IP_HEADER, echo, is_reply
 from zthook.model.mappings import MappingState
 
@@ -37,7 +37,7 @@ def judge(source: IPv4Address, *, came: bool) -> Finding:
 def check(case: HostCase) -> Finding:
     """Speak as a guest."""
     if case.settings.via is not None:
-        return skipped("this host is no member")
+        return skipped(NO_MEMBER)
     source, device, mac = _guest(case), case.device, case.table.edge_mac
     if source is None or device is None or not mac:
         return skipped(NOBODY)

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 from zthook.doctor.finding import Finding, fail, ok, skipped
-from zthook.doctor.host.case import HostCase
+from zthook.doctor.host.case import NOTHING, HostCase
 from zthook.kernel.host.inspecting import not_forwarding
-
-NOTHING = "no guest's address is active, so nothing is needed of it yet"
 
 
 def judge(closed: Sequence[str]) -> Finding:

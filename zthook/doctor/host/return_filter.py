@@ -1,8 +1,7 @@
 """Does the kernel take what comes by the overlay from addresses that it would answer elsewhere?"""
 
 from zthook.doctor.finding import Finding, fail, ok, skipped
-from zthook.doctor.host.case import HostCase
-from zthook.doctor.host.forwarding import NOTHING
+from zthook.doctor.host.case import NO_MEMBER, NOTHING, HostCase
 from zthook.kernel.host.inspecting import return_filter
 
 STRICT = 1
@@ -21,8 +20,8 @@ def judge(device: str, value: int) -> Finding:
 
 def check(case: HostCase) -> Finding:
     """Read it."""
-    if not case.mapped:
+    if case.settings.via is not None:
+        return skipped(NO_MEMBER)
+    if case.device is None or not case.mapped:
         return skipped(NOTHING)
-    if case.device is None or case.settings.via is not None:
-        return skipped("this host is no member" if case.settings.via else "there is no device")
     return judge(case.device.name, return_filter(case.device.name))

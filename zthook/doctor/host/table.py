@@ -2,9 +2,8 @@
 
 from collections.abc import Set as AbstractSet
 
-from zthook.doctor.finding import Finding, fail, ok, skipped
-from zthook.doctor.host.case import HostCase
-from zthook.doctor.host.forwarding import NOTHING
+from zthook.doctor.finding import Finding, counted, fail, ok, skipped
+from zthook.doctor.host.case import NO_MEMBER, NOTHING, HostCase
 from zthook.kernel.host.inspecting import HostTable
 from zthook.model.addresses import IPAddress
 
@@ -20,14 +19,13 @@ def judge(table: HostTable, mapped: AbstractSet[IPAddress]) -> Finding:
     missing = sorted(map(str, mapped - table.guests))
     if missing:
         return fail(f"{', '.join(missing)} is not in the table inet zthook_host", REPAIR)
-    number = len(mapped)
-    return ok(f"inet zthook_host, {number} guest address{'' if number == 1 else 'es'}")
+    return ok(f"inet zthook_host, {counted(len(mapped), 'guest address')}")
 
 
 def check(case: HostCase) -> Finding:
     """Look at it."""
     if case.settings.via is not None:
-        return skipped("this host is no member, and has no table")
+        return skipped(NO_MEMBER)
     if not case.mapped and not case.table.there:
         return skipped(NOTHING)
     return judge(case.table, case.mapped)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from zthook.doctor.finding import Finding, fail, ok, skipped
-from zthook.doctor.host.case import HostCase
-from zthook.doctor.host.forwarding import NOTHING
+from zthook.doctor.host.case import NO_MEMBER, NOTHING, HostCase
 from zthook.kernel.host.inspecting import way_lacks
 from zthook.kernel.host.marks import Marks
 from zthook.kernel.host.way import Way
@@ -23,8 +22,10 @@ def judge(lacking: Sequence[str]) -> Finding:
 def check(case: HostCase) -> Finding:
     """Look for each."""
     settings = case.settings
-    if settings.via is not None or not case.mapped:
+    if settings.via is not None:
+        return skipped(NO_MEMBER)
+    if not case.mapped:
         return skipped(NOTHING)
     way = Way(Marks(settings.mark), settings.table, settings.preference)
     device = case.device.name if case.device else ""
-    return judge(way_lacks(way, device, case.edge, case.table))
+    return judge(way_lacks(way, device, case.edge, case.table.edge_mac, case.families))

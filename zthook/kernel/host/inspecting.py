@@ -40,16 +40,20 @@ def host_table(mark: int) -> HostTable:
     )
 
 
-def way_lacks(way: Way, overlay: str, edge: IPAddress, table: HostTable) -> list[str]:
-    """What marked packets lack on their way to the edge, a line each. Raises KernelError."""
+def way_lacks(
+    way: Way, overlay: str, edge: IPAddress, edge_mac: str, families: Collection[int]
+) -> list[str]:
+    """What marked packets lack on their way to the edge, a line each. Raises KernelError.
+
+    Without the edge's MAC, which our table has, nothing can be said of IPv6.
+    """
     hops: dict[int, IPAddress] = {4: edge}
-    if table.edge_mac:
-        hops[6] = link_local_of(table.edge_mac)
-    asked = {one.version for one in table.guests}
+    if edge_mac:
+        hops[6] = link_local_of(edge_mac)
+    asked = {version: hop for version, hop in hops.items() if version in families}
     with IPRoute() as ip:
         device = find_device(ip, overlay)
-    index = device.index if device else None
-    return way.lacks(Edge({k: v for k, v in hops.items() if k in asked}, index, table.edge_mac))
+    return way.lacks(Edge(asked, device.index if device else None, edge_mac))
 
 
 def host_standings(mark: int, families: Collection[int]) -> list[Standing]:
