@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from zthook.doctor.edge import api, arrival, daemon, kernel, pools, settings, store
+from zthook.doctor.edge import api, arrival, daemon, hosts, kernel, pools, settings, store
 from zthook.doctor.finding import Finding, Outcome
 from zthook.edge.admin_views import EdgeReport
-from zthook.edge.views import DriftView, EdgeStatus, MappingView, TrafficView
+from zthook.edge.views import DriftView, EdgeStatus, HostView, MappingView, TrafficView
 from zthook.kernel.protected import Served
 from zthook.model.addresses import AddressRange, IPAddress, Pool
 from zthook.model.publication import Protocol
@@ -32,6 +32,24 @@ STATUS = EdgeStatus(
 REPORT = EdgeReport(status=STATUS, pools=[], listening="192.168.193.222:9443", problems=[])
 PUBLIC = ip_address("203.0.113.10")
 MAC = "02:00:00:00:00:77"
+HOME1 = HostView(
+    name="home1",
+    enrolled=True,
+    invited_until=None,
+    member=None,
+    prefixes=[],
+    pools=[],
+    group=None,
+    hostname="home1",
+    agent="0.1.0",
+    address="192.168.193.2",
+    mac=None,
+    last_seen=0.0,
+    lease="live",
+    lease_seconds=50.0,
+    held=1,
+)
+HOME2 = msgspec.structs.replace(HOME1, name="home2", lease="ended", held=0)
 STORE = Path("/var/lib/zthook/edge.sqlite")
 
 
@@ -81,6 +99,7 @@ FINE: dict[str, Finding] = {
     ),
     "store": store.judge(1, 1, ((STORE, 0o600),)),
     "API": api.judge(9443, OVERLAY, [LISTENING, UDP, SSH]),
+    "hosts": hosts.judge([HOME1, HOME2]),
     "pools": given(HK, OWN),
     "settings": settings.judge([]),
     "kernel": drifting(),
@@ -108,6 +127,16 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
         api.judge(9443, OVERLAY, [LISTENING, EVERYWHERE]),
     ),
     "no API": (Outcome.FAIL, "nothing listens", api.judge(9443, OVERLAY, [SSH, UDP])),
+    "a silent host": (
+        Outcome.WARN,
+        "home1 holds addresses and is silent",
+        hosts.judge([msgspec.structs.replace(HOME1, lease="ended"), HOME2]),
+    ),
+    "two agents with one credential": (
+        Outcome.FAIL,
+        "two agents use",
+        hosts.judge([msgspec.structs.replace(HOME1, fault="two agents use the credential")]),
+    ),
     "no pool": (Outcome.WARN, "no pool", pools.judge([], {"eth0"}, {})),
     "no uplink": (Outcome.FAIL, "eth0, the uplink", pools.judge([HK], {"lo"}, {})),
     "a pool with an address that the edge needs": (
@@ -161,3 +190,7 @@ def test_what_is_broken_is_named_with_the_next_step(
 
 def test_without_a_mapping_nobody_can_say_what_arrives() -> None:
     assert arrival.judge({}, [], 1000.0).outcome is Outcome.SKIPPED
+
+
+def test_without_a_host_there_is_nobody_to_speak() -> None:
+    assert hosts.judge([]).outcome is Outcome.SKIPPED

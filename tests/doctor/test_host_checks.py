@@ -243,6 +243,11 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
         "only its owner",
         firewalls.judge([OWNED], "zthook-agent"),
     ),
+    "a firewalld that lacks ours": (
+        Outcome.FAIL,
+        "firewalld lacks our",
+        firewalls.judge([FIREWALLD], "zthook-agent", ["firewalld lacks our rule"]),
+    ),
     "no way back": (Outcome.FAIL, "IPv4 rule 12300", way.judge(["IPv4 rule 12300: all"])),
     "a guest that does not run": (
         Outcome.FAIL,

@@ -7,11 +7,15 @@ from zthook.kernel.firewalls.firewalld import TABLE
 from zthook.kernel.firewalls.inspecting import Standing
 
 
-def judge(found: Sequence[Standing], daemon: str) -> Finding:
+def judge(found: Sequence[Standing], daemon: str, amiss: Sequence[str] = ()) -> Finding:
     """Fails where one stops what is mapped, and has no rule of ours before that.
 
-    firewalld's own table is asked by other means, which are not seen here.
+    Of firewalld's own table it is not to be seen: ``amiss`` is what it lacks, a line each.
     """
+    if amiss:
+        return fail(
+            amiss[0], 'docs/troubleshooting.md has it, under "It is active, and nothing answers"'
+        )
     for one in found:
         if one.stops and not one.opened and not one.owned:
             return fail(

@@ -60,8 +60,7 @@ def keep(owner: str, wanted: Iterable[Reach]) -> list[str]:
         if not rules:
             return []
         lines = _make(owner)
-    settings = _call("policy", "getPolicySettings", "s", owner)
-    found = set(settings["rich_rules"]["data"]) if "rich_rules" in settings else set()
+    found = _rules(owner)
     if found == rules:
         return lines
     words = ("1", "rich_rules", "as", str(len(rules)), *sorted(rules))
@@ -72,6 +71,18 @@ def keep(owner: str, wanted: Iterable[Reach]) -> list[str]:
         + [f"firewalld: {rule} removed" for rule in sorted(gone)]
         + [f"firewalld: {rule} added" for rule in sorted(come)]
     )
+
+
+def lacking(owner: str, wanted: Iterable[Reach]) -> list[str]:
+    """What ``keep`` would add, a line each; nothing is changed. Raises KernelError."""
+    there = owner in _call("policy", "getPolicies")
+    missing = {str(one) for one in wanted} - (_rules(owner) if there else set())
+    return [f"firewalld lacks our {one}" for one in sorted(missing)]
+
+
+def _rules(owner: str) -> set[str]:
+    settings = _call("policy", "getPolicySettings", "s", owner)
+    return set(settings["rich_rules"]["data"]) if "rich_rules" in settings else set()
 
 
 def unasked(wanted: Iterable[Reach]) -> list[str]:

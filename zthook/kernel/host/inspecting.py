@@ -5,7 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from zthook.kernel import sysctl
-from zthook.kernel.firewalls import passage
+from zthook.kernel.firewalls import firewalld, passage
+from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.firewalls.inspecting import Standing, standings
 from zthook.kernel.host import settings
 from zthook.kernel.host import table as own_table
@@ -61,6 +62,23 @@ def host_standings(mark: int, families: Collection[int]) -> list[Standing]:
     marked = passage.Passage(passage.HOST, passage.Of.CONNECTION, Marks(mark).mask)
     with closing(Nft()) as nft:
         return standings(nft, marked, frozenset(families))
+
+
+def firewalld_amiss(reached: Collection[Reach]) -> list[str]:
+    """What firewalld stops of that, where nothing of ours can be put into its table.
+
+    Raises KernelError.
+    """
+    with closing(Nft()) as nft:
+        table = nft.table("inet", firewalld.TABLE)
+    if table is None:
+        return []
+    lines: list[str] = []
+    if any("owner" in one["table"].get("flags", ()) for one in table if "table" in one):
+        lines = firewalld.unasked(reached) + firewalld.lacking(passage.HOST, reached)
+    if any(one.address.version == 6 for one in reached) and firewalld.refuses_ways_back(table):
+        lines.append(firewalld.NO_WAY_BACK)
+    return lines
 
 
 def not_forwarding(families: Collection[int]) -> list[str]:
