@@ -54,7 +54,10 @@ def test_for_a_person_each_check_is_a_line_and_what_to_do_stands_below(
     assert code == 1
     assert lines[0].split(None, 2) == ["fail", "enrolment", "this host belongs to no edge"]
     assert lines[1].strip().startswith("→ `zthook edge host add NAME` on the edge")
-    assert lines[-1] == "web1 is not reached, as enrolment failed: this host belongs to no edge."
+    assert (
+        lines[-1]
+        == "whether web1 is reached is not known: enrolment: this host belongs to no edge."
+    )
 
 
 def test_a_machine_that_is_both_is_looked_at_as_the_edge_where_that_is_asked_for(

@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from zthook.doctor.edge_walk import EDGE
 from zthook.doctor.finding import Check, Finding, Outcome, Told, fail, ok, skipped, warn
-from zthook.doctor.verdict import verdict
+from zthook.doctor.host_walk import host_checks
+from zthook.doctor.verdict import ALIVE_WITHOUT, DECIDES, verdict
 from zthook.doctor.walk import AS_ROOT, is_well, walk
 from zthook.errors import KernelError, OverlayDown
 
@@ -100,13 +102,38 @@ def test_warnings_and_what_was_skipped_are_well_and_a_failure_is_not() -> None:
     assert not is_well([*fine, Told("d", Outcome.FAIL, "")])
 
 
-def test_the_verdict_names_the_first_failure_else_what_was_warned_of() -> None:
-    fine, odd = Told("path", Outcome.OK, "x"), Told("hook", Outcome.WARN, "libvirtd is older")
-    bad, worse = Told("answer", Outcome.FAIL, "nobody answers"), Told("traffic", Outcome.FAIL, "y")
-    assert verdict("web1", [fine]) == "web1 is reached, as far as this host can see."
-    assert verdict("web1", [fine, odd]) == "web1 should be reached, but look at: hook."
-    said = verdict("web1", [odd, bad, worse])
-    assert said == "web1 is not reached, as answer failed: nobody answers."
+PATH, HOOK = Told("path", Outcome.OK, "x"), Told("hook", Outcome.WARN, "libvirtd is older")
+AGENT, SIZE = Told("agent", Outcome.FAIL, "it is dead"), Told("packet size", Outcome.FAIL, "lost")
+SILENT, UNKNOWN = Told("answer", Outcome.FAIL, "nobody"), Told("mapping", Outcome.SKIPPED, "agent")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ([PATH], "web1 is reached, as far as this host can see."),
+        ([PATH, HOOK], "web1 should be reached, but look at: hook."),
+        ([SIZE, HOOK], "web1 should be reached, but packet size failed: lost."),
+        ([AGENT, UNKNOWN], "whether web1 is reached is not known: agent: it is dead."),
+        ([AGENT, SILENT], "web1 is not reached as it should be: answer: nobody."),
+        ([HOOK, UNKNOWN, SILENT], "web1 is not reached as it should be: answer: nobody."),
+    ],
+)
+def test_the_verdict_is_what_is_known_and_no_more(seen: list[Told], said: str) -> None:
+    assert verdict("web1", seen) == said
+
+
+def test_the_verdict_knows_the_checks_by_their_names() -> None:
+    names = {check.name for check in host_checks("web1")}
+    assert {DECIDES, *ALIVE_WITHOUT} <= names
+
+
+@pytest.mark.parametrize("checks", [host_checks("web1"), EDGE])
+def test_each_check_needs_only_what_comes_before_it(checks: Sequence[Check[object]]) -> None:
+    before: set[str] = set()
+    for check in checks:
+        assert set(check.needs) <= before
+        assert check.name not in before
+        before.add(check.name)
 
 
 def test_a_finding_of_each_kind() -> None:

@@ -205,7 +205,9 @@ def test_a_guest_that_does_not_run_and_then_waits_for_its_address(host: Host) ->
     done = host.agent("doctor", "second", check=False, timeout=90)
     lines = done.stdout.splitlines()
     assert {line.split()[1] for line in lines if line.startswith("fail")} == {"mapping"}
-    assert lines[-1].startswith(f"second is not reached, as mapping failed: {PUBLIC} is conflict")
+    assert lines[-1].startswith(
+        f"second is not reached as it should be: mapping: {PUBLIC} is conflict"
+    )
 
 
 def test_what_is_broken_in_the_edges_kernel_while_nobody_repairs_it(home: Lab, host: Host) -> None:

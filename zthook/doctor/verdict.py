@@ -4,12 +4,23 @@ from collections.abc import Sequence
 
 from zthook.doctor.finding import Outcome, Told
 
+ALIVE_WITHOUT = frozenset({"enrolment", "hook", "libvirt", "agent", "edge", "clock", "packet size"})
+"""Checks that fail while what is mapped goes on working, or most of it."""
+DECIDES = "mapping"
+"""Without this check nobody knows whether the guest has an address."""
+
 
 def verdict(guest: str, told: Sequence[Told]) -> str:
-    """The first check that failed decides; without any, what was warned of is named."""
-    failed = next((one for one in told if one.outcome is Outcome.FAIL), None)
-    if failed is not None:
-        return f"{guest} is not reached, as {failed.check} failed: {failed.seen}."
+    """The first failure on the packet's own way decides; then what is unknown; then the rest."""
+    failed = [one for one in told if one.outcome is Outcome.FAIL]
+    for one in failed:
+        if one.check not in ALIVE_WITHOUT:
+            return f"{guest} is not reached as it should be: {one.check}: {one.seen}."
+    unknown = any(one.check == DECIDES and one.outcome is Outcome.SKIPPED for one in told)
+    for one in failed:
+        if unknown:
+            return f"whether {guest} is reached is not known: {one.check}: {one.seen}."
+        return f"{guest} should be reached, but {one.check} failed: {one.seen}."
     warned = [one.check for one in told if one.outcome is Outcome.WARN]
     if warned:
         return f"{guest} should be reached, but look at: {', '.join(warned)}."
