@@ -93,7 +93,8 @@ FINE: dict[str, Finding] = {
     "libvirt": libvirt.judge("qemu:///system", ["default"]),
     "agent": agent.judge(STATUS, "0.1.0"),
     "agent, of whose faults others are about": agent.judge(
-        msgspec.structs.replace(STATUS, faults=["edge: no answer in time"]), "0.1.0"
+        msgspec.structs.replace(STATUS, edge_health=DOWN, faults=["edge: no answer in time"]),
+        "0.1.0",
     ),
     "overlay": overlay.judge(DEVICE, "zt0", EDGE),
     "path": path.judge(EDGE, pinged=True, connected=True),
@@ -157,6 +158,14 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
         "this host's kernel: it refused",
         agent.judge(
             msgspec.structs.replace(STATUS, faults=["this host's kernel: it refused"]), "0.1.0"
+        ),
+    ),
+    "an edge that names two agents": (
+        Outcome.FAIL,
+        "edge: two agents use",
+        agent.judge(
+            msgspec.structs.replace(STATUS, edge_health=UP, faults=["edge: two agents use it"]),
+            "0.1.0",
         ),
     ),
     "an old agent": (Outcome.WARN, "version 0.1.0", agent.judge(STATUS, "0.2.0")),
