@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from zthook.host.credential import Credential
 from zthook.wire.tls import pinned_context, server_name
 
-SECONDS = 3.0
+SECONDS = 2.5
 NOT_YET, EXPIRED = 9, 10
 """What OpenSSL says of a certificate at the wrong time (x509_vfy.h)."""
 
