@@ -192,7 +192,6 @@ def test_what_is_broken_in_the_hosts_kernel_while_nobody_repairs_it(host: Host) 
 
 def test_a_guest_that_does_not_answer(host: Host, web1: StandIn) -> None:
     with done(web1.body, "ip link set eth0 down", "ip link set eth0 up"):
-        host.run("ip", "neigh", "flush", "dev", "virbr0")
         assert failed(host.agent, "web1") == {"answer"}
     web1.renumber(f"{web1.address}/24", "192.168.122.1")
 

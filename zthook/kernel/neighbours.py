@@ -18,6 +18,7 @@ from zthook.model.addresses import IPAddress
 USE, PROXY = 0x01, 0x08
 PERMANENT = 0x80
 PROBING, ASKED = 0x10, 0x10 | PERMANENT
+ANSWERS = 0x02 | PERMANENT
 # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
 # pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
@@ -71,6 +72,13 @@ def neighbour_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
     with asking(f"looking for the neighbour {address}"):
         found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
     return found.get("lladdr") if found is not None and found["state"] & KNOWN else None
+
+
+def answering_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
+    """The MAC that answers for ``address`` by the last word of it, not by an old one; else None."""
+    with asking(f"looking for the neighbour {address}"):
+        found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
+    return found.get("lladdr") if found is not None and found["state"] & ANSWERS else None
 
 
 def probe(ip: IPRoute, address: IPAddress, device: int) -> None:

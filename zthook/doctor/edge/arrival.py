@@ -8,16 +8,13 @@ import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
 
+from zthook.doctor.answering import answering
 from zthook.doctor.edge.case import EdgeCase
 from zthook.doctor.edge.firewalls import NOTHING
 from zthook.doctor.finding import Finding, counted, fail, ok, skipped, warn
 from zthook.edge.views import MappingView
-from zthook.kernel.neighbours import neighbour_mac, probe
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 
-ANSWER_SECONDS, LOOK_SECONDS = 1.5, 0.1
-"""The kernel asks again after a second."""
 MOST = 64
 QUIET_SECONDS = 300.0
 
@@ -53,18 +50,7 @@ def check(case: EdgeCase) -> Finding:
 
 
 def _taken(places: Collection[tuple[IPAddress, str]]) -> dict[IPAddress, str]:
-    asked = [
+    return answering(
         (address, socket.if_nametoindex(uplink))
         for address, uplink in sorted(places, key=str)[:MOST]
-    ]
-    if not asked:
-        return {}
-    with IPRoute() as ip:
-        for address, device in asked:
-            probe(ip, address, device)
-        deadline, found = time.monotonic() + ANSWER_SECONDS, dict[IPAddress, str]()
-        while not found and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
-            macs = ((address, neighbour_mac(ip, address, device)) for address, device in asked)
-            found = {address: mac for address, mac in macs if mac}
-        return found
+    )

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
+from zthook.doctor.answering import answering
 from zthook.doctor.finding import Finding, fail, ok, skipped, warn
 from zthook.doctor.host.case import HostCase
 from zthook.doctor.host.pinging import echoed
 from zthook.kernel.links import device_toward, find_device
-from zthook.kernel.neighbours import neighbours
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import PortRange, Protocol
@@ -90,8 +90,8 @@ def _seen(address: IPv4Address, ports: list[int]) -> AnswerSeen:
     with IPRoute() as ip:
         name = device_toward(ip, address)
         device = find_device(ip, name) if name else None
-        known = neighbours(ip, device.index) if device else {}
-    return AnswerSeen(address, known.get(address), pinged, tried)
+    found = answering([(address, device.index)]) if device else {}
+    return AnswerSeen(address, found.get(address), pinged, tried)
 
 
 def _takes(address: IPv4Address, port: int) -> bool | None:
