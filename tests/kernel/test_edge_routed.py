@@ -66,6 +66,18 @@ def test_hosts_with_the_same_private_address(top: Topology, edge: Edge) -> None:
 
 
 @both
+@pytest.mark.parametrize("ports", [[], ["tcp/80", "udp/80"]], ids=["whole", "ports"])
+def test_a_client_whose_own_address_is_of_a_pool(
+    top: Topology, edge: Edge, ports: list[str]
+) -> None:
+    """Another customer's, or another edge's: nothing here is mapped to it."""
+    edge.apply(routed(edge, ON_LINK, ports=ports))
+    top.neighbour.run("ip addr add 203.0.113.60/32 dev eth0")
+    for ask in (tells, asks):
+        assert ask(top.neighbour, ON_LINK, source="203.0.113.60").startswith(b"guest1 ")
+
+
+@both
 @pytest.mark.parametrize("public", WAYS)
 def test_nothing_else_of_it_reaches_anybody(top: Topology, edge: Edge, public: str) -> None:
     top.serve(top.guest1, 81)

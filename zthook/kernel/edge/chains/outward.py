@@ -27,7 +27,8 @@ def from_parts(of: Family) -> Rules:
     related = f"ct state related meta l4proto {of.icmp} ether saddr . ct original {ip} saddr"
     return (
         (
-            "ct direction original ct state new tcp flags & (fin | syn | rst | ack) != syn drop",
+            "ct direction original ct state new tcp flags & (fin | syn | rst | ack) != syn"
+            f" {ip} saddr != @untracked{s} drop",
             "an answer in a connection that was ended begins none",
         ),
         (
