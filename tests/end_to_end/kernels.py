@@ -2,6 +2,7 @@
 
 import re
 
+from tests.kernel.shown import settled
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine
@@ -13,7 +14,7 @@ WORD = re.compile(r"[^,{}\n]+")
 def nft_words(machine: Machine, table: str) -> set[str]:
     """The rules and elements of a table, whatever their order; empty where there is none."""
     listed = machine.run("nft", "-s", "list", "table", "inet", table, check=False).stdout
-    return {word.strip() for word in WORD.findall(listed)} - {""}
+    return {word.strip() for word in WORD.findall(settled(listed))} - {""}
 
 
 def lines(machine: Machine, *command: str) -> set[str]:

@@ -1,11 +1,11 @@
 """What others do to the kernel is noticed, and mended by the next pass."""
 
-import re
 from dataclasses import replace
 
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge, both
+from tests.kernel.shown import settled
 from tests.kernel.topology import Topology, connection, echoes, eventually, reaches
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import drop_rules
@@ -63,9 +63,8 @@ def test_damage_is_noticed_and_mended(top: Topology, edge: Edge, command: str) -
 
 def state(edge: Edge) -> tuple[str, ...]:
     """All of ours in the kernel, without counters, and without what the kernel counts itself."""
-    table = edge.inside.run("nft -s list table inet zthook")
     return (
-        re.sub(r"(set (?:opened|besieged)6? \{[^{}]*?)\s*elements = \{[^{}]*\}", r"\1", table),
+        settled(edge.inside.run("nft -s list table inet zthook")),
         edge.inside.run("ip route show proto 123"),
         edge.inside.run("ip neigh show proxy"),
         edge.inside.run("sysctl net.ipv4.conf.eth0 net.ipv4.conf.zt0 net.ipv4.neigh.eth0"),
