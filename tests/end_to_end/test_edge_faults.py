@@ -459,14 +459,15 @@ def forwarded(lab: Lab) -> dict[str, str]:
 
 @contextmanager
 def on_a_small_disk(lab: Lab) -> Iterator[None]:
-    """The daemon's state is on a disk of 1 MB, in a mount namespace that ends with the daemon."""
+    """The daemon's state is on a disk with 1 MB to spare; it ends with the daemon."""
     daemon = lab.edge.daemon
     daemon.stop()
     script = f"""
         mount -t tmpfs none /run
         mkdir /run/usual
         mount --bind {daemon.state} /run/usual
-        mount -t tmpfs -o size=1m none {daemon.state}
+        size=$(($(du -sk /run/usual | cut -f1) + 1024))k
+        mount -t tmpfs -o size=$size none {daemon.state}
         cp -a /run/usual/. {daemon.state}
         exec {zthook_command()} edge serve"""
     daemon._process = lab.edge.start("edge", "unshare", "-m", "sh", "-ec", script, notify=True)
