@@ -167,20 +167,28 @@ run_tests() {
     fi
 }
 
-# Two processes: one has the end-to-end tests, one after the other, as they promise things in
-# seconds; most of its time it waits for guests to boot. Both are run to their ends.
+# Three shares at once, of about the same length: most of its time a test waits for a guest to
+# boot, or for something to happen. All are run to their ends; the first one is shown as it runs.
 run_all_tests() {
-    local marks=$1 examples=$2 rest=$BUILD/other-tests.log other status=0
-    become_python -m pytest --hypothesis-profile="$examples" -m "$marks" --ignore tests/end_to_end \
-        >"$rest" 2>&1 &
-    other=$!
-    trap 'kill $other 2>/dev/null' EXIT
-    printf '\nEnd-to-end tests (the others run beside them, into %s)\n' "$rest"
-    run_here -m pytest --hypothesis-profile="$examples" -m "$marks" tests/end_to_end || status=$?
-    printf '\nAll other tests\n'
-    wait $other || status=$?
+    local marks=$1 examples=$2 status=0 second third
+    local -a runs=(-m pytest --hypothesis-profile="$examples" --durations=12 -m "$marks")
+    local -a late=("$SOURCE"/tests/end_to_end/test_[h-z]*.py tests/faults tests/hypervisor)
+    local -a early=("$SOURCE"/tests/end_to_end/test_[a-g]*.py tests/kernel_host tests/firewalls)
+    become_python "${runs[@]}" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
+    second=$!
+    become_python "${runs[@]}" --ignore tests/end_to_end --ignore tests/faults \
+        --ignore tests/hypervisor --ignore tests/kernel_host --ignore tests/firewalls \
+        >"$BUILD/tests-3.log" 2>&1 &
+    third=$!
+    trap 'kill $second $third 2>/dev/null' EXIT
+    printf '\nTests, a third of them (the others run beside them, into %s)\n' "$BUILD/tests-*.log"
+    run_here "${runs[@]}" "${early[@]}" || status=$?
+    printf '\nThe other two thirds\n'
+    wait $second || status=$?
+    cat "$BUILD/tests-2.log"
+    wait $third || status=$?
     trap - EXIT
-    cat "$rest"
+    cat "$BUILD/tests-3.log"
     return $status
 }
 
