@@ -137,11 +137,13 @@ TRANSLATING = (
         "inward_ranges", (ADDRESS, PROTOCOL, PORT), (ADDRESS,), interval=True, public=0, private=3
     ),
     SetSpec("outward", (ADDRESS,), (ADDRESS,), public=1),
+    SetSpec("guarded", (ADDRESS,), public=0),
     SetSpec("sheltered", (ADDRESS, ADDRESS), public=0),
     SetSpec("hiding", (ADDRESS, ADDRESS), public=0),
 )
 """Public to private, by address or by port; private to public for what a guest begins; and
-where clients are hidden, and where by the edge, by public and private address."""
+where clients are hidden, by public address alone (``guarded``) and by both, and where by the
+edge."""
 
 PASSING = (
     SetSpec("arriving", (ADDRESS, ADDRESS), counted=True, public=0, private=1),

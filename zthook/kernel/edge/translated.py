@@ -35,6 +35,7 @@ def _translated(one: Forwarding, public: IPAddress) -> Iterator[Element]:
     s, private = family_of(one.private).suffix, one.private
     yield f"answering{s}", f"{one.next_hop_mac.lower()} . {private} . {public}"
     if one.hide or one.host_hides:
+        yield f"guarded{s}", str(public)
         yield f"sheltered{s}", f"{public} . {private}"
     if one.hide:
         yield f"hiding{s}", f"{public} . {private}"

@@ -36,7 +36,9 @@ def definitions(of: Family) -> tuple[str, ...]:
 
 
 def _at(of: Family) -> str:
-    return f"{of.ip} daddr . tcp dport @besieged{of.suffix}"
+    """A port under siege, as long as its address has a mapping that hides clients."""
+    address = f"{of.ip} daddr"
+    return f"{address} . tcp dport @besieged{of.suffix} {address} @guarded{of.suffix}"
 
 
 def untracked(of: Family) -> tuple[str, str]:
