@@ -17,10 +17,11 @@ def verdict(guest: str, told: Sequence[Told]) -> str:
         if one.check not in ALIVE_WITHOUT:
             return f"{guest} is not reached as it should be: {one.check}: {one.seen}."
     unknown = any(one.check == DECIDES and one.outcome is Outcome.SKIPPED for one in told)
-    for one in failed:
+    if failed:
+        first = failed[0]
         if unknown:
-            return f"whether {guest} is reached is not known: {one.check}: {one.seen}."
-        return f"{guest} should be reached, but {one.check} failed: {one.seen}."
+            return f"whether {guest} is reached is not known: {first.check}: {first.seen}."
+        return f"{guest} should be reached, but {first.check} failed: {first.seen}."
     warned = [one.check for one in told if one.outcome is Outcome.WARN]
     if warned:
         return f"{guest} should be reached, but look at: {', '.join(warned)}."

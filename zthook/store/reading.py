@@ -24,11 +24,7 @@ class ReadLedger(SqliteLedger):
             raise
 
     def _check(self) -> None:
-        with self._explained():
-            (version,) = self._link.execute("PRAGMA user_version").fetchone()
-            (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+        version = self._sound_version()
         if version != schema.VERSION:
             raise StoreError(
                 f"the store {self._path} is of version {version}, and this zthook knows "

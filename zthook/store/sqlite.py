@@ -66,10 +66,7 @@ class SqliteLedger:
             self._link.execute("PRAGMA synchronous = FULL")
             # 400 kB beside the store, not 4 MB: on a small disk it is the first to lack room.
             self._link.execute("PRAGMA wal_autocheckpoint = 100")
-            (version,) = self._link.execute("PRAGMA user_version").fetchone()
-            (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
+        version = self._sound_version()
         if version > schema.VERSION:
             raise StoreError(
                 f"the store {self._path} was written by a newer zthook (its version is "
@@ -78,6 +75,15 @@ class SqliteLedger:
             )
         with self._explained():
             schema.bring_up(self._link, version)
+
+    def _sound_version(self) -> int:
+        """The schema's version. Raises StoreError for a damaged file."""
+        with self._explained():
+            (version,) = self._link.execute("PRAGMA user_version").fetchone()
+            (verdict,) = self._link.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        return int(version)
 
     def close(self) -> None:
         self._link.close()
