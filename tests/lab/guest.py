@@ -106,6 +106,10 @@ class Guest:
         mine = [row["ip-address"] for row in leases if row["mac-address"] == self.mac]
         return str(mine[-1]) if mine else ""
 
+    def wait_lease(self, address: str) -> None:
+        """Until its lease is of this address: libvirt writes it down after the guest has it."""
+        wait_until(lambda: self.lease() == address, 10, lambda: f"it has {self.lease() or 'none'}")
+
     def migrate(self, to: HostMachine, *options: str, check: bool = True) -> str:
         """`virsh migrate --live` to another host, where it is from then on; what virsh said.
 

@@ -20,7 +20,7 @@ def guest(home1: Host) -> Iterator[StandIn]:
 
 def test_libvirt_sees_a_guest_that_runs_and_has_a_lease(home1: Host, guest: StandIn) -> None:
     assert guest.state() == "running"
-    assert guest.lease() == guest.address
+    guest.wait_lease(guest.address)
     assert home1.page(guest.address).name == "stand1"
 
 
