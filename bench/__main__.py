@@ -2,10 +2,12 @@
 
 import argparse
 
-from bench import claims, dataplane, floods, hook, load, strangers
+from bench import claims, commands, dataplane, floods, guests, hook, load, strangers
 
 BENCHMARKS = {
     "hook": hook.run,
+    "guests": guests.run,
+    "commands": commands.run,
     "claims": claims.run,
     "dataplane": dataplane.run,
     "floods": floods.run,

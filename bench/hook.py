@@ -59,15 +59,21 @@ def iptables_commands(ports: int) -> list[str]:
 FORGET = "iptables -F; iptables -X; iptables -t nat -F; iptables -t nat -X"
 
 
+REQUIRED = ANNOTATION.replace('203.0.113.10"', '203.0.113.10" required="yes"')
+
+
 @contextlib.contextmanager
-def answering_agent(path: Path) -> Iterator[None]:
-    """An agent that reads the whole call and allows it, as the real one does with a hint."""
+def answering_agent(path: Path) -> Iterator[threading.Semaphore]:
+    """An agent that reads the whole call and allows it; the semaphore rises with each."""
+    heard = threading.Semaphore(0)
 
     def answer(link: socket.socket) -> None:
         with link:
             while link.recv(65536):
                 pass
-            link.sendall(b"0")
+            heard.release()
+            with contextlib.suppress(ConnectionError):
+                link.sendall(b"0")
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -79,7 +85,7 @@ def answering_agent(path: Path) -> Iterator[None]:
     listener.listen(64)
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield
+        yield heard
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
@@ -89,6 +95,20 @@ def write_script(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
     path.chmod(0o755)
     return path
+
+
+BARE = ("-I", "-S", "-c", "pass")
+
+
+def ran(*words: str) -> Callable[[], None]:
+    """Run a program to its end."""
+
+    def run() -> None:
+        _, status = os.waitpid(os.posix_spawn(words[0], words, {}), 0)
+        if status:
+            raise RuntimeError(f"{words} ended with {status}")
+
+    return run
 
 
 def spawned(program: Path, xml: Path, operation: str) -> Callable[[], None]:
@@ -106,6 +126,16 @@ def spawned(program: Path, xml: Path, operation: str) -> Callable[[], None]:
     return run
 
 
+def until(heard: threading.Semaphore, act: Callable[[], None]) -> Callable[[], None]:
+    """Act, and wait until the agent has the whole call."""
+
+    def run() -> None:
+        act()
+        heard.acquire()
+
+    return run
+
+
 def run(rounds: int) -> str:
     """Measure, and return the table."""
     with (
@@ -114,6 +144,8 @@ def run(rounds: int) -> str:
     ):
         folder = Path(name)
         plain, annotated = folder / "plain.xml", folder / "annotated.xml"
+        required = folder / "required.xml"
+        required.write_bytes(domain_xml(REQUIRED))
         plain.write_bytes(domain_xml(""))
         annotated.write_bytes(domain_xml(ANNOTATION))
         empty = write_script(folder / "empty", "exit 0")
@@ -126,12 +158,21 @@ def run(rounds: int) -> str:
         hook = HOOK.read_text().replace("/run/zthook/hook.sock", str(folder / "hook.sock"))
         ours.write_text(hook)
         shutil.copymode(HOOK, ours)
-        with answering_agent(folder / "hook.sock"):
+        with answering_agent(folder / "hook.sock") as heard:
             timings = interleaved(
                 {
                     "empty #!/bin/sh hook": Candidate(spawned(empty, plain, "started")),
                     "zthook, guest without annotation": Candidate(spawned(ours, plain, "started")),
-                    "zthook, annotated guest": Candidate(spawned(ours, annotated, "started")),
+                    "zthook, annotated guest": Candidate(
+                        spawned(ours, annotated, "started"), heard.acquire
+                    ),
+                    "  until the agent has the whole call": Candidate(
+                        until(heard, spawned(ours, annotated, "started"))
+                    ),
+                    "zthook, required guest": Candidate(
+                        spawned(ours, required, "prepare"), heard.acquire
+                    ),
+                    "  of which: python3 -I -S": Candidate(ran("/usr/bin/python3", *BARE)),
                     f"iptables script, {PORTS} ports": Candidate(
                         spawned(script, plain, "started"), spawned(forget, plain, "stopped")
                     ),

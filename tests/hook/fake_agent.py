@@ -1,6 +1,7 @@
 """An agent for the hook to meet: it can answer, refuse, hang, dribble, close, or be absent."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -98,6 +99,20 @@ def hangs_before_reading(agent: FakeAgent, link: socket.socket) -> None:
 def hangs_after_reading(agent: FakeAgent, link: socket.socket) -> None:
     agent.calls.append(read_call(link))
     agent.released.wait(30)
+
+
+def answers_when_released(agent: FakeAgent, link: socket.socket) -> None:
+    agent.released.wait(30)
+    answers(b"0")(agent, link)
+
+
+def notes_who_hangs_up(agent: FakeAgent, link: socket.socket) -> None:
+    """Never answers; the call counts once the other side is gone."""
+    call = read_call(link)
+    ended = select.poll()
+    ended.register(link, select.POLLHUP)
+    if ended.poll(10_000):
+        agent.calls.append(call)
 
 
 def dribbles(agent: FakeAgent, link: socket.socket) -> None:

@@ -21,6 +21,7 @@ from tests.hook.conftest import (
     guest_xml,
 )
 from tests.hook.fake_agent import FakeAgent
+from tests.lab.commands import wait_until
 
 
 def test_a_guest_without_our_namespace_starts_no_python_and_asks_nobody(
@@ -35,7 +36,7 @@ def test_a_guest_without_our_namespace_starts_no_python_and_asks_nobody(
     assert hook("prepare", PLAIN, environment={"PATH": str(programs)}).harmless
     assert not ran.exists()
     assert hook("prepare", ANNOTATED, environment={"PATH": str(programs)}).harmless
-    assert ran.exists()
+    wait_until(ran.exists, 10, "Python is started")
 
 
 def test_all_input_is_read_before_it_exits(hook: InstalledHook) -> None:

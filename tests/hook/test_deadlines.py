@@ -43,15 +43,36 @@ def test_an_agent_alive_is_told_every_operation(hook: InstalledHook, operation: 
 
 
 @pytest.mark.parametrize("behaviour", HANGING)
-@pytest.mark.parametrize("operation", ["prepare", "stopped"])
+@pytest.mark.parametrize(
+    ("operation", "xml"),
+    [("prepare", ANNOTATED), ("stopped", ANNOTATED), ("stopped", REQUIRED)],
+    ids=["prepare", "stopped", "stopped-required"],
+)
 def test_a_hung_agent_holds_no_guest_up(
-    hook: InstalledHook, behaviour: Behaviour, operation: str
+    hook: InstalledHook, behaviour: Behaviour, operation: str, xml: bytes
 ) -> None:
     with FakeAgent(hook.socket, behaviour).running() as agent:
-        outcome = hook(operation, ANNOTATED)
+        outcome = hook(operation, xml)
         assert not agent.released.is_set()
     assert outcome.harmless
     assert outcome.seconds < AT_ONCE
+
+
+def test_where_nothing_is_required_libvirt_does_not_wait_for_the_answer(
+    hook: InstalledHook,
+) -> None:
+    """The agent answers once the hook has ended."""
+    with FakeAgent(hook.socket, fake_agent.answers_when_released).running() as agent:
+        assert hook("start", ANNOTATED).harmless
+        agent.released.set()
+        assert len(agent.wait_calls(1)) == 1
+
+
+def test_what_tells_a_hung_agent_in_the_background_ends_by_itself(hook: InstalledHook) -> None:
+    with FakeAgent(hook.socket, fake_agent.notes_who_hangs_up).running() as agent:
+        assert hook("start", ANNOTATED).harmless
+        assert len(agent.wait_calls(1)) == 1
+        assert not agent.released.is_set()
 
 
 def test_a_hung_agent_holds_no_guest_up_with_more_xml_than_a_socket_takes(

@@ -72,7 +72,8 @@ def _read_ports(elements: Sequence[Reading]) -> tuple[PortRange, ...]:
     lines = {id(ports): one for ports, one in read if ports}
     good = [ports for ports, _ in read if ports]
     for ports, other in meaning.overlapping(good):
-        what = f"{ports.protocol} ports {_span(ports)} and {_span(other)} overlap"
+        where = lines[id(other)].line
+        what = f"{ports.protocol} ports {_span(ports)} and those of line {where} overlap"
         lines[id(ports)].meaning(what, f"take {_span(other)} out of one of the two")
     return tuple(good)
 

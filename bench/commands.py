@@ -1,0 +1,68 @@
+"""What people type, whole processes, and what the agent takes with fifty guests."""
+
+import subprocess
+from collections.abc import Callable
+
+from bench.home import PUBLICS, benched, memory
+from bench.measure import Candidate, interleaved, table
+from tests.lab.commands import wait_until
+from tests.lab.daemons import zthook_command
+from tests.lab.domain import annotation
+from tests.lab.lab import Lab
+from tests.lab.machine import Machine
+
+GUESTS = 50
+PYTHON = "/usr/bin/python3"
+
+
+def told(machine: Machine, *command: object) -> Callable[[], None]:
+    """Run it there, as its own process; what it prints is thrown away."""
+    words = [str(word) for word in machine.entering(command)]
+    environment = machine.environment()
+
+    def once() -> None:
+        subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+    return once
+
+
+def fill(lab: Lab) -> None:
+    """Fifty guests, each with a public address that is active."""
+    host = lab["home1"]
+    for number in range(GUESTS):
+        guest = host.stand_in(f"web{number}", annotation=annotation(PUBLICS[number]))
+        guest.start()
+        guest.wait_ready()
+
+    def active() -> bool:
+        rows = host.agent.json("status")["mappings"]
+        return [row["state"] for row in rows] == ["active"] * GUESTS
+
+    wait_until(active, 60, f"{GUESTS} mappings are active")
+
+
+def run(rounds: int) -> str:
+    """Measure, and return the table."""
+    with benched() as lab:
+        host, edge = lab["home1"], lab.edge
+        empty = memory(host.agent.process.pid)
+        fill(lab)
+        zthook = zthook_command()
+        timings = interleaved(
+            {
+                "python3 -c pass": Candidate(told(host, PYTHON, "-c", "pass")),
+                "zthook --help": Candidate(told(host, zthook, "--help")),
+                f"zthook status, {GUESTS} guests": Candidate(told(host, zthook, "status")),
+                f"zthook edge mappings, {GUESTS}": Candidate(
+                    told(edge, zthook, "edge", "mappings")
+                ),
+                "  of each: entering the machine": Candidate(told(host, "/bin/true")),
+            },
+            rounds,
+        )
+        sizes = [
+            f"agent without a guest: {empty / 2**20:.1f} MiB",
+            f"agent with {GUESTS}: {memory(host.agent.process.pid) / 2**20:.1f} MiB",
+            f"edge with {GUESTS} mappings: {memory(edge.daemon.process.pid) / 2**20:.1f} MiB",
+        ]
+    return "\n".join([table("Commands, whole process", timings, "python3 -c pass"), *sizes])
