@@ -161,9 +161,9 @@ def test_ports_that_overlap() -> None:
         )
     )
     assert found == [
-        "line 5: tcp ports 201 and those of line 7 overlap; take 200-300 out of one of the two",
-        "line 6: tcp ports 150 and those of line 3 overlap; take 100-200 out of one of the two",
-        "line 7: tcp ports 200-300 and those of line 3 overlap; take 100-200 out of one of the two",
+        "line 5: tcp ports 201 and 200-300 overlap; take 200-300 out of one of the two",
+        "line 6: tcp ports 150 and 100-200 overlap; take 100-200 out of one of the two",
+        "line 7: tcp ports 200-300 and 100-200 overlap; take 100-200 out of one of the two",
     ]
 
 

@@ -112,7 +112,11 @@ def test_what_the_annotation_does_not_allow_is_not_written(
 ) -> None:
     code, _, err = zthook("assign", "test", PUBLIC, "--interface", "not-a-mac")
     assert code == 1
+    assert err.startswith("error: test: ")
     assert "not-a-mac" in err
+    assert "`zthook assign --help` says what each option takes" in err
+    assert "XML" not in err
+    assert "line " not in err
     assert "metadata" not in guest.persistent + guest.live
 
 

@@ -32,6 +32,7 @@ TOLD_IN_PART = (
     "zthook/host/edge_http.py",
     "zthook/host/enrolment.py",
     "zthook/edge/requests.py",
+    "zthook/edge/presence.py",
     "zthook/edge/enrolment.py",
     "zthook/edge/sessions.py",
     "zthook/edge/lookout.py",

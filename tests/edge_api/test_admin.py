@@ -3,19 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
 from zthook.config import OverlaySettings
-from zthook.edge.admin import Admin
+from zthook.edge.admin import Admin, RunningEdge
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.mappings import OverlayDevice
 from zthook.overlay import open_overlay
-
-if TYPE_CHECKING:
-    from zthook.edge.daemon import EdgeDaemon
 
 
 class Noting:
@@ -52,7 +49,7 @@ class Network:
 def admin_of(overlay: Any, noting: Noting | None = None) -> Admin:
     seen, service = SeenOverlay(overlay, lambda: None), noting or Noting()
     edge = SimpleNamespace(seen=seen, overlay_address=lambda: None, worker=service, service=service)
-    return Admin(cast("EdgeDaemon", edge))
+    return Admin(cast("RunningEdge", edge))
 
 
 async def test_a_member_is_let_in() -> None:

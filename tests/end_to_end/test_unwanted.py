@@ -15,12 +15,12 @@ import pytest
 from tests.end_to_end.capture import Capture, Packet
 from tests.end_to_end.conftest import enrol, forget
 from tests.end_to_end.traces import edge_rows, traces
-from tests.end_to_end.udp_flow import UdpFlow
 from tests.lab.commands import wait_until
 from tests.lab.guest import Guest
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.machine import Machine, Unreached
+from tests.lab.pulse import Pulse
 from tests.lab.topology import (
     CLIENT,
     EDGE_ON_OVERLAY,
@@ -218,7 +218,7 @@ def test_a_member_does_not_reach_it_under_a_forged_address(
 def test_a_member_can_not_speak_in_a_clients_connection(
     lab: Lab, host: Host, member: Machine, web: Guest, gateway: str
 ) -> None:
-    with UdpFlow(lab.client, PUBLIC) as flow:
+    with Pulse(lab.client, "udp", PUBLIC) as flow:
         flow.wait_moves()
     forged = {
         "source": CLIENT,
@@ -233,7 +233,7 @@ def test_a_member_can_not_speak_in_a_clients_connection(
 
 
 def test_a_member_can_not_answer_in_the_guests_place(lab: Lab, member: Machine, web: Guest) -> None:
-    with UdpFlow(lab.client, PUBLIC) as flow:
+    with Pulse(lab.client, "udp", PUBLIC) as flow:
         flow.wait_moves()
     forged = [
         {
@@ -442,7 +442,7 @@ def test_unassigned_ends_established_connections_at_once(
     with (
         lab.client.stream(other) as kept,
         lab.client.stream(public, timeout=3) as transfer,
-        UdpFlow(lab.client, public) as flow,
+        Pulse(lab.client, "udp", public) as flow,
     ):
         for one in (kept, transfer, flow):
             one.wait_moves()
@@ -467,7 +467,7 @@ def test_destroyed_the_guest_leaves_nothing_that_could_pass(
 ) -> None:
     with (
         lab.client.stream(ROUTED, timeout=3) as transfer,
-        UdpFlow(lab.client, ROUTED) as flow,
+        Pulse(lab.client, "udp", ROUTED) as flow,
     ):
         transfer.wait_moves()
         flow.wait_moves()

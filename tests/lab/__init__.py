@@ -4,6 +4,7 @@ It runs zthook's command, libvirtd, guests and packets in network namespaces of 
 imports nothing of zthook. Begin at Lab; by hand: ``python -m tests.lab up``.
 """
 
+from tests.lab.beside import Broken
 from tests.lab.commands import LabError, TooLate, wait_until
 from tests.lab.daemons import Agent, EdgeDaemon, Zthook
 from tests.lab.domain import address, annotation, publish
@@ -17,7 +18,7 @@ from tests.lab.pattern import pattern
 from tests.lab.process import Process
 from tests.lab.pulse import Beat, Pulse
 from tests.lab.stand_in import StandIn
-from tests.lab.stream import Broken, Stream
+from tests.lab.stream import Stream
 from tests.lab.sweep import sweep
 
 __all__ = [

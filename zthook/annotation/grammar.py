@@ -72,8 +72,7 @@ def _read_ports(elements: Sequence[Reading]) -> tuple[PortRange, ...]:
     lines = {id(ports): one for ports, one in read if ports}
     good = [ports for ports, _ in read if ports]
     for ports, other in meaning.overlapping(good):
-        where = lines[id(other)].line
-        what = f"{ports.protocol} ports {_span(ports)} and those of line {where} overlap"
+        what = f"{ports.protocol} ports {_span(ports)} and {_span(other)} overlap"
         lines[id(ports)].meaning(what, f"take {_span(other)} out of one of the two")
     return tuple(good)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from zthook.config.places import Places
 from zthook.errors import AnnotationError, NotEnrolled, Refused
 from zthook.model.guests import Domain
-from zthook.model.publication import Publication
+from zthook.model.publication import Problem, Publication
 
 DEFAULT_URI = "qemu:///system"
 
@@ -51,12 +51,12 @@ class Definitions:
 
     def write(self, publication: Publication | None, *, live: bool, persistent: bool) -> None:
         """Put ``publication`` in. Raises AnnotationError where it would be wrong."""
-        from zthook.annotation import read_publication, write_publication
+        from zthook.annotation import check, write_publication
         from zthook.hypervisor.definitions import set_annotation
 
         element = None
         if publication is not None:
-            read_publication(write_publication(publication).encode())
+            self._refuse(check(write_publication(publication).encode())[1])
             element = write_publication(publication, namespace=False)
         set_annotation(
             libvirt_uri(self.places),
@@ -65,6 +65,15 @@ class Definitions:
             live=live,
             persistent=persistent,
         )
+
+    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+        """Without their lines: nobody wrote the XML that they are about."""
+        if problems:
+            name = self.persistent.name
+            raise AnnotationError(
+                "\n".join(f"{name}: {one.what}; {one.right}" for one in problems),
+                hint="nothing was changed; `zthook assign --help` says what each option takes",
+            )
 
     def change(self, new: Callable[[Publication | None], Publication | None]) -> str:
         """Change both, each from what it says now; why the persistent one did not change.

@@ -2,24 +2,45 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from ipaddress import IPv4Address
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from zthook.config import EdgeSettings
 from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
-from zthook.edge.service import INVITATION_SECONDS
+from zthook.edge.keys import EdgeKeys
+from zthook.edge.seen_overlay import SeenOverlay
+from zthook.edge.server import Listener
+from zthook.edge.service import INVITATION_SECONDS, EdgeService
 from zthook.edge.views import Invitation
+from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
 from zthook.store.events import Wanted
 from zthook.wire.control import Handler
 from zthook.wire.token import Token, write_token
 
-if TYPE_CHECKING:
-    from zthook.edge.daemon import EdgeDaemon
-
 T = TypeVar("T")
 
 NO_CONTROLLER = "this edge's overlay is not of driver zerotier, so nobody is let in from here"
+
+
+class RunningEdge(Protocol):
+    """What of the daemon the commands are about; see ``zthook.edge.daemon``."""
+
+    worker: Worker
+    service: EdgeService
+    listener: Listener
+    seen: SeenOverlay
+    keys: EdgeKeys
+    settings: EdgeSettings
+
+    @property
+    def problems(self) -> list[str]: ...
+
+    def overlay_address(self) -> IPv4Address | None: ...
+
+    async def reload(self) -> None: ...
 
 
 class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,7 +77,7 @@ class _Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Admin:
     """Each public method is a command; its argument says what it takes."""
 
-    def __init__(self, edge: "EdgeDaemon") -> None:
+    def __init__(self, edge: RunningEdge) -> None:
         self._edge = edge
 
     def commands(self) -> dict[str, Handler]:

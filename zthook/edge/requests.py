@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from zthook import __version__
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, reports, sessions
-from zthook.edge.allocation import Allocator
 from zthook.edge.asking import MAX_EPOCH, MOST_RAISED, printable, read_claims
 from zthook.edge.carrying import Carrying
 from zthook.edge.grounds import may_use, private_prefixes
@@ -20,8 +19,9 @@ from zthook.edge.news import News
 from zthook.edge.outlook import Outlook
 from zthook.edge.passes import Passes
 from zthook.edge.plane import KernelSide
+from zthook.edge.presence import Presence
 from zthook.edge.twins import Twins
-from zthook.errors import KernelError, NotAuthenticated, TwoAgents, UsageError
+from zthook.errors import KernelError, NotAuthenticated, UsageError
 from zthook.model.clock import Clock
 from zthook.model.mappings import Claim, OverlayDevice
 from zthook.store.events import Event, EventRow
@@ -72,6 +72,7 @@ class Requests:
         self._twins = Twins(ledger, clock, self._leases.live)
         self._outlook = Outlook(ledger, self._kernel, self._twins, settings)
         self._lookout = Lookout(dataplane, self._outlook, self._kernel)
+        self._presence = Presence(ledger, clock, self._leases, self._lookout)
         self._news = News(notify)
         self._carrying = Carrying(
             ledger=ledger,
@@ -94,11 +95,6 @@ class Requests:
             carrying=self._carrying,
             overlay=overlay,
         )
-        # What is worth no commit: the last heartbeat's session and sequence, when a host
-        # was heard (Unix time), two agents with one credential (with boot time).
-        self._beats: dict[str, tuple[int, int]] = {}
-        self._heard: dict[str, float] = {}
-        self._faults: dict[str, tuple[float, str]] = {}
 
     def start(self) -> None:
         """Give every stored host one lease, adopt the kernel. Call once, before anything else.
@@ -158,14 +154,11 @@ class Requests:
         """Fence off every earlier session of this host. Raises TwoAgents."""
         if request.highest_epoch > MAX_EPOCH:
             raise UsageError(f"no edge granted the epoch {request.highest_epoch}")
-        before = self._host(host)
+        before = self._presence.host(host)
         with self._carrying.deciding() as allocator:
-            row = self._new_session(before, request, source)
-            self._renew(host, source)
-            row = self._heard_from(row, source, allocator)
+            row = self._presence.open_session(host, request, source, allocator)
             self._ledger.put_host(row)
             self._ledger.raise_to("epoch", min(request.highest_epoch, MOST_RAISED))
-            allocator.lease_began(host)
         if before.instance != row.instance:
             self._news.wake(host)  # another agent that waits for news hears that it is fenced off
         ground = self._lookout.ground
@@ -191,7 +184,7 @@ class Requests:
         claims = read_claims(request.claims)
         self._lookout.see_ground(claims)
         with self._carrying.deciding() as allocator:
-            row = self._admit(host, request, source, allocator)
+            row = self._presence.admit(host, request, source, allocator)
             allocator.take_list(row, claims, (request.session, request.sequence))
             digest = "" if allocator.incomplete else claims_digest(request.claims)
             self._ledger.put_host(replace(row, sequence=request.sequence, digest=digest))
@@ -203,7 +196,7 @@ class Requests:
         stamp = (request.session, request.sequence)
         self._lookout.see_ground(claims)
         with self._carrying.deciding() as allocator:
-            row = self._admit(host, request, source, allocator)
+            row = self._presence.admit(host, request, source, allocator)
             for claim in claims:
                 kept = self._ledger.claim((host, str(claim.guest), claim.asked))
                 if kept is not None and kept.session == request.session:
@@ -217,28 +210,16 @@ class Requests:
         self, host: str, request: HeartbeatRequest, source: IPv4Address
     ) -> HeartbeatReply:
         """Renew the lease. Raises StaleSession, StaleMessage."""
-        row = self._host(host)
-        sessions.check_session(row, request.session)
-        session, sequence = self._beats.get(host, (0, 0))
-        if session == request.session:
-            sessions.check_sequence(row, request.sequence, sequence)
-        self._beats[host] = request.session, request.sequence
-        self._look_for_impostors(row, source)
-        late = request.sequence <= row.sequence
-        moved = not late and self._lookout.next_hop(row, source) != row
-        if self._leases.live(host) and not moved:
-            self._leases.renew(host)
-        else:
+        row = self._presence.beat(host, request, source)
+        if row is None:
             with self._carrying.deciding() as allocator:
-                self._renew(host, source)
-                self._ledger.put_host(self._heard_from(row, source, allocator))
-                allocator.lease_began(host)
-        self._heard[host] = self._clock.now()
+                row = self._presence.welcome(host, source, allocator)
+                self._ledger.put_host(row)
         current = bool(row.digest) and row.digest == request.digest
         return HeartbeatReply(
             generation=self._news.generation(host),
             current=current,
-            fault=self._faults_now().get(host, ""),
+            fault=self._presence.faults().get(host, ""),
             overlay_mac=self._outlook.overlay_mac,
         )
 
@@ -247,7 +228,7 @@ class Requests:
 
         Raises NotAuthenticated (the host was removed), StaleSession.
         """
-        sessions.check_session(self._host(host), session)
+        sessions.check_session(self._presence.host(host), session)
         return self._news.generation(host)
 
     def leave(self, host: str) -> None:
@@ -256,78 +237,12 @@ class Requests:
         Raises KernelError where the kernel has yet to let go of some; the host is out all
         the same, and ``tick`` finishes it.
         """
-        self._remove(self._host(host), Event.HOST_LEFT)
+        self._remove(self._presence.host(host), Event.HOST_LEFT)
         log.info("%s left", host)
-
-    def _host(self, name: str) -> HostRow:
-        host = self._ledger.host(name)
-        if host is None or host.leaving:
-            raise NotAuthenticated(
-                f"{name} was removed from this edge", hint="zthook leave, then zthook join TOKEN"
-            )
-        return host
-
-    def _admit(
-        self,
-        host: str,
-        request: ListRequest | ReserveRequest,
-        source: IPv4Address,
-        allocator: Allocator,
-    ) -> HostRow:
-        row = self._host(host)
-        sessions.check_session(row, request.session)
-        sessions.check_sequence(row, request.sequence, row.sequence)
-        if self._renew(host, source):
-            allocator.lease_began(host)
-        return self._heard_from(row, source, allocator)
-
-    def _renew(self, host: str, source: IPv4Address) -> bool:
-        """Inside a transaction: the lease; whether it began."""
-        began = self._leases.renew(host)
-        if began:
-            self._note(Event.LEASE_BEGAN, host=host, source=str(source))
-        return began
 
     def _note(self, event: Event, **what: Any) -> None:
         """Inside a transaction: a line of the audit trail."""
         self._ledger.note(EventRow(at=self._clock.now(), event=event, **what))
-
-    def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
-        self._look_for_impostors(row, source)
-        moved = self._lookout.next_hop(row, source)
-        if moved != row:
-            log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
-            allocator.next_hop_moved(row.name)
-            at = f"by {moved.address} ({moved.mac or 'its MAC is not known yet'})"
-            self._note(Event.HOST_REACHED, host=row.name, source=str(source), why=at)
-        self._heard[row.name] = self._clock.now()
-        return replace(moved, seen=self._clock.now())
-
-    def _look_for_impostors(self, row: HostRow, source: IPv4Address) -> None:
-        said = self._lookout.impostor(row, source)
-        if said:
-            if row.name not in self._faults_now():
-                log.warning("%s", said)
-            self._faults[row.name] = self._clock.boottime(), said
-
-    def _new_session(self, row: HostRow, request: SessionRequest, source: IPv4Address) -> HostRow:
-        try:
-            return sessions.open_session(
-                row,
-                session=self._ledger.next("session"),
-                instance=request.instance,
-                agent=printable(request.agent),
-                source=source,
-                here=self._leases.live(row.name),
-            )
-        except TwoAgents as error:
-            self._faults[row.name] = self._clock.boottime(), error.message
-            raise
-
-    def _faults_now(self) -> dict[str, str]:
-        """By host; a fault counts for one lease's time after it was seen."""
-        since = self._clock.boottime() - self._leases.seconds
-        return {name: text for name, (at, text) in self._faults.items() if at > since}
 
     def _answer(self, host: str, claims: Sequence[Claim]) -> ClaimsReply:
         mappings = self._outlook.replies(host, claims)
@@ -348,9 +263,7 @@ class Requests:
                 if invitation.host == row.name:
                     self._ledger.drop_invitation(invitation.secret)
             self._ledger.put_host(replace(row, credential=None, leaving=True))
-        self._leases.forget(row.name)
-        for memory in (self._beats, self._heard, self._faults):
-            memory.pop(row.name, None)
+        self._presence.forget(row.name)
         self._news.wake(row.name)
         self._passes.forget_removed()
         if self._ledger.host(row.name) is not None:

@@ -72,7 +72,10 @@ class EdgeService(Requests):
 
     def hosts(self) -> list[HostView]:
         """Every host, by name."""
-        return reports.host_views(self._ledger, self._leases, self._heard, self._faults_now())
+        presence = self._presence
+        return reports.host_views(
+            self._ledger, self._leases, presence.contacts.heard, presence.faults()
+        )
 
     def addresses(self) -> list[str]:
         """Where hosts have spoken from, as far as it is known."""
@@ -191,7 +194,7 @@ class EdgeService(Requests):
             self._note(Event.RELEASED, public=address)
             allocator.release(address)
             for name in {row.host for row in gone}:
-                self._ledger.put_host(replace(self._host(name), digest=""))
+                self._ledger.put_host(replace(self._presence.host(name), digest=""))
         if any(self._ledger.claim(row.key) is not None for row in gone):
             raise KernelError(f"the kernel has yet to let go of {address}: {self._kernel.fault}")
         return reports.released(address, gone, kept)

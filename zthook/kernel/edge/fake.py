@@ -1,7 +1,7 @@
 """The edge's dataplane over a kernel made of Python's sets: it can be looked into, and fail."""
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import TYPE_CHECKING
 
 from zthook.errors import KernelError
@@ -9,6 +9,8 @@ from zthook.kernel import connection_ways
 from zthook.kernel.connection_ways import Belongs, Through
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.edge.endings import Endings
+from zthook.kernel.edge.fake_steps import Steps
+from zthook.kernel.edge.fake_table import altered, reached
 from zthook.kernel.edge.ground import (
     ROUTES6_FOR_ALL,
     ROUTES_FOR_ALL,
@@ -16,8 +18,8 @@ from zthook.kernel.edge.ground import (
     settings_of,
 )
 from zthook.kernel.edge.plan import Seen
-from zthook.kernel.edge.rules import DEFINITIONS, Transaction, labels
-from zthook.kernel.edge.sets import COUNTED, MAPS, Elements, parts_of, public_of
+from zthook.kernel.edge.rules import Transaction, labels
+from zthook.kernel.edge.sets import COUNTED, public_of
 from zthook.kernel.edge.uplinks import ways_of
 from zthook.kernel.links import DefaultRoute
 from zthook.kernel.neighbours import Pinned, ProxyEntry
@@ -30,7 +32,6 @@ from zthook.model.mappings import EdgePlane, OverlayDevice
 if TYPE_CHECKING:
     from zthook.kernel.connection_table import Connection
 
-SETS = frozenset(definition.split()[1] for definition in DEFINITIONS)
 OVERLAY = OverlayDevice("zt0", 7, "02:00:00:00:00:fe", 2800, (IPv4Address("192.168.193.222"),))
 
 
@@ -38,20 +39,16 @@ class Crash(Exception):
     """The daemon's process ends here: what was done stays, what comes after never happens."""
 
 
-REACHING = (("arriving", 0, 1), ("arriving_parts", 0, 1), ("routed", 0, 0))
-"""Sets that say whom clients reach, and where their elements have his public address and him."""
-
-
-class FakeEdgeKernel:
+class FakeEdgeKernel(Steps):
     """Refuses what the real one refuses. Tests read and change what it holds.
 
     ``device`` None: the overlay's device is away (its routes go with it). ``own`` are the
-    machine's addresses, ``on_link`` device → prefixes, ``defaults``
-    the default routes of others, ``connections`` all that conntrack
-    has, through mappings or not. ``steps`` names every change made, in order.
+    machine's addresses, ``on_link`` device → prefixes, ``defaults`` the default routes of
+    others, ``connections`` all that conntrack has, through mappings or not.
     """
 
     def __init__(self, device: OverlayDevice | None = OVERLAY) -> None:
+        super().__init__()
         self.device = device
         self.indexes = {"lo": 1, "eth0": 2}
         self.defaults = [DefaultRoute(4, "eth0", IPv4Address("203.0.113.1"))]
@@ -71,18 +68,9 @@ class FakeEdgeKernel:
         self.rules: set[PolicyRule] = set()
         self.opened: frozenset[int] = frozenset()
         self.connections: set[Connection] = set()
-        self.steps: list[str] = []
         self._changed = True
-        self._failing: tuple[int, Exception] | None = None
 
     # What tests do to it.
-
-    def fail_at(self, step: int, error: Exception | None = None) -> None:
-        """Let the ``step``-th change from now on (1 is the next) not happen, but raise.
-
-        ``error`` is a KernelError where it is not given; give a Crash for the daemon's end.
-        """
-        self._failing = (len(self.steps) + step, error or KernelError("the fake kernel refuses"))
 
     def flush(self) -> None:
         """``nft flush ruleset``, by somebody else."""
@@ -106,13 +94,8 @@ class FakeEdgeKernel:
         """Destination on the uplink → address behind the host: what is reachable through this
         kernel; of those that several guests share one of them.
         """
-        found: dict[IPAddress, IPAddress] = {}
         ways = {route.destination.network_address for route in self.routes}
-        for name, public, guest in REACHING:
-            for one in self.sets.get(name, ()):
-                parts = parts_of(one)
-                found[ip_address(parts[public])] = ip_address(parts[guest])
-        return {public: guest for public, guest in found.items() if guest in ways}
+        return {public: guest for public, guest in reached(self.sets).items() if guest in ways}
 
     def dump(self) -> str:
         """Everything of ours in it, as text; the same for the same state."""
@@ -160,15 +143,7 @@ class FakeEdgeKernel:
 
     def commit(self, change: Transaction) -> None:
         self._step("nft")
-        if change.rules:
-            sets: dict[str, set[str]] = {name: set() for name in SETS}
-        else:
-            sets = {name: set(some) for name, some in self.sets.items()}
-        for name, some in change.refill.items():
-            sets[name] = set(some)
-        _delete(sets, change.delete)
-        _add(sets, change.add)
-        self.sets = sets
+        self.sets = altered(self.sets, change)
         self.labels = labels(change.rules) if change.rules else self.labels
 
     def end_connections(self, ends: Endings) -> None:
@@ -204,18 +179,17 @@ class FakeEdgeKernel:
         self.connections = {one for one in self.connections if not belongs(one)}
 
     def set_routes(self, some: Collection[Route]) -> None:
+        present, devices = {_place(one): one for one in self.routes}, self._devices()
         for route in some:
             self._step(f"set route {route}")
-            if route.device not in self._devices():
+            if route.device not in devices:
                 raise KernelError(f"setting the route {route}: the kernel says No such device")
-            place = route.destination, route.table
-            self.routes = {one for one in self.routes if (one.destination, one.table) != place}
+            self.routes.discard(present.get(_place(route), route))
             self.routes.add(route)
+            present[_place(route)] = route
 
     def remove_routes(self, some: Collection[Route]) -> None:
-        for route in some:
-            self._step(f"remove route {route}")
-            self.routes.discard(route)
+        self._drop("remove route", some, self.routes)
 
     def set_proxy(self, entry: ProxyEntry) -> None:
         self._step(f"set proxy {entry.address}")
@@ -226,17 +200,17 @@ class FakeEdgeKernel:
         self.proxies.discard(entry)
 
     def set_pinned(self, some: Collection[Pinned]) -> None:
+        present = {one.address: one for one in self.pinned}
         for entry in some:
             self._step(f"pin {entry}")
             if self.device is None or entry.device != self.device.index:
                 raise KernelError(f"pinning {entry}: the kernel says No such device")
-            self.pinned = {one for one in self.pinned if one.address != entry.address}
+            self.pinned.discard(present.get(entry.address, entry))
             self.pinned.add(entry)
+            present[entry.address] = entry
 
     def remove_pinned(self, some: Collection[Pinned]) -> None:
-        for entry in some:
-            self._step(f"no longer pin {entry}")
-            self.pinned.discard(entry)
+        self._drop("no longer pin", some, self.pinned)
 
     def add_rules(self, some: Collection[PolicyRule]) -> None:
         for rule in some:
@@ -244,9 +218,7 @@ class FakeEdgeKernel:
             self.rules.add(rule)
 
     def remove_rules(self, some: Collection[PolicyRule]) -> None:
-        for rule in some:
-            self._step(f"remove {rule}")
-            self.rules.discard(rule)
+        self._drop("remove", some, self.rules)
 
     def set(self, path: str, value: str) -> None:
         self._step(f"set {path} {value}")
@@ -284,35 +256,10 @@ class FakeEdgeKernel:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _step(self, name: str) -> None:
-        if self._failing is not None and len(self.steps) + 1 >= self._failing[0]:
-            (_, error), self._failing = self._failing, None
-            raise error
-        self.steps.append(name)
 
-
-def _key(name: str, element: str) -> str:
-    return element.partition(" : ")[0] if name in MAPS else element
-
-
-def _delete(sets: dict[str, set[str]], elements: Elements) -> None:
-    for name, some in elements.items():
-        present = {_key(name, one): one for one in sets.get(name, ())}
-        for one in some:
-            if _key(name, one) not in present:
-                raise KernelError(f"nftables refused: no element {one} in {name}")
-            sets[name].discard(present[_key(name, one)])
-
-
-def _add(sets: dict[str, set[str]], elements: Elements) -> None:
-    for name, some in elements.items():
-        if some and name not in sets:
-            raise KernelError(f"nftables refused: no set {name}")
-        present = {_key(name, one): one for one in sets.get(name, ())}
-        for one in some:
-            if present.setdefault(_key(name, one), one) != one:
-                raise KernelError(f"nftables refused: {name} has {one} otherwise")
-            sets[name].add(one)
+def _place(route: Route) -> tuple[IPNetwork, int]:
+    """The kernel has one route of ours for each."""
+    return route.destination, route.table
 
 
 class FakeEdgeDataplane(KernelEdgeDataplane):
