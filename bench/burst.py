@@ -7,9 +7,8 @@ network namespace made for it.
 import ctypes
 import os
 import socket
-import struct
 import time
-from typing import Self
+from typing import Any, Self
 
 BATCH = 1024
 PACKET_QDISC_BYPASS = 20
@@ -21,7 +20,7 @@ class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Message(ctypes.Structure):
+class _Header(ctypes.Structure):
     _fields_ = (
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint),
@@ -30,22 +29,18 @@ class _Message(ctypes.Structure):
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
-        ("sent", ctypes.c_uint),
     )
 
 
-def checksum(some: bytes) -> int:
-    """The Internet's checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f">{len(some) // 2}H", some))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+class _Message(ctypes.Structure):
+    # In one structure with the header, what was sent would lie in the header's padding.
+    _fields_ = (("header", _Header), ("sent", ctypes.c_uint))
 
 
-class Burst:
-    """``count`` frames of one size, one behind the other in ``everything``, on ``device``."""
+class Frames:
+    """``count`` frames of one size, one behind the other in ``everything``, ready to be sent."""
 
-    def __init__(self, device: str, everything: bytes, count: int) -> None:
+    def __init__(self, everything: bytes, count: int) -> None:
         size = len(everything) // count
         self.count = count
         self._buffer = ctypes.create_string_buffer(everything, len(everything))
@@ -55,8 +50,20 @@ class Burst:
         )
         self._messages = (_Message * count)()
         for one in range(count):
-            self._messages[one].vectors = ctypes.pointer(self._vectors[one])
-            self._messages[one].vector_count = 1
+            header = self._messages[one].header
+            header.vectors = ctypes.pointer(self._vectors[one])
+            header.vector_count = 1
+
+    def at(self, first: int) -> Any:
+        """Where the message with that frame is."""
+        return ctypes.byref(self._messages[first])
+
+
+class Burst:
+    """Frames on ``device``, of the network namespace in which this is made."""
+
+    def __init__(self, device: str, frames: Frames) -> None:
+        self.frames = frames
         self._sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
         self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._out.bind((device, 0))
@@ -72,9 +79,9 @@ class Burst:
         """Send so many, beginning with that one, and again from the first behind the last."""
         done = 0
         while done < count:
-            at = (first + done) % self.count
-            some = min(BATCH, count - done, self.count - at)
-            sent = self._sendmmsg(self._out.fileno(), ctypes.byref(self._messages[at]), some, 0)
+            at = (first + done) % self.frames.count
+            some = min(BATCH, count - done, self.frames.count - at)
+            sent = self._sendmmsg(self._out.fileno(), self.frames.at(at), some, 0)
             if sent <= 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             done += sent

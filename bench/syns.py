@@ -6,48 +6,32 @@ many it sent.
 """
 
 import random
-import struct
 import sys
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from bench.burst import Burst, checksum
+from bench.burst import Burst, Frames
+from bench.frames import SYN, Flow, Segment, ether, segments
 
 FIRST_CLIENT = int(IPv4Address("198.18.0.0"))  # RFC 2544: a /15 for benchmarks
 CLIENTS = 1 << 17
-OWN_MAC = bytes.fromhex("020000005eed")  # a bridge takes none from nobody
+OWN_MAC = "02:00:00:00:5e:ed"  # a bridge takes none from nobody
 MOST = 400_000
 
 
-def frame(mac: bytes, source: bytes, port: int, destination: bytes, service: int) -> bytes:
-    """An Ethernet frame with a SYN without options."""
-    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, source, destination)
-    head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
-    syn = struct.pack(">HHIIBBHHH", port, service, 1, 0, 0x50, 0x02, 8192, 0, 0)
-    pseudo = source + destination + struct.pack(">BBH", 0, 6, len(syn))
-    syn = syn[:16] + struct.pack(">H", checksum(pseudo + syn)) + syn[18:]
-    return mac + OWN_MAC + b"\x08\x00" + head + syn
-
-
-def frames(mac: bytes, destination: bytes, service: int, count: int) -> bytes:
+def flows(destination: IPv4Address, service: int, count: int) -> Iterator[Flow]:
     """``count`` of them, the same for the same count."""
     chance = random.Random(count)  # noqa: S311
-    return b"".join(
-        frame(
-            mac,
-            struct.pack(">I", FIRST_CLIENT + chance.randrange(CLIENTS)),
-            chance.randrange(1024, 65536),
-            destination,
-            service,
-        )
-        for _ in range(count)
-    )
+    for _ in range(count):
+        source = FIRST_CLIENT + chance.randrange(CLIENTS)
+        yield Flow(source, chance.randrange(1024, 65536), int(destination), service)
 
 
 def main(device: str, mac: str, destination: str, service: str, rate: str, seconds: str) -> None:
     count = min(int(int(rate) * float(seconds)), MOST)
-    packed = IPv4Address(destination).packed
-    everything = frames(bytes.fromhex(mac.replace(":", "")), packed, int(service), count)
-    with Burst(device, everything, count) as burst:
+    some = flows(IPv4Address(destination), int(service), count)
+    frames = Frames(segments(ether(OWN_MAC, mac), some, Segment(SYN, 1, 0)), count)
+    with Burst(device, frames) as burst:
         print("ready", flush=True)
         sys.stdin.readline()
         print(burst.send_at(int(rate), float(seconds)))
