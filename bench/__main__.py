@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import claims, commands, dataplane, floods, guests, hook, load, strangers
+from bench import claims, commands, dataplane, edge, floods, guests, hook, load, strangers
 
 BENCHMARKS = {
     "hook": hook.run,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "commands": commands.run,
     "claims": claims.run,
     "dataplane": dataplane.run,
+    "edge": edge.run,
     "floods": floods.run,
     "load": load.run,
     "strangers": strangers.run,

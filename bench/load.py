@@ -2,13 +2,11 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import httpx
 import msgspec
 
 from bench.crowd import Plan
+from bench.measure import Use
 from tests.edge_api.machine import ADDRESS, Machine, inside
 from zthook.wire.control import ask
 from zthook.wire.messages import ClaimMessage, EnrolReply
@@ -29,21 +28,6 @@ FIRST_SOURCE = IPv4Address("192.168.200.1")
 FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
 REST_SECONDS, PRESS_SECONDS = 60, 10
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What a process has used so far: seconds of CPU, and bytes of memory it has now."""
-
-    cpu: float
-    memory: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Use":
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return cls(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def claims_of(number: int) -> list[ClaimMessage]:
@@ -176,7 +160,7 @@ def reboot(machine: Machine, crowd: Crowd) -> list[str]:
     crowd.begin("settle")
     machine.ready_seconds = 300.0
     daemon = machine.serve()
-    ready, before = time.perf_counter() - begun, Use(0.0, 0)
+    ready, before = time.perf_counter() - begun, Use(0.0, 0, 0)
     held = mapped(machine)
     in_kernel = time.perf_counter() - begun
     answer = crowd.end()

@@ -1,9 +1,12 @@
 """Timing and tables, shared by all benchmarks."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,26 @@ class Timing:
     def __str__(self) -> str:
         low, high = min(self.seconds), max(self.seconds)
         return f"{self.median * 1e3:8.2f} ms  ({low * 1e3:.2f} to {high * 1e3:.2f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a process and its ended children have used so far: seconds of CPU, and bytes of memory
+    that the process has now, and had at most.
+    """
+
+    cpu: float
+    memory: int
+    highest: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks = sum(map(int, fields[11:15]))
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+        kilobytes = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith("kB")}
+        now, highest = (int(kilobytes[name]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return cls(ticks / os.sysconf("SC_CLK_TCK"), now, highest)
 
 
 @dataclass(frozen=True, slots=True)

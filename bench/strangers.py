@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from bench.load import Use
+from bench.measure import Use
 from tests.edge_api.machine import ADDRESS, Enrolled, Machine, inside
 
 PORT = 9443
