@@ -131,6 +131,15 @@ def test_an_invitation_goes_with_its_host(edge: Edge) -> None:
         edge.service.enrol(invitation.secret, "kvm.lan")
 
 
+def test_a_release_is_heard_by_who_held_it_before_the_daemon_started(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    edge.boot()
+    edge.advance(61)
+    edge.woken.clear()
+    edge.service.release(P)
+    assert edge.woken == ["home1"]
+
+
 def test_release_is_for_what_nobody_is_there_to_hold(edge: Edge) -> None:
     one = edge.host("home1")
     one.claim(1, P, X)

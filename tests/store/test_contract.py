@@ -116,6 +116,34 @@ def test_claims_are_found_by_each_of_their_parts_in_order_of_place(ledger: Ledge
     assert ledger.claims() == [early, late, elsewhere]
 
 
+def test_the_guests_of_several_hosts(ledger: Ledger) -> None:
+    with ledger.transaction():
+        ledger.put_claim(claim())
+        ledger.put_claim(claim(public="203.0.113.11"))
+        ledger.put_claim(claim(guest=OTHER))
+    assert ledger.guests_of_several() == []
+    with ledger.transaction():
+        ledger.put_claim(claim(host="home2", guest=OTHER))
+    assert ledger.guests_of_several() == [OTHER]
+
+
+def test_each_change_is_counted_and_no_look(ledger: Ledger) -> None:
+    counts = [ledger.changes]
+    for act in (
+        lambda: ledger.put_claim(claim()),
+        lambda: ledger.put_claim(claim(private=None)),
+        lambda: ledger.drop_claim(claim().key),
+        lambda: ledger.put_host(HostRow(name="home1")),
+    ):
+        with ledger.transaction():
+            act()
+        counts.append(ledger.changes)
+    assert sorted(set(counts)) == counts
+    with ledger.transaction():
+        assert ledger.claims() == []
+    assert ledger.changes == counts[-1]
+
+
 def test_a_changed_claim_is_found_by_its_new_parts_only(ledger: Ledger) -> None:
     with ledger.transaction():
         ledger.put_claim(claim())

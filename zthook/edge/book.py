@@ -11,14 +11,15 @@ class Book:
     """Reads each address's claims once, writes through, and notes what changed.
 
     ``now`` is Unix time. ``touched`` has every public address where a row changed, and ""
-    where one without an address did; ``guests`` whose rows did. ``cause`` is why rows change
-    from now on, for the audit trail, where they do not say it themselves.
+    where one without an address did; ``guests`` and ``hosts`` whose rows did. ``cause`` is why
+    rows change from now on, for the audit trail, where they do not say it themselves.
     """
 
     def __init__(self, ledger: Ledger, now: float) -> None:
         self.now = now
         self.touched: set[str] = set()
         self.guests: set[str] = set()
+        self.hosts: set[str] = set()
         self.cause = ""
         self._ledger = ledger
         self._pages: dict[str, dict[ClaimKey, ClaimRow]] = {}
@@ -76,6 +77,7 @@ class Book:
     def _note(self, row: ClaimRow) -> None:
         self.touched.add(row.public)
         self.guests.add(row.guest)
+        self.hosts.add(row.host)
 
     def _page(self, public: str) -> dict[ClaimKey, ClaimRow]:
         if public not in self._pages:

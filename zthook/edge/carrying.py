@@ -1,9 +1,10 @@
 """How a decision becomes true: commit, change the kernel, commit what follows, tell the hosts."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from zthook.edge.allocation import Allocator
+from zthook.edge.book import Book
 from zthook.edge.lookout import Lookout
 from zthook.edge.news import News
 from zthook.edge.outlook import Outlook
@@ -58,7 +59,7 @@ class Carrying:
             self._lookout.judged = None  # what was to follow may have been lost
             raise
         self._twins.suspect(allocator.book.guests)
-        self.carry_out(allocator.book.touched)
+        self.carry_out(allocator.book.touched, allocator.book.hosts)
 
     def _allocator(self) -> Allocator:
         ground, now = self._lookout.ground, self._clock.now()
@@ -71,23 +72,28 @@ class Carrying:
         for line in told(allocator.book.changes(), self._clock.now()):
             self._ledger.note(line)
 
-    def carry_out(self, publics: Iterable[str]) -> None:
-        """Make the kernel as the ledger says of these addresses, and whom that concerns hear."""
-        touched = set(publics)
+    def carry_out(self, publics: Iterable[str], hosts: Iterable[str] = ()) -> None:
+        """Make the kernel as the ledger says of these addresses, and whom that concerns hear.
+
+        ``hosts`` are those whose claims on these addresses changed.
+        """
+        touched, concerned = set(publics), set(hosts)
         try:
             while self._let_go(touched):
-                touched |= self._finish(touched)
+                book = self._finish(touched)
+                touched |= book.touched
+                concerned |= book.hosts
             self._grant(touched)
         finally:
-            self.tell(touched)
+            self.tell(touched, concerned)
 
-    def _finish(self, publics: Iterable[str]) -> set[str]:
+    def _finish(self, publics: Iterable[str]) -> Book:
         allocator = self._allocator()
         with self._ledger.transaction():
             for row in self._leaving(publics):
                 allocator.finish(row)
             self._conclude(allocator)
-        return allocator.book.touched
+        return allocator.book
 
     def _leaving(self, publics: Iterable[str]) -> list[ClaimRow]:
         rows = (row for public in sorted(publics) for row in self._ledger.claims_on(public))
@@ -99,7 +105,7 @@ class Carrying:
         for public in sorted(publics):
             has = self._kernel.on(public)
             wanted = self._outlook.desired_on(public) if has else {}
-            withdraw += [one for key, one in has.items() if _ended(one, wanted.get(key))]
+            withdraw += [one for one in has if _ended(one, wanted.get(one.key))]
         return self._kernel.change(withdraw=withdraw) and bool(self._leaving(publics))
 
     def _grant(self, publics: Iterable[str]) -> None:
@@ -108,14 +114,14 @@ class Carrying:
         new = [one for some in wanted for one in some.values() if not self._kernel.has(one)]
         self._kernel.change(grant=new)
 
-    def tell(self, publics: Iterable[str]) -> None:
-        """Let every host hear what changed for it on these addresses."""
+    def tell(self, publics: Iterable[str], hosts: Collection[str] = ()) -> None:
+        """Let every host hear what changed for it on these addresses; see ``News.tell``."""
         for public in sorted(publics):
-            self._news.tell(public, self._outlook.seen(public))
+            self._news.tell(public, self._outlook.seen(public), hosts)
 
     def tell_all(self) -> None:
-        """As ``tell``, of every address that anybody claims."""
-        self.tell({row.public for row in self._ledger.claims()})
+        """Let every host hear that anything may have changed for it."""
+        self._news.tell_all(host.name for host in self._ledger.hosts())
 
     def tell_of_twins(self) -> None:
         """Let hosts hear which guests run twice, and which no longer do."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 from zthook.config.settings import EdgeSettings
 from zthook.edge.moves import is_elsewhere
@@ -30,6 +31,7 @@ class Outlook:
         self._ledger = ledger
         self._kernel = kernel
         self._twins = twins
+        self._planned: tuple[tuple[Any, ...], EdgePlane] | None = None
 
     @property
     def overlay_mac(self) -> str:
@@ -63,7 +65,13 @@ class Outlook:
         return {one.key: one for one in wanted}
 
     def plane(self) -> EdgePlane:
-        """Everything the kernel should have."""
+        """Everything the kernel should have; the same object where nothing changed since."""
+        of = self._ledger.changes, self.settings, self.device
+        if self._planned is None or self._planned[0] != of:
+            self._planned = of, self._plan()
+        return self._planned[1]
+
+    def _plan(self) -> EdgePlane:
         hosts, pools = {host.name: host for host in self._ledger.hosts()}, self.settings.pools
         wanted = (
             forwarding(row, hosts.get(row.host), pools)

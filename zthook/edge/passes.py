@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHARE = 20.0
+SHARE = 50.0
 """An unconditional pass waits this many times its own duration, so that large edges stay awake."""
 SHOWN_REPAIRS = 20
 """Lines of the last repair that status shows."""
@@ -139,8 +139,8 @@ class Passes:
 
     def _apply(self) -> bool:
         plane = self._outlook.plane()
-        before, fault = self._kernel.all(), self._kernel.fault
-        expected = not fault and before == plane.forwardings
+        fault, changing = self._kernel.fault, self._kernel.other_than(plane.forwardings)
+        expected = not fault and not changing
         repairs = self._kernel.apply(plane)
         for line in repairs or ():
             log.info("the kernel: %s", line)
@@ -153,7 +153,8 @@ class Passes:
             )
         if self._kernel.fault != fault:
             self._carrying.tell_all()
-        self._carrying.tell({str(one.public) for one in before ^ self._kernel.all()})
+        elif repairs is not None:
+            self._carrying.tell(changing)
         return repairs is not None
 
     def _tell_of_misled(self) -> None:

@@ -90,22 +90,27 @@ class KernelSide:
     def __init__(self, dataplane: "EdgeDataplane") -> None:
         self.fault = "the edge's kernel has not been looked at yet"
         self._dataplane = dataplane
-        self._has: dict[str, dict[Key, Forwarding]] = {}
+        self._has: dict[str, tuple[Forwarding, ...]] = {}
+        self._is: frozenset[Forwarding] | None = frozenset()
+        """The same, where it is exactly what a whole pass wanted."""
 
-    def on(self, public: str) -> dict[Key, Forwarding]:
-        """What it has for this public address, by ``Forwarding.key``."""
-        return self._has.get(public, {})
+    def on(self, public: str) -> tuple[Forwarding, ...]:
+        """What it has for this public address."""
+        return self._has.get(public, ())
 
     def has(self, one: Forwarding) -> bool:
         """Whether it has exactly this mapping."""
-        return self.on(str(one.public)).get(one.key) == one
+        return one in self.on(str(one.public))
 
-    def all(self) -> frozenset[Forwarding]:
-        """Everything it has."""
-        return frozenset(self._every())
+    def other_than(self, wanted: frozenset[Forwarding]) -> set[str]:
+        """The public addresses for which it has something else."""
+        if wanted is self._is:
+            return set()
+        missing = {str(one.public) for one in wanted if not self.has(one)}
+        return missing | {str(one.public) for one in self._every() if one not in wanted}
 
     def _every(self) -> Iterator[Forwarding]:
-        return (one for some in self._has.values() for one in some.values())
+        return (one for some in self._has.values() for one in some)
 
     def change(
         self, *, withdraw: Sequence[Forwarding] = (), grant: Sequence[Forwarding] = ()
@@ -131,8 +136,10 @@ class KernelSide:
         except KernelError as error:
             self._failed(error, tuple(self._every()))
             return None
-        self._has = {}
-        self._remember(desired.forwardings)
+        if desired.forwardings is not self._is:
+            self._has = {}
+            self._remember(desired.forwardings)
+            self._is = desired.forwardings
         self.fault = ""
         return repairs
 
@@ -144,12 +151,18 @@ class KernelSide:
         self.fault = error.message
 
     def _remember(self, some: Iterable[Forwarding]) -> None:
+        self._is = None
         for one in some:
-            self._has.setdefault(str(one.public), {})[one.key] = one
+            self._has[str(one.public)] = (*self._others(one), one)
 
     def _forget(self, some: Iterable[Forwarding]) -> None:
+        self._is = None
         for one in some:
-            left = self._has.get(str(one.public), {})
-            left.pop(one.key, None)
-            if not left:
+            left = self._others(one)
+            if left:
+                self._has[str(one.public)] = left
+            else:
                 self._has.pop(str(one.public), None)
+
+    def _others(self, one: Forwarding) -> tuple[Forwarding, ...]:
+        return tuple(other for other in self.on(str(one.public)) if other.key != one.key)

@@ -1,7 +1,6 @@
 """Guests whose UUID runs on two hosts at once: a copy of a machine, or one that was forgotten."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from zthook.edge.moves import runs
@@ -28,10 +27,7 @@ class Twins:
 
     def begin(self) -> None:
         """The daemon starts: who may be there twice?"""
-        hosts: defaultdict[str, set[str]] = defaultdict(set)
-        for row in self._ledger.claims():
-            hosts[row.guest].add(row.host)
-        self.suspect(guest for guest, some in hosts.items() if len(some) > 1)
+        self.suspect(self._ledger.guests_of_several())
 
     def suspect(self, guests: Iterable[str]) -> None:
         """Claims of these guests changed."""

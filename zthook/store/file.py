@@ -75,6 +75,10 @@ class StoreFile:
                 raise sqlite3.DatabaseError(verdict)
         return int(version)
 
+    @property
+    def changes(self) -> int:
+        return self._link.total_changes
+
     def close(self) -> None:
         self._link.close()
         os.close(self._lock)

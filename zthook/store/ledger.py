@@ -17,10 +17,14 @@ class Ledger(Protocol):
 
     Every method raises StoreError when the store can not be read or written. A lookup
     costs the rows it returns, however many others there are. Used by one thread at a time.
-    ``fault`` says why the last change could not be written; empty where it was.
+    ``fault`` says why the last change could not be written; empty where it was. ``changes``
+    is another number whenever anything may have been put or dropped in between.
     """
 
     fault: str
+
+    @property
+    def changes(self) -> int: ...
 
     def transaction(self) -> AbstractContextManager[None]:
         """Everything put or dropped inside is durable when it ends, or, where anything is
@@ -78,6 +82,10 @@ class Ledger(Protocol):
 
     def claims_of_guest(self, guest: str) -> list[ClaimRow]:
         """All of this guest, on whichever host, by place."""
+        ...
+
+    def guests_of_several(self) -> list[str]:
+        """The guests that several hosts claim for. Costs all claims, though little."""
         ...
 
     def claims_using(self, private: str) -> list[ClaimRow]:

@@ -1,6 +1,7 @@
 """A ledger that forgets when the process ends: for tests."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +32,7 @@ class MemoryLedger:
         self._counters: dict[str, int] = {}
         self._events: dict[int, EventRow] = {}
         self._inside = False
+        self.changes = 0
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -77,6 +79,7 @@ class MemoryLedger:
     def _write(self) -> None:
         if not self._inside:
             raise StoreError("a change outside of a transaction")
+        self.changes += 1
 
     def next(self, counter: str) -> int:
         self._write()
@@ -137,6 +140,11 @@ class MemoryLedger:
 
     def claims_of_guest(self, guest: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.guest == guest)
+
+    def guests_of_several(self) -> list[str]:
+        pairs = {(row.guest, row.host) for row in self._claims.values()}
+        counted = Counter(guest for guest, _ in pairs)
+        return [guest for guest, hosts in counted.items() if hosts > 1]
 
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.private == private)

@@ -96,6 +96,13 @@ class SqliteLedger(StoreFile):
     def claims_of_guest(self, guest: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE guest = ? ORDER BY place", guest)
 
+    def guests_of_several(self) -> list[str]:
+        with self._explained():
+            found = self._link.execute(
+                "SELECT guest FROM claims GROUP BY guest HAVING min(host) <> max(host)"
+            )
+            return [guest for (guest,) in found]
+
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE private = ? ORDER BY place", private)
 
