@@ -178,6 +178,21 @@ def test_a_lease_that_ends_on_a_full_disk_ends_when_there_is_room() -> None:
     assert edge.state(P, "home2") == "active"
 
 
+def test_what_the_kernel_tells_right_after_a_slow_pass_is_not_forgotten(edge: Edge) -> None:
+    """It is too soon then for another pass, and the kernel tells only once."""
+    edge.host("home1").claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    kernel = edge.inside.kernel
+    edge.kernel.takes = lambda: edge.clock.advance(1)
+    edge.advance(10)
+    kernel.routes.clear()
+    kernel.touch()
+    edge.service.tick()
+    assert edge.reached() == {}, "a pass follows another at a distance"
+    edge.advance(1)
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+
+
 def test_while_the_overlay_is_away_nothing_is_active_and_nothing_torn_down(edge: Edge) -> None:
     """ZeroTier's daemon restarts: connections live on, so what translates them stays."""
     agent = edge.host("home1")

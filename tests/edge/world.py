@@ -128,13 +128,15 @@ class FakeInside:
 class TroubledKernel:
     """A dataplane that does what it is told, until it is told to spoil something.
 
-    ``refuse``: every change, pass and look raises. ``dies_in``: a Crash after so many more
-    changes and passes, before the kernel did it (``dies_before``) or after.
+    ``refuse``: every change, pass and look raises. ``takes``: called before each pass. ``dies_in``:
+    a Crash after so many more changes and passes, before the kernel did it (``dies_before``) or
+    after.
     """
 
     def __init__(self, inside: Inside) -> None:
         self.inside = inside
         self.refuse = False
+        self.takes: Callable[[], object] = lambda: None
         self.dies_in: int | None = None
         self.dies_before = True
         self.log: list[str] = []
@@ -161,6 +163,7 @@ class TroubledKernel:
         return done
 
     def apply(self, desired: EdgePlane) -> list[str]:
+        self.takes()
         return self._acting("apply", lambda: self._real.apply(desired))
 
     def change(

@@ -71,8 +71,9 @@ class Passes:
         """
         self._see_overlay()
         now = self._clock.boottime()
-        amiss = self._amiss or bool(self._kernel.fault) or self._drifted()
-        if now >= self._next_pass or (amiss and now >= self._not_before):
+        # Kept until a pass: the kernel tells only once what it tells, and it may be too soon.
+        self._amiss = self._amiss or bool(self._kernel.fault) or self._drifted()
+        if now >= self._next_pass or (self._amiss and now >= self._not_before):
             self.whole()
         self._end_leases()
         self._carrying.tell_of_twins()

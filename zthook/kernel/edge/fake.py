@@ -136,7 +136,9 @@ class FakeEdgeKernel(Steps):
         )
 
     def disturbed(self) -> bool:
-        return self._changed
+        """Told once, as of routes and neighbours the kernel does."""
+        changed, self._changed = self._changed, False
+        return changed
 
     def settings(self, paths: Iterable[str]) -> dict[str, str]:
         return {path: self.sysctls.setdefault(path, "0") for path in paths}
