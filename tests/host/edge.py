@@ -16,6 +16,7 @@ from zthook.errors import (
     NotAuthenticated,
     StaleMessage,
     StaleSession,
+    StoreError,
     TooManyRequests,
     TwoAgents,
     ZthookError,
@@ -65,7 +66,7 @@ class FakeEdge:
     ``pools`` are what ``auto`` is taken from, ``chosen`` what a guest was given of it, for
     ever. ``translated`` is public address → what its packets arrive as. ``holders`` is who
     holds what: each claim's public address. While ``silent`` it does not say what address a
-    guest had elsewhere.
+    guest had elsewhere, while ``full`` it can write down no session.
     """
 
     def __init__(self) -> None:
@@ -80,6 +81,7 @@ class FakeEdge:
         self.events: list[str] = []
         self.two_agents = False
         self.silent = False
+        self.full = False
         self.news = asyncio.Event()
         self._place = 0
 
@@ -91,6 +93,8 @@ class FakeEdge:
     def open_session(self, host: str, request: SessionRequest) -> SessionReply:
         if self.two_agents:
             raise TwoAgents("two agents use the credential of home1", hint="stop one of them")
+        if self.full:
+            raise StoreError("the store can not be used: disk full")
         side = self.sides[host]
         side.session += 1
         side.sequence = 0

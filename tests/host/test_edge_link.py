@@ -14,6 +14,7 @@ from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
 from tests.host.making import PUBLIC, uuid
 from tests.host.standins import until
 from zthook.errors import TooManyRequests
+from zthook.host import edge_link
 from zthook.host.backoff import Backoff
 from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_http import EdgeHttp
@@ -68,6 +69,17 @@ async def test_an_edge_that_wants_us_to_wait_is_given_that_time(reached: Reached
         await until(lambda: reached.client.ready)
     assert asyncio.get_running_loop().time() - began >= 1
     assert reached.edge.events.count("POST /v1/session") == 2
+
+
+async def test_an_edge_whose_disk_was_full_is_asked_again_before_long(
+    reached: Reached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_link, "UNABLE_SECONDS", 0.01, raising=False)
+    reached.edge.full = True
+    async with reached.following():
+        await until(lambda: reached.edge.events.count("POST /v1/session") >= 2)
+        reached.edge.full = False
+        await until(lambda: reached.client.ready)
 
 
 async def test_to_be_told_to_wait_is_an_error_with_the_time_and_the_edge_is_there(

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from zthook.errors import Permanent, Stale, Temporary, ZthookError
+from zthook.errors import Permanent, Stale, StoreError, Temporary, ZthookError
 from zthook.host.backoff import Backoff
 from zthook.host.edge_client import EdgeClient
 from zthook.model.clock import Clock
@@ -15,6 +15,8 @@ log = logging.getLogger("zthook.agent")
 
 SLOW_SECONDS = 30.0
 """Between tries that only somebody's hand can make succeed: a removed host, two agents."""
+UNABLE_SECONDS = 5.0
+"""Between tries while the edge can not write its store: nobody here will hear that it can again."""
 STEADY_SECONDS = 5.0
 """A connection that lasted this long was a good one: the next pause begins small again."""
 SOON_SECONDS = 0.2
@@ -58,8 +60,8 @@ class EdgeLink:
                 pause = self._backoff.next()
             except (Temporary, Stale) as error:
                 pause = self._backoff.after(error)
-            except Permanent:
-                pause = SLOW_SECONDS
+            except Permanent as error:
+                pause = UNABLE_SECONDS if isinstance(error, StoreError) else SLOW_SECONDS
                 self._hint()
             if self._clock.boottime() - began > STEADY_SECONDS:
                 self._backoff.reset()
