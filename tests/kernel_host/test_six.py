@@ -119,9 +119,14 @@ def test_who_the_edge_is_nobody_can_say_but_it(home: Home, dataplane: Spoken) ->
         assert pinned in host.run("ip", "-6", "neigh", "show").stdout
 
 
-def test_another_edge_takes_the_place_of_the_first(home: Home, dataplane: Spoken) -> None:
+@pytest.mark.parametrize("flushed", [False, True], ids=["", "whose routes others flushed"])
+def test_another_edge_takes_the_place_of_the_first(
+    home: Home, dataplane: Spoken, *, flushed: bool
+) -> None:
     inside = home.inside["host"]
     inside(dataplane.apply, SIX)
+    for table in ("12300", "12301") if flushed else ():
+        home.spaces["host"].run("ip", "-6", "route", "flush", "table", table)
     other = "02:00:00:00:09:99"
     inside(dataplane.apply, HostPlane("zt0", SIX.edge, other, SIX.rules))
     way = way_of(home, 6)

@@ -48,7 +48,7 @@ class Way:
         versions = edge.hops.keys()
         found = {one for one in self._routes() if one.destination.version in versions}
         lines = _keep_routes(found, self._wanted_routes(edge))
-        lines += _keep_pinned(_wanted_pinned(edge), found)
+        lines += self._keep_pinned(_wanted_pinned(edge)) if 6 in versions else []
         rules = _rules()
         missing = [rule for rule in self._wanted_rules(versions) if rule not in rules]
         with Netlink(ROUTE) as kernel:
@@ -68,9 +68,9 @@ class Way:
     def remove(self, *, but: Collection[int] = ()) -> list[str]:
         """Take everything away, but what is of these IP versions."""
         lines = self._remove_rules({rule for rule in _rules() if rule.version not in but})
+        lines += self._keep_pinned(set()) if 6 not in but else []
         routes = {one for one in self._routes() if one.destination.version not in but}
-        # Before the routes: they tell which of the entries of ours are the edge's.
-        return lines + _keep_pinned(set(), routes) + _keep_routes(routes, ())
+        return lines + _keep_routes(routes, ())
 
     def _routes(self) -> set[Route]:
         return {route for table in self.tables for route in own_routes(table)}
@@ -84,6 +84,22 @@ class Way:
             Route(ANYWHERE[version], edge.device, hop, table)
             for version, hop in edge.hops.items()
             for table in (first, second)
+        ]
+
+    def _keep_pinned(self, wanted: set[Pinned]) -> list[str]:
+        """Whatever else is pinned, such as an edge's MAC of before whose routes others removed;
+        but what other routes go by is an edge's own, should it be the same machine.
+        """
+        found = pinned_entries()
+        surplus = found - wanted
+        if surplus:
+            others = {one.via for one in own_routes(None) if one.table not in self.tables}
+            surplus = frozenset(one for one in surplus if one.address not in others)
+        with Netlink(ROUTE) as kernel:
+            remove_pinned(kernel, surplus)
+            set_pinned(kernel, wanted - found)
+        return [f"neighbour {one} removed" for one in surplus] + [
+            f"neighbour {one} was missing: added" for one in wanted - found
         ]
 
     def _wanted_rules(self, versions: Collection[int]) -> list[PolicyRule]:
@@ -135,15 +151,3 @@ def _wanted_pinned(edge: Edge) -> set[Pinned]:
     if hop is None or edge.device is None:
         return set()
     return {Pinned(hop, edge.device, edge.mac.lower())}
-
-
-def _keep_pinned(wanted: set[Pinned], routes: Collection[Route]) -> list[str]:
-    """Of the entries of ours only those that the routes go by are the edge's."""
-    hops = {route.via for route in routes} | {one.address for one in wanted}
-    found = {one for one in pinned_entries() if one.address in hops}
-    with Netlink(ROUTE) as kernel:
-        remove_pinned(kernel, found - wanted)
-        set_pinned(kernel, wanted - found)
-    return [f"neighbour {one} removed" for one in found - wanted] + [
-        f"neighbour {one} was missing: added" for one in wanted - found
-    ]
