@@ -22,6 +22,7 @@ def blow(seed: int, faults: int, folder: Path) -> Counts:
             storm.blow(burst)
             seconds = storm.settle()
             print(f"{faults - left} faults, settled in {seconds:.1f} s", flush=True)
+        print(f"all guests stopped: nothing left after {storm.end():.1f} s", flush=True)
         storm.count_messages()
     return storm.counts
 
@@ -34,7 +35,9 @@ def report(counts: Counts) -> None:
     print(f"{counts.lives} guests started, {counts.refused_starts} that insist were refused;")
     print("  " + ", ".join(f"{number} {name}" for name, number in counts.loads.items()))
     print("messages: " + ", ".join(f"{number} {name}" for name, number in counts.messages.items()))
-    print(f"settled within {max(counts.settled):.1f} s, {len(counts.settled)} times")
+    print(f"settled within {max(counts.settled):.1f} s, {len(counts.settled)} times,")
+    print(f"  with mappings of IPv6: {', '.join(map(str, counts.with_ipv6))};")
+    print(f"flushed then, and right again within {max(counts.repaired):.1f} s")
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from zthook.kernel.edge.fake import Crash, FakeEdgeKernel
-from zthook.model.mappings import OverlayDevice
+from zthook.kernel.host.dataplane import KernelHostDataplane
+from zthook.model.mappings import HostPlane, OverlayDevice
 from zthook.store.ledger import Ledger
 
 
@@ -81,3 +82,20 @@ class MortalLedger:
             yield
             self._fate.moment("before the commit")
         self._fate.moment("after the commit")
+
+
+class MortalHostDataplane:
+    """Hands every call on; before a change of the kernel and after it the agent may end."""
+
+    def __init__(self, dataplane: KernelHostDataplane, fate: Fate) -> None:
+        self._dataplane = dataplane
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataplane, name)
+
+    def apply(self, desired: HostPlane | None) -> list[str]:
+        self._fate.moment("before the kernel changes")
+        lines = self._dataplane.apply(desired)
+        self._fate.moment("after the kernel changed")
+        return lines

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.faults import six
 from tests.faults.deaths import Fate, MortalLedger
 from tests.faults.ground import OVERLAY, UPLINK, Place
 from zthook.config.settings import EdgeSettings, OverlaySettings
@@ -41,6 +41,9 @@ SETTINGS = EdgeSettings(
     pools=(
         Pool("hk", (AddressRange.parse("203.0.113.10-203.0.113.17"),), UPLINK),
         Pool("auto", (AddressRange.parse("203.0.113.40-203.0.113.59"),), UPLINK),
+        Pool("six", (AddressRange.parse("2001:db8:113::10-2001:db8:113::1f"),), UPLINK),
+        Pool("far6", (AddressRange.parse("2001:db8:200::/64"),), UPLINK),
+        Pool("auto6", (AddressRange.parse("2001:db8:113::40-2001:db8:113::4f"),), UPLINK),
     ),
 )
 TICK_SECONDS = 0.2
@@ -92,9 +95,14 @@ class _MortalKernel:
 
 
 class StormyEdge:
-    """``up`` while its daemon runs. ``ledger`` is the store as the daemon has it."""
+    """``up`` while its daemon runs. ``ledger`` is the store as the daemon has it.
+
+    ``forgot``: its table was flushed, and its daemon ended before it was there again, so that
+    nothing tells the next one that this machine was no router.
+    """
 
     def __init__(self, place: Place, folder: Path) -> None:
+        self.forgot = False
         self.place = place
         self.clock = JumpyClock()
         self.fate = Fate()
@@ -105,8 +113,18 @@ class StormyEdge:
 
     def start(self) -> None:
         """Start the daemon, with whatever store and kernel there are."""
+        self._see_what_is_known()
         self.fate.end_at(None)
         self.place.run(self._start())
+
+    def _see_what_is_known(self) -> None:
+        """AssertionError where it is forgotten though nobody took the table away."""
+        router = six.setting(self.place, "all/forwarding") == "1"
+        forgot = router and "ipv6" not in six.elements(self.place, "zthook", "closed6")
+        table = self.place.namespace.run("nft", "list", "table", "inet", "zthook", check=False)
+        excused = self.forgot or table.returncode != 0
+        assert excused or not forgot, "the daemon ended and left an open router"
+        self.forgot = forgot
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -205,83 +223,3 @@ class StormyEdge:
 def _wake(loop: asyncio.AbstractEventLoop, changes: Changes, host: str) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(changes.wake, host)
-
-
-class Post(httpx.AsyncBaseTransport):
-    """A host's way to the edge. ``lost`` and ``late`` are shares of its messages, ``deaf`` and
-    ``mute`` cut one direction; ``counts`` is what became of messages.
-    """
-
-    def __init__(self, edge: StormyEdge, source: IPv4Address, chance: random.Random) -> None:
-        self.edge = edge
-        self.source = source
-        self.lost = self.late = self.doubled = 0.0
-        self.deaf = self.mute = False
-        self.counts = {"sent": 0, "lost": 0, "late": 0, "doubled": 0}
-        self.fate = Fate()
-        self._chance = chance
-        self._behind: set[asyncio.Task[object]] = set()
-
-    @property
-    def under_way(self) -> bool:
-        """Whether late messages are still to come."""
-        return bool(self._behind)
-
-    def calm(self) -> None:
-        """Nothing is lost any more."""
-        self.lost = self.late = self.doubled = 0.0
-        self.deaf = self.mute = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.counts["sent"] += 1
-        if request.url.path != "/v1/changes":
-            self.fate.moment(f"before {request.url.path}")
-        if self.mute or self._chance.random() < self.lost:
-            self.counts["lost"] += 1
-            await asyncio.sleep(0.1)
-            raise httpx.ConnectTimeout("no answer in time")
-        if self._chance.random() < self.late:
-            self.counts["late"] += 1
-            self._behind_its_time(request, self._chance.uniform(0.1, 2 * LEASE))
-            await asyncio.sleep(0.1)
-            raise httpx.ReadTimeout("no answer in time")
-        if self._chance.random() < self.doubled:
-            self.counts["doubled"] += 1
-            self._behind_its_time(request, self._chance.uniform(0.0, 0.5))
-        response = await self._delivered(request)
-        if self.deaf or self._chance.random() < self.lost:
-            self.counts["lost"] += 1
-            raise httpx.ReadTimeout("no answer in time")
-        if request.url.path != "/v1/changes":
-            self.fate.moment(f"after {request.url.path}")
-        return response
-
-    def _behind_its_time(self, request: httpx.Request, seconds: float) -> None:
-        async def arrive() -> None:
-            await asyncio.sleep(seconds)
-            with contextlib.suppress(httpx.HTTPError):
-                await self._delivered(request)
-
-        task = asyncio.create_task(arrive())
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
-
-    async def _delivered(self, request: httpx.Request) -> httpx.Response:
-        copy = httpx.Request(
-            request.method, request.url, headers=request.headers, content=request.content
-        )
-        there = asyncio.run_coroutine_threadsafe(
-            self.edge.answer(copy, self.source), self.edge.place.loop
-        )
-        seconds = request.extensions["timeout"]["read"]
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.wrap_future(there)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("no answer in time") from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # The daemon ended with the request in its hands.
-            raise httpx.ReadError("connection reset") from error

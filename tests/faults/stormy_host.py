@@ -5,14 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tests.faults.deaths import Fate
-from tests.faults.ground import BRIDGE, EDGE_ADDRESS, OVERLAY, Place
-from tests.faults.stormy_edge import Post, StormyEdge
+from tests.faults.deaths import Fate, MortalHostDataplane
+from tests.faults.ground import BRIDGE, EDGE_ADDRESS, EMPTY, OVERLAY, Place
+from tests.faults.post import Post
+from tests.faults.stormy_edge import StormyEdge
 from tests.host.making import mac
 from zthook.annotation import read_domain
 from zthook.config.places import Places
@@ -39,27 +40,10 @@ NETWORK = Network(
     name="default",
     kind=NetworkKind.NAT,
     bridge=BRIDGE,
-    gateways=(IPv4Address("192.168.122.1"),),
-    prefixes=(IPv4Network("192.168.122.0/24"),),
+    gateways=(IPv4Address("192.168.122.1"), IPv6Address("fd00:122::1")),
+    prefixes=(IPv4Network("192.168.122.0/24"), IPv6Network("fd00:122::/64")),
 )
 SETTINGS = HostSettings(OverlaySettings("interface", interface=OVERLAY), required_seconds=1.0)
-
-
-class _MortalDataplane:
-    """Hands every call on; before a change of the kernel and after it the agent may end."""
-
-    def __init__(self, dataplane: KernelHostDataplane, fate: Fate) -> None:
-        self._dataplane = dataplane
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._dataplane, name)
-
-    def apply(self, desired: HostPlane | None) -> list[str]:
-        self._fate.moment("before the kernel changes")
-        lines = self._dataplane.apply(desired)
-        self._fate.moment("after the kernel changed")
-        return lines
 
 
 class StormyHost:
@@ -74,7 +58,7 @@ class StormyHost:
         self.agent: Agent | None = None
         self.running: dict[UUID, tuple[Domain, GuestState]] = {}
         self.xml: dict[UUID, bytes] = {}
-        self.leases: dict[str, IPAddress] = {}
+        self.leases: dict[str, tuple[IPAddress, ...]] = {}
         self.prevented: list[str] = []
         self.places = Places(folder, folder, folder)
         self._edge = edge
@@ -112,9 +96,7 @@ class StormyHost:
             system_parts(),
             hypervisor=self._hypervisor,
             leases=self._watch_leases,
-            read_leases=lambda _folder, _bridge: {
-                one: (address,) for one, address in self.leases.items()
-            },
+            read_leases=lambda _folder, _bridge: self.leases,
             arp=_hear_nothing,
             dataplane=lambda settings: self._dataplane(settings, fate),
             start_autostart=lambda _uri, _guest: True,
@@ -137,7 +119,7 @@ class StormyHost:
 
     @staticmethod
     def _dataplane(settings: HostSettings, fate: Fate) -> HostPlaneAndNeighbours:
-        one: Any = _MortalDataplane(KernelHostDataplane(mark=settings.mark), fate)
+        one: Any = MortalHostDataplane(KernelHostDataplane(mark=settings.mark), fate)
         return one  # type: ignore[no-any-return]
 
     @asynccontextmanager
@@ -253,9 +235,9 @@ class StormyHost:
         self.running[domain.uuid] = domain, self.running[domain.uuid][1]
         self._do(lambda: self.fake.edit(domain))
 
-    def lease(self, number: int, address: IPv4Address) -> None:
-        """DHCP gives a guest this address."""
-        self.leases = {**self.leases, mac(number): address}
+    def lease(self, number: int, addresses: tuple[IPAddress, ...]) -> None:
+        """DHCP gives a guest these addresses, one of a family."""
+        self.leases = {**self.leases, mac(number): addresses}
         self._do(self._lease_hint)
 
     def libvirt(self, what: str) -> None:
@@ -303,11 +285,3 @@ def _repairs(wanted: HostPlane | None) -> list[str]:
 @asynccontextmanager
 async def _hear_nothing(_on_heard: OnHeard) -> AsyncIterator[None]:
     yield
-
-
-EMPTY = """
-nft flush ruleset
-conntrack -F 2>/dev/null
-ip route flush table 12300; ip route flush table 12301
-ip rule flush; ip rule add pref 32766 table main; ip rule add pref 32767 table default
-"""

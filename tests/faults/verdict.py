@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tests.edge.world import Sighting
+from tests.faults import six
 from tests.faults.soundness import assert_one_holder, forwarding_of
 from tests.faults.stormy_edge import SETTINGS, StormyEdge
 from tests.faults.stormy_host import StormyHost
@@ -12,7 +13,7 @@ from zthook.edge.plane import edge_plane
 from zthook.errors import OverlayDown
 from zthook.kernel.edge.linux import LinuxEdgeKernel
 from zthook.kernel.edge.plan import Steps
-from zthook.model.mappings import Auto
+from zthook.model.mappings import Auto, Forwarding
 from zthook.model.publication import AddressRequest
 from zthook.store.rows import OCCUPYING, ClaimRow, Standing, excluding
 
@@ -42,7 +43,20 @@ def amiss(storm: "Storm") -> list[str]:
     found += storm.edge.within(lambda: list(_edge_kernel(storm.edge, rows)))
     for host in storm.hosts:
         found += _host(host, [row for row in rows if row.host == host.name])
-    return found
+    return found or [*_six(storm, rows)]
+
+
+def _six(storm: "Storm", rows: list[ClaimRow]) -> Iterator[str]:
+    """Looked at last: it takes some processes."""
+    mapped = storm.edge.within(lambda: mappings(storm.edge, rows))
+    yield from six.edge_amiss(storm.ground, mapped, forgot=storm.edge.forgot)
+    for host in storm.hosts:
+        privates = [
+            row.private
+            for row in rows
+            if row.host == host.name and row.standing in OCCUPYING and row.private
+        ]
+        yield from six.host_amiss(storm.ground, host.name, privates)
 
 
 def left_to_others(storm: "Storm") -> list[str]:
@@ -90,14 +104,19 @@ def _asked(request: AddressRequest, autos: Counter[str]) -> str:
     return str(Auto(pool, autos[pool] - 1))
 
 
+def mappings(edge: StormyEdge, rows: Iterable[ClaimRow]) -> list[Forwarding]:
+    """What the edge's kernel has to have; called in the one thread that decides."""
+    held = (row for row in rows if row.standing is Standing.HOLDING and row.private is not None)
+    return [forwarding_of(row, edge.sqlite, SETTINGS) for row in held]
+
+
 def _edge_kernel(edge: StormyEdge, rows: Iterable[ClaimRow]) -> Iterator[str]:
     try:
         device = edge.overlay.observe()
     except OverlayDown as error:
         yield error.message
         return
-    held = (row for row in rows if row.standing is Standing.HOLDING and row.private is not None)
-    wanted = [forwarding_of(row, edge.sqlite, SETTINGS) for row in held]
+    wanted = mappings(edge, rows)
     observer = LinuxEdgeKernel()
     try:
         plane = edge_plane(SETTINGS, device, wanted)
