@@ -1,26 +1,32 @@
-"""The overlay's device goes and comes back, a guest moves, a host reboots: all of it returns."""
+"""The overlay goes and comes back or hands packets on out of order, a host reboots: all goes on."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.end_to_end.conftest import enrol
 from tests.end_to_end.kernels import edge_kernel, lines
 from tests.end_to_end.mapped import boot, seen_by, traces_of_ours, wait_active
-from tests.end_to_end.seen import Stopwatch
+from tests.end_to_end.seen import Stopwatch, wait_answering
+from tests.end_to_end.traces import wait_gone
+from tests.end_to_end.transfer import transfer
 from tests.lab.commands import wait_until
 from tests.lab.domain import address, publish
 from tests.lab.host import Host
 from tests.lab.lab import Lab
+from tests.lab.rough import Shares
 from tests.lab.stand_in import StandIn
 from tests.lab.topology import CLIENT, OVERLAY_DEVICE
 
 pytestmark = pytest.mark.lab
 
 NAT, ROUTED, OUT, OUT_ROUTED = (f"203.0.113.{number}" for number in range(10, 14))
+PASSING = "203.0.113.14"
 WEB = {NAT: CLIENT, ROUTED: CLIENT}
 PROMISED = 2.0
+FILE = 1_000_000
+"""Bytes, and how many of them pass a second at most while nothing more is to happen."""
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +165,39 @@ REMOVE = {
         done
     """,
 }
+
+
+# It reorders, doubles and loses.
+
+
+@contextmanager
+def rough(lab: Lab) -> Iterator[None]:
+    """So it is while inside, and packets really were overtaken and doubled."""
+    stretch = lab.roughen("edge", Shares(late=0.2, doubled=0.1, lost=0.02))
+    yield
+    did = stretch.end()
+    print(f"\n  {did}")
+    assert min(did["overtaken"], did["doubled"]) > 0
+
+
+def test_files_come_and_go_whole_over_a_rough_overlay_in_either_mode(lab: Lab) -> None:
+    with rough(lab), ExitStack() as open_ones:
+        files = [
+            open_ones.enter_context(transfer(lab.client, verb, public, FILE, FILE))
+            for verb in ("get", "put")
+            for public in WEB
+        ]
+        assert [file.stop() for file in files] == [FILE] * 4
+
+
+def test_claims_and_withdrawals_come_about_over_a_rough_overlay(lab: Lab, host: Host) -> None:
+    guest = host.stand_in("passer", annotation=publish(address(PASSING)))
+    with rough(lab):
+        for _ in range(2):
+            boot(guest)
+            wait_answering(lab, PASSING, "passer")
+            guest.destroy()
+            wait_gone(lab, host, PASSING, guest.address)
 
 
 def test_a_new_lease_is_followed_in_routed_mode_too(

@@ -17,6 +17,7 @@ from tests.lab.machine import Machine, Page, Unreached
 from tests.lab.pattern import pattern
 from tests.lab.process import Process
 from tests.lab.pulse import Beat, Pulse
+from tests.lab.rough import Rough, Shares
 from tests.lab.stand_in import StandIn
 from tests.lab.stream import Stream
 from tests.lab.sweep import sweep
@@ -36,6 +37,8 @@ __all__ = [
     "Page",
     "Process",
     "Pulse",
+    "Rough",
+    "Shares",
     "StandIn",
     "Stream",
     "TooLate",

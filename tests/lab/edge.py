@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.daemons import EdgeDaemon
+from tests.lab.disk import Disk
 from tests.lab.machine import Machine
 from tests.lab.namespace import Namespace, cable
 from tests.lab.topology import (
@@ -48,12 +49,29 @@ class Edge(Machine):
         self.daemon = EdgeDaemon(self)
         self._wires = wires
         self._configured: list[tuple[str, Uplink]] = []
+        self._disk: Disk | None = None
         self._cable()
 
     @property
     def overlay_address(self) -> str:
         """The edge's address on the overlay."""
         return EDGE_ON_OVERLAY
+
+    def give_disk(self) -> Disk:
+        """Have its store on a disk of its own from now on, an empty one; it survives reboot()."""
+        self._disk = Disk(self.daemon.state.with_name("disk.image"), self.daemon.state)
+        return self._disk
+
+    def entering(self, command: Sequence[object]) -> list[object]:
+        """``command`` as it must be called to run on this machine."""
+        inside = super().entering(command)
+        return inside if self._disk is None else self._disk.entering(inside)
+
+    def close(self) -> None:
+        """Kill what was started on it, and let go of its disk."""
+        super().close()
+        if self._disk is not None:
+            self._disk.close()
 
     def configure_address(self, public: str, uplink: int = 0) -> None:
         """Configure a public address on an uplink, as people do (it survives reboot())."""
@@ -66,7 +84,7 @@ class Edge(Machine):
         The machine comes back with its own addresses, and nothing of zthook running.
         """
         self.namespace.end_processes()
-        self.close()
+        super().close()
         self.namespace.remove()
         self.namespace = Namespace.create(self.namespace.name)
         shutil.rmtree(self.daemon.runtime)
@@ -98,9 +116,9 @@ class Edge(Machine):
             )
 
     def _plug(self, device: str, mac: str, mtu: int = 1500) -> None:
-        plug = plug_name("edge", device)
-        cable(self.namespace, device, self._wires.hub, plug, mtu)
         bridge = "overlay" if device == OVERLAY_DEVICE else device
+        plug = plug_name("edge", bridge)
+        cable(self.namespace, device, self._wires.hub, plug, mtu)
         self._wires.hub.ip(f"link set {plug} master {bridge}")
         # Down and up: its link-local address follows from its MAC.
         self.ip(f"link set {device} down address {mac}", f"link set {device} up")

@@ -4,13 +4,11 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from tests.lab import topology
@@ -22,7 +20,9 @@ from tests.lab.internet import Internet
 from tests.lab.line import Line
 from tests.lab.machine import Machine
 from tests.lab.namespace import NETNS, Namespace, cable, end_processes_in
+from tests.lab.rough import Rough, Shares
 from tests.lab.sweep import FOLDERS, attempt_all, clear, prefix_of, sweep
+from tests.lab.termination import catch_termination, release_termination, undisturbed
 
 _numbers = itertools.count(1)
 
@@ -62,13 +62,13 @@ class Lab:
         self._overlay_mtu = overlay_mtu
         self._behind_gateway = tuple(behind_gateway)
         self._keep = keep
-        self._signal: object = None
         self.prefix = ""
         self.folder = Path()
         self.hosts: dict[str, Host] = {}
         self.gateways: dict[str, Gateway] = {}
         self.machines: list[Machine] = []
         self._lines: list[Line] = []
+        self._rough: list[Rough] = []
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
@@ -76,7 +76,7 @@ class Lab:
         sweep()
         self.prefix = prefix_of(os.getpid(), next(_numbers))
         try:
-            self._catch_termination()
+            catch_termination()
             self.folder = Path(tempfile.mkdtemp(prefix=self.prefix, dir=FOLDERS))
             self._build()
         except BaseException:
@@ -101,19 +101,20 @@ class Lab:
 
         Raises an ExceptionGroup of what could not be removed.
         """
-        with _undisturbed():
+        with undisturbed():
             paths = sorted(NETNS.glob(f"{self.prefix}*")) if self.prefix else []
             steps = [lambda: end_processes_in(paths)]
             steps += [machine.close for machine in self.machines]
-            steps += [line.close for line in self._lines]
+            steps += [one.close for one in (*self._lines, *self._rough)]
             steps += [self.internet.close] if hasattr(self, "internet") else []
             steps += [self._save] if self._keep and self.prefix else []
             steps += [lambda: clear(self.prefix)] if self.prefix else []
             try:
                 attempt_all("the lab can not be cleaned up", steps)
             finally:
-                self.machines, self._lines, self.hosts, self.prefix = [], [], {}, ""
-                self._release_termination()
+                self.machines, self._lines, self._rough = [], [], []
+                self.hosts, self.prefix = {}, ""
+                release_termination()
 
     def add_member(self, name: str = "member3") -> Machine:
         """Another member of the overlay (192.168.193.4), which is none of ours."""
@@ -184,6 +185,14 @@ class Lab:
     def mend_overlay(self, name: str) -> None:
         """End cut_overlay(); again: nothing happens."""
         self._hub.ip(f"link set {plug_name(name, 'overlay')} master overlay")
+
+    def roughen(self, name: str, shares: Shares) -> Rough:
+        """Have frames from and to a machine on the overlay overtaken, doubled and lost, until the
+        answer's end().
+        """
+        plug, log = plug_name(name, "overlay"), self.folder / f"{name}.relay"
+        self._rough.append(Rough(self._hub, plug, log, self._overlay_mtu, shares))
+        return self._rough[-1]
 
     def _build(self) -> None:
         self._hub = self._namespace("hub")
@@ -277,32 +286,3 @@ class Lab:
                 place = self._keep / log.relative_to(self.folder)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(log, place)
-
-    def _catch_termination(self) -> None:
-        """Make SIGTERM what Ctrl-C is, where nobody else has it, so that close() comes about."""
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _interrupt)
-
-    def _release_termination(self) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGTERM) is _interrupt:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C while cleaning up does not leave half of it behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (2, 15)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
