@@ -11,7 +11,7 @@ import pytest
 
 from zthook.cli import root
 from zthook.cli.faults import guarded
-from zthook.wire import control
+from zthook.wire import control_server
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -40,10 +40,10 @@ class Canned:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def handlers(self) -> dict[str, control.Handler]:
+    def handlers(self) -> dict[str, control_server.Handler]:
         return {name: self._handler(name) for name in self.answers}
 
-    def _handler(self, name: str) -> control.Handler:
+    def _handler(self, name: str) -> control_server.Handler:
         async def handler(arguments: dict[str, Any]) -> Any:
             self.asked.append((name, arguments))
             return self.answers[name](arguments)
@@ -61,7 +61,7 @@ def serve_canned(places: Places) -> Iterator[Callable[[dict[str, Answer]], Canne
 
     def start(answers: dict[str, Answer]) -> Canned:
         canned = Canned(answers)
-        server = control.serve(places.runtime / "edge.sock", canned.handlers())
+        server = control_server.serve(places.runtime / "edge.sock", canned.handlers())
         asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
         serving.append(server)
         return canned

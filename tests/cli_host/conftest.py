@@ -19,7 +19,7 @@ from zthook.host.health import Health
 from zthook.host.status import AgentStatus, MappingView, TrafficView
 from zthook.hypervisor.events import start_event_loop
 from zthook.model.mappings import MappingState
-from zthook.wire import control
+from zthook.wire import control_server
 
 __all__ = ["zthook"]
 
@@ -90,7 +90,7 @@ def agent(places: Places) -> Iterator[Agent]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = control.serve(places.agent_socket, {"status": made.answer, "apply": made.look})
+    server = control_server.serve(places.agent_socket, {"status": made.answer, "apply": made.look})
     asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(10)
     yield made
     asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)

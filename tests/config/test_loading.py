@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zthook.config import EdgeSettings, HostSettings, OverlaySettings, load_edge, load_host
-from zthook.config.loading import parse_edge, parse_host
+from zthook.config.loading import load_edge, load_host, parse_edge, parse_host
+from zthook.config.settings import EdgeSettings, HostSettings, OverlaySettings
 from zthook.errors import ConfigError, NotEnrolled
 from zthook.model.addresses import AddressRange, Pool
 

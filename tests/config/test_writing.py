@@ -9,18 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.config.test_loading import EDGE, ranges
-from zthook.config import (
-    EdgeSettings,
-    HostSettings,
-    OverlaySettings,
+from zthook.config.loading import load_edge, load_host, parse_edge, parse_host
+from zthook.config.settings import EdgeSettings, HostSettings, OverlaySettings
+from zthook.config.writing import (
     add_pool,
-    load_edge,
+    edge_text,
+    host_text,
     remove_pool,
     write_edge,
     write_host,
 )
-from zthook.config.loading import load_host, parse_edge, parse_host
-from zthook.config.writing import edge_text, host_text
 from zthook.errors import ConfigError, NotEnrolled, NotFound
 from zthook.model.addresses import AddressRange, IPAddress, Pool
 

@@ -11,7 +11,9 @@ import pytest
 
 from tests.documents import DOCS, ROOT
 from tests.documents.markdown import code, documents, read
-from zthook.config import EdgeSettings, HostSettings, Places, parse_edge, parse_host
+from zthook.config.loading import parse_edge, parse_host
+from zthook.config.places import Places
+from zthook.config.settings import EdgeSettings, HostSettings
 from zthook.errors import ConfigError
 
 PAGE = read(DOCS / "configuration.md")

@@ -10,7 +10,7 @@ from tests.documents.markdown import Block, code, documents, read
 from zthook.annotation import check
 from zthook.annotation.reading import ATTRIBUTES
 from zthook.cli.status import COLUMNS
-from zthook.config import parse_edge, parse_host
+from zthook.config.loading import parse_edge, parse_host
 
 """The heading under which annotations stand that are right, and refused in this version."""
 PARSE = {"# edge.toml": parse_edge, "# host.toml": parse_host}

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.types import Message, Receive, Scope, Send
 
-from zthook.config import EdgeSettings, OverlaySettings
+from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
 from zthook.edge.refusals import Refusals

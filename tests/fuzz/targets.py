@@ -40,7 +40,7 @@ from zthook.host.hook_socket import parse_request
 from zthook.hypervisor.leases import read_leases
 from zthook.overlay.zerotier import ZeroTierOverlay
 from zthook.overlay.zerotier_api import NetworkView, ZeroTierApi
-from zthook.wire import control
+from zthook.wire import control_server
 from zthook.wire.messages import ClaimsReply, ErrorReply, HeartbeatReply, SessionReply
 from zthook.wire.token import read_token, write_token
 
@@ -187,7 +187,7 @@ def admin(line: bytes) -> None:
     async def echo(arguments: dict[str, Any]) -> Any:
         return sorted(arguments)
 
-    reply = asyncio.run(control._answer(line, {"echo": echo}))
+    reply = asyncio.run(control_server._answer(line, {"echo": echo}))
     assert (reply.error is None) or reply.error.message
 
 

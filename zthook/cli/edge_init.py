@@ -7,9 +7,10 @@ import click
 
 from zthook.cli.commands import command
 from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
-from zthook.config import EdgeSettings, OverlaySettings, Places, load_edge, parse_edge, write_edge
-from zthook.config.settings import ZEROTIER_HOME
-from zthook.config.writing import edge_text
+from zthook.config.loading import load_edge, parse_edge
+from zthook.config.places import Places
+from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, OverlaySettings
+from zthook.config.writing import edge_text, write_edge
 from zthook.edge.keys import load_keys, make_keys
 from zthook.errors import UsageError
 from zthook.model.addresses import Pool

@@ -17,7 +17,9 @@ from zthook.cli.edge_pools import (
 )
 from zthook.cli.edge_words import POOL_COLUMNS, pool_row
 from zthook.cli.output import print_json, print_table
-from zthook.config import Places, add_pool, load_edge, remove_pool
+from zthook.config.loading import load_edge
+from zthook.config.places import Places
+from zthook.config.writing import add_pool, remove_pool
 from zthook.edge.views import PoolUse
 from zthook.errors import DaemonUnreachable, NotEnrolled, ZthookError
 from zthook.model.addresses import IPAddress, Pool

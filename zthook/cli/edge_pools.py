@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import click
 
-from zthook.config import OverlaySettings
 from zthook.config.pools import address_range, gateways_of
+from zthook.config.settings import OverlaySettings
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.addresses import AddressRange, IPAddress, Pool
 

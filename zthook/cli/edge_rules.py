@@ -12,7 +12,8 @@ def rules() -> None:
     With them alone nothing is forwarded between uplink and overlay; the daemon adds the
     mappings when it starts.
     """
-    from zthook.config import Places, load_edge
+    from zthook.config.loading import load_edge
+    from zthook.config.places import Places
     from zthook.kernel.edge.boot import boot_rules
 
     click.echo(boot_rules(load_edge(Places.from_environment().edge_config)), nl=False)

@@ -17,7 +17,7 @@ from zthook.edge.views import Invitation
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
 from zthook.store.events import Wanted
-from zthook.wire.control import Handler
+from zthook.wire.control_server import Handler
 from zthook.wire.token import Token, write_token
 
 T = TypeVar("T")

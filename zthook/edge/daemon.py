@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from ipaddress import IPv4Address
 from typing import Any
 
-from zthook.config import EdgeSettings, Places, load_edge
+from zthook.config.loading import load_edge
+from zthook.config.places import Places
+from zthook.config.settings import EdgeSettings
 from zthook.edge.admin import Admin
 from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
@@ -30,7 +32,8 @@ from zthook.model.clock import SystemClock
 from zthook.model.waiting import within
 from zthook.overlay import open_overlay
 from zthook.store.sqlite import SqliteLedger
-from zthook.wire import control, notify
+from zthook.wire import notify
+from zthook.wire.control_server import serve as serve_control
 
 log = logging.getLogger("zthook.edge.daemon")
 
@@ -74,7 +77,7 @@ class EdgeDaemon:
             self.listener = self._listener(await self.worker.run(self.service.addresses))
             try:
                 with self._signals():
-                    async with control.serve(self.places.edge_socket, Admin(self).commands()):
+                    async with serve_control(self.places.edge_socket, Admin(self).commands()):
                         notify.ready()
                         log.info("edge %s serves", self.keys.edge_id)
                         await self._until_stopped(self._passes(), self._looks(), self._reloads())

@@ -29,7 +29,7 @@ from zthook.host.opening import Parts, clear_kernel, open_agent
 from zthook.host.status import AgentStatus
 from zthook.model.waiting import within
 from zthook.wire import notify
-from zthook.wire.control import Handler, serve
+from zthook.wire.control_server import Handler, serve
 
 log = logging.getLogger("zthook.agent")
 

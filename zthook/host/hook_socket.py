@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zthook.errors import ZthookError
-from zthook.wire.control import peer_uid
+from zthook.wire.control_server import peer_uid
 
 log = logging.getLogger(__name__)
 
