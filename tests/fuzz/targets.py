@@ -38,8 +38,9 @@ from zthook.errors import (
 from zthook.host.edge_http import EdgeHttp
 from zthook.host.hook_socket import parse_request
 from zthook.hypervisor.leases import read_leases
+from zthook.overlay.ways import path_of
 from zthook.overlay.zerotier import ZeroTierOverlay
-from zthook.overlay.zerotier_api import NetworkView, ZeroTierApi
+from zthook.overlay.zerotier_api import NetworkView, PeerView, ZeroTierApi
 from zthook.wire import control_server
 from zthook.wire.messages import ClaimsReply, ErrorReply, HeartbeatReply, SessionReply
 from zthook.wire.token import read_token, write_token
@@ -106,6 +107,16 @@ def zerotier(answer: tuple[int, bytes]) -> None:
         overlay._api = _Said(view)  # type: ignore[assignment]
         overlay.observe()
         raise AssertionError("there is no device, so none can be found")
+
+
+def peers(answer: tuple[int, bytes]) -> None:
+    """Which ways the overlay takes, or why that is not known."""
+    status, content = answer
+    with suppress(OverlayDown):
+        api = ZeroTierApi(Path("/nowhere"))
+        found = api._understood("/peer", httpx.Response(status, content=content), list[PeerView])
+        for one in found or []:
+            assert path_of(one, 1.8e9).direct in {True, False}
 
 
 class _Said:
@@ -206,7 +217,11 @@ def edges_answer(answer: tuple[int, bytes]) -> None:
     asyncio.run(ask())
 
 
-ZEROTIER = sorted((Path(__file__).parents[1] / "overlay/zerotier-api").glob("*network*.json"))
+RECORDED = Path(__file__).parents[1] / "overlay/zerotier-api"
+ZEROTIER = [
+    one for one in sorted(RECORDED.glob("*network*.json")) if not one.match("network-list*")
+]
+PEERS = sorted(RECORDED.glob("peer-list*.json"))
 CLAIM = (
     b'{"guest":"6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11","name":"web1","public":"203.0.113.10",'
     b'"private":"192.168.122.50","mode":"nat","ports":["tcp/80:8080"],"allow":["10.0.0.0/8"]}'
@@ -248,6 +263,9 @@ TARGETS: Mapping[str, Target] = {
     "config": Target(anything([EDGE.encode(), HOST.encode()]), config),
     "zerotier": Target(
         st.tuples(STATUSES, anything([one.read_bytes() for one in ZEROTIER])), zerotier
+    ),
+    "zerotier's peers": Target(
+        st.tuples(STATUSES, anything([one.read_bytes() for one in PEERS])), peers
     ),
     "dnsmasq": Target(anything(LEASES), dnsmasq),
     "admin": Target(anything([b'{"command":"echo","arguments":{"name":"home1"}}']), admin),

@@ -26,7 +26,8 @@ class FakeZeroTier:
     """What a daemon has: a home, a port while it runs, joined networks, members it controls.
 
     ``network`` names the recording that GET /network/NETWORK is answered with; None: not
-    joined. ``broken`` is a status and body that stand for any answer.
+    joined. ``joined`` and ``peers`` name those of the lists. ``broken`` is a status and body
+    that stand for any answer.
     """
 
     def __init__(self, home: Path) -> None:
@@ -34,6 +35,8 @@ class FakeZeroTier:
         self.token = TOKEN
         self.status = "status-online"
         self.network: str | None = None
+        self.joined = "network-list"
+        self.peers = "peer-list"
         self.tun = True
         self.controller = False
         self.members: dict[str, dict[str, Any]] = {}
@@ -98,6 +101,10 @@ class FakeZeroTier:
         match path.strip("/").split("/"):
             case ["status"]:
                 return recorded(self.status)
+            case ["network"]:
+                return recorded(self.joined)
+            case ["peer"]:
+                return recorded(self.peers)
             case ["network", network]:
                 return self._network(method, network)
             case ["controller", "network", network, "member", *rest]:

@@ -6,14 +6,15 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from zthook.config import EdgeSettings
+from zthook.config.settings import EdgeSettings
 from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
 from zthook.edge.keys import EdgeKeys
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
 from zthook.edge.service import INVITATION_SECONDS, EdgeService
-from zthook.edge.views import Invitation
+from zthook.edge.views import HostView, Invitation
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
 from zthook.store.events import Wanted
@@ -100,6 +101,7 @@ class Admin:
     async def status(self, _: _Nothing) -> EdgeReport:
         edge = self._edge
         status, pools = await edge.worker.run(lambda: (edge.service.status(), edge.service.pools()))
+        status = replace(status, hosts=await edge.seen.with_paths(status.hosts))
         place = edge.listener.place
         down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
@@ -114,8 +116,9 @@ class Admin:
     async def mappings(self, _: _Nothing) -> Any:
         return await self._edge.worker.run(self._edge.service.mappings)
 
-    async def hosts(self, _: _Nothing) -> Any:
-        return await self._edge.worker.run(self._edge.service.hosts)
+    async def hosts(self, _: _Nothing) -> list[HostView]:
+        hosts = await self._edge.worker.run(self._edge.service.hosts)
+        return await self._edge.seen.with_paths(hosts)
 
     async def pools(self, _: _Nothing) -> Any:
         return await self._edge.worker.run(self._edge.service.pools)
@@ -160,7 +163,7 @@ class Admin:
             now=asked.now,
             expires_seconds=asked.expires_seconds,
         )
-        return msgspec.structs.replace(self._added(invited, address, ""), authorised=False)
+        return replace(self._added(invited, address, ""), authorised=False)
 
     def _address(self) -> str:
         """Ours on the overlay, which a token has to say. Raises OverlayDown."""

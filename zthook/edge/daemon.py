@@ -30,7 +30,7 @@ from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
 from zthook.model.waiting import within
-from zthook.overlay import open_overlay
+from zthook.overlay import open_overlay, paths_of
 from zthook.store.sqlite import SqliteLedger
 from zthook.wire import notify
 from zthook.wire.control_server import serve as serve_control
@@ -62,7 +62,8 @@ class EdgeDaemon:
         self.keys = keys
         self.worker = Worker()
         self.changes = Changes()
-        self.seen = SeenOverlay(open_overlay(settings.overlay), self.hint)
+        overlay = settings.overlay
+        self.seen = SeenOverlay(open_overlay(overlay), self.hint, paths_of(overlay))
         self._problems: dict[str, str] = {}
         self._watched = notify.watchdog_seconds() is not None
         self._hinted = asyncio.Event()
@@ -110,11 +111,11 @@ class EdgeDaemon:
     async def reload(self) -> None:
         """Go by edge.toml as it is now. Raises ConfigError or Refused; then nothing changed."""
         settings = load_edge(self.places.edge_config)
-        overlay = None
-        if settings.overlay != self.settings.overlay:
-            overlay = open_overlay(settings.overlay)
         await self.worker.run(self.service.reload, settings)
-        self.settings, self.seen.overlay = settings, overlay or self.seen.overlay
+        if settings.overlay != self.settings.overlay:
+            self.seen.overlay = open_overlay(settings.overlay)
+            self.seen.find_paths = paths_of(settings.overlay)
+        self.settings = settings
         self._look.set()
         self._hinted.set()
         log.info("read %s again", self.places.edge_config)

@@ -16,7 +16,7 @@ from zthook.edge.views import (
     State,
     TrafficView,
 )
-from zthook.kernel.traffic import Traffic
+from zthook.kernel.traffic import Throughput, Traffic
 from zthook.model.addresses import IPAddress, Pool, pool_of
 from zthook.model.mappings import Auto, OverlayDevice
 from zthook.store.events import EventRow
@@ -129,16 +129,19 @@ def released(public: str, gone: Sequence[ClaimRow], kept: ReservationRow | None)
 
 def traffic_views(
     counted: Mapping[tuple[IPAddress, IPAddress], Traffic],
+    rates: Mapping[tuple[IPAddress, IPAddress], Throughput],
 ) -> dict[tuple[str, str], TrafficView]:
     """By public and private address: several guests may share a public one."""
     return {
-        (str(public), str(private)): TrafficView(
+        (str(key[0]), str(key[1])): TrafficView(
             bytes_in=one.bytes_in,
             packets_in=one.packets_in,
             bytes_out=one.bytes_out,
             packets_out=one.packets_out,
+            rate_in=rates[key].bytes_in if key in rates else None,
+            rate_out=rates[key].bytes_out if key in rates else None,
         )
-        for (public, private), one in counted.items()
+        for key, one in counted.items()
     }
 
 

@@ -22,6 +22,8 @@ from zthook.edge.plane import KernelSide
 from zthook.edge.presence import Presence
 from zthook.edge.twins import Twins
 from zthook.errors import KernelError, NotAuthenticated, UsageError
+from zthook.kernel.traffic import Sampling
+from zthook.model.addresses import IPAddress
 from zthook.model.clock import Clock
 from zthook.model.mappings import Claim, OverlayDevice
 from zthook.store.events import Event, EventRow
@@ -69,6 +71,7 @@ class Requests:
         self._started = clock.now()
         self._leases = Leases(clock, settings.lease_seconds, settings.grace_seconds)
         self._kernel = KernelSide(dataplane)
+        self._sampling = Sampling[tuple[IPAddress, IPAddress]](clock)
         self._twins = Twins(ledger, clock, self._leases.live)
         self._outlook = Outlook(ledger, self._kernel, self._twins, settings)
         self._lookout = Lookout(dataplane, self._outlook, self._kernel)

@@ -2,13 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+from msgspec.structs import replace
+
+from zthook.edge.views import HostView
 from zthook.errors import OverlayDown
+from zthook.model.glance import Glance
 from zthook.model.mappings import OverlayDevice
+from zthook.overlay.ways import FindPaths, no_paths
 
 log = logging.getLogger("zthook.edge.overlay")
+
+
+PATHS_SECONDS = 0.3
+"""How long a status waits for the overlay to say which ways it takes."""
 
 
 class Overlay(Protocol):
@@ -27,16 +36,23 @@ class Controller(Protocol):
 
 class SeenOverlay:
     """Asks the overlay in a thread of its own: a slow answer keeps nobody else waiting.
+    ``find_paths`` asks it which ways it takes.
 
     ``device`` None and ``why`` tell that the overlay is down; both may be read from any
     thread.
     """
 
-    def __init__(self, overlay: Overlay, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, overlay: Overlay, on_change: Callable[[], None], find_paths: FindPaths = no_paths
+    ) -> None:
         self.overlay = overlay
+        self.find_paths = find_paths
         self.device: OverlayDevice | None = None
         self.why = "not looked at yet"
         self._on_change = on_change
+        self._paths = Glance(
+            lambda device, macs: self.find_paths(device, macs), seconds=PATHS_SECONDS
+        )
 
     @property
     def controller(self) -> Controller | None:
@@ -53,6 +69,14 @@ class SeenOverlay:
         if (self.device, self.why) != (before, why_before):
             self._tell()
             self._on_change()
+
+    async def with_paths(self, hosts: Sequence[HostView]) -> list[HostView]:
+        """The hosts, each with the way the overlay takes to it, where that is said at once."""
+        macs = [host.mac for host in hosts if host.mac is not None]
+        if self.device is None or not macs:
+            return list(hosts)
+        found = await self._paths.look(self.device.name, macs) or {}
+        return [replace(host, path=found.get(host.mac or "")) for host in hosts]
 
     def _tell(self) -> None:
         if self.device is None:

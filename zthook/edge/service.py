@@ -68,7 +68,8 @@ class EdgeService(Requests):
         except KernelError as error:
             log.warning("the kernel does not tell traffic: %s", error.message)
             counted = {}
-        return reports.mapping_views(self._ledger, self._outlook, reports.traffic_views(counted))
+        seen = reports.traffic_views(counted, self._sampling.rates(counted))
+        return reports.mapping_views(self._ledger, self._outlook, seen)
 
     def hosts(self) -> list[HostView]:
         """Every host, by name."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from zthook.model.paths import OverlayPath
 from zthook.wire.hushed import Hushed
 
 State = Literal["active", "pending", "conflict", "refused", "withdrawn", "reserved"]
@@ -15,12 +16,18 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrafficView(View, frozen=True):
-    """Since the mapping entered the kernel; ``in`` is toward the guest."""
+    """Since the mapping entered the kernel; ``in`` is toward the guest.
+
+    ``rate_in`` and ``rate_out`` are bytes a second since the daemon was asked before, None
+    where that was never, or too long ago.
+    """
 
     bytes_in: int
     packets_in: int
     bytes_out: int
     packets_out: int
+    rate_in: float | None = None
+    rate_out: float | None = None
 
 
 class MappingView(View, frozen=True, kw_only=True):
@@ -77,7 +84,8 @@ class HostView(View, frozen=True):
 
     ``pools`` empty means every pool. ``lease`` is "none" before the first contact;
     ``lease_seconds`` counts down, and is negative once it ended. ``mac`` None where the
-    overlay neighbour is not known. ``fault`` names two agents with one credential.
+    overlay neighbour is not known, ``path`` where the overlay does not tell. ``fault``
+    names two agents with one credential.
     """
 
     name: str
@@ -95,6 +103,7 @@ class HostView(View, frozen=True):
     lease: Lease
     lease_seconds: float | None
     held: int
+    path: OverlayPath | None = None
     fault: str = ""
 
 

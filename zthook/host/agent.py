@@ -13,9 +13,18 @@ from zthook.host.host_kernel import HostKernel
 from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
 from zthook.host.passes import Passes
-from zthook.host.report import EdgeNow, faults, mapping_views, twins
+from zthook.host.planes import EdgeSide
+from zthook.host.report import EdgeNow, faults, mapping_views, traffic_views, twins
 from zthook.host.status import AgentStatus
+from zthook.kernel.traffic import Sampling
+from zthook.model.addresses import IPAddress
 from zthook.model.clock import Clock
+from zthook.model.glance import Glance
+from zthook.model.paths import OverlayPath
+from zthook.overlay.ways import FindPaths
+
+PATH_SECONDS = 0.3
+"""How long a status waits for the overlay to say which way it takes."""
 
 
 class Agent:
@@ -35,6 +44,7 @@ class Agent:
         hint: Callable[[], None],
         gateway: Gateway | None,
         next_starts: NextStarts,
+        paths: FindPaths,
         clock: Clock,
     ) -> None:
         self.client = client
@@ -46,6 +56,9 @@ class Agent:
         self.hint = hint
         self._gateway = gateway
         self._next_starts = next_starts
+        self._paths = paths
+        self._path = Glance(self._find_path, PATH_SECONDS)
+        self._sampling = Sampling[IPAddress](clock)
         self._clock = clock
 
     async def run(self) -> None:
@@ -80,6 +93,7 @@ class Agent:
         if client.warning:
             found.append(f"edge: {client.warning}")
         renewed = client.renewed
+        path, counted = await asyncio.gather(self._path_now(), self.kernel.traffic())
         desired, edge = self.passes.decisions.desired, self._edge_now()
         found += twins(desired, edge, client.credential.host, self._clock.now())
         return AgentStatus(
@@ -89,6 +103,7 @@ class Agent:
             edge_health=healths["edge"],
             libvirt_health=healths["libvirt"],
             overlay_health=healths["overlay"],
+            overlay_path=path,
             kernel_health=healths["this host's kernel"],
             lease_age=None if renewed is None else self._clock.boottime() - renewed,
             lease_seconds=session.lease_seconds if session else None,
@@ -96,11 +111,18 @@ class Agent:
             mappings=mapping_views(
                 desired,
                 edge,
-                await self.kernel.traffic(),
+                traffic_views(counted, self._sampling.rates(counted)),
                 said.names,
                 self._next_starts.differing(self.observer.guests),
             ),
         )
+
+    async def _path_now(self) -> OverlayPath | None:
+        side = self.kernel.side
+        return await self._path.look(side) if side is not None else None
+
+    def _find_path(self, side: EdgeSide) -> OverlayPath | None:
+        return self._paths(side.overlay, [side.edge_mac]).get(side.edge_mac)
 
     def _edge_now(self) -> EdgeNow:
         said = self.passes.said

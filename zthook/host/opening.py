@@ -32,6 +32,7 @@ from zthook.host.worker import KernelThread
 from zthook.hypervisor.contract import Hint, OnHint
 from zthook.kernel.hearing import OnHeard
 from zthook.model.clock import Clock
+from zthook.overlay.ways import FindPaths, no_paths
 
 Wake = Callable[[], None]
 
@@ -49,7 +50,8 @@ class Parts:
     ``hypervisor``, ``leases``, ``kernel_watch`` and ``arp`` are open while inside, and hint.
     ``dataplane`` and ``overlay`` are made in the kernel thread. ``start_autostart`` starts
     a guest at a libvirt URI, ``failed_autostarts`` finds those there that could not, see
-    ``zthook.hypervisor.starting``. ``transport`` None is the network.
+    ``zthook.hypervisor.starting``. ``paths`` says how to ask which ways the overlay takes.
+    ``transport`` None is the network.
     """
 
     hypervisor: Callable[[HostSettings, OnHint], AbstractAsyncContextManager[Lister]]
@@ -62,6 +64,7 @@ class Parts:
     start_autostart: Callable[[str, UUID], bool]
     failed_autostarts: Callable[[str], list[tuple[UUID, str]]]
     clock: Clock
+    paths: Callable[[OverlaySettings], FindPaths] = lambda _: no_paths
     transport: httpx.AsyncBaseTransport | None = None
 
 
@@ -177,6 +180,7 @@ async def open_agent(
             hint=hinted.set,
             gateway=gateway,
             next_starts=next_starts,
+            paths=parts.paths(settings.overlay),
             clock=parts.clock,
         )
 

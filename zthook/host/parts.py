@@ -13,7 +13,7 @@ from zthook.kernel.hearing import OnHeard, hear_arp
 from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.kernel.watch import Watch
 from zthook.model.clock import SystemClock
-from zthook.overlay import open_overlay
+from zthook.overlay import open_overlay, paths_of
 
 log = logging.getLogger("zthook.agent")
 
@@ -34,6 +34,7 @@ def system_parts() -> Parts:
         start_autostart=start_autostart,
         failed_autostarts=failed_autostarts,
         clock=SystemClock(),
+        paths=paths_of,
     )
 
 

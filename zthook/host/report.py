@@ -10,7 +10,7 @@ from zthook.host.health import Health
 from zthook.host.later import compared, later_rows
 from zthook.host.next_starts import NextStart
 from zthook.host.status import MappingView, TrafficView
-from zthook.kernel.traffic import Traffic
+from zthook.kernel.traffic import Throughput, Traffic
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import GuestState
 from zthook.model.mappings import MappingState
@@ -39,7 +39,7 @@ class EdgeNow:
 def mapping_views(
     desired: Iterable[Desired],
     edge: EdgeNow,
-    traffic: Mapping[IPAddress, Traffic],
+    traffic: Mapping[IPAddress, TrafficView],
     names: Names,
     next_starts: Iterable[NextStart] = (),
 ) -> list[MappingView]:
@@ -82,7 +82,7 @@ def _left(answer: MappingReply, guest: str, guest_state: str, edge: EdgeNow) -> 
     )
 
 
-def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPAddress, Traffic]) -> MappingView:
+def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPAddress, TrafficView]) -> MappingView:
     request, claim = one.request, one.claim
     answer = edge.answers.get(one.key) if claim else None
     state, reason = _judged(one, answer, edge)
@@ -106,7 +106,7 @@ def _view(one: Desired, edge: EdgeNow, traffic: Mapping[IPAddress, Traffic]) -> 
         egress=request.egress.value if request else None,
         ports=[str(ports) for ports in request.ports] if request else [],
         allow=[str(prefix) for prefix in request.allow] if request else [],
-        traffic=_traffic(counted) if counted and state is MappingState.ACTIVE else None,
+        traffic=counted if state is MappingState.ACTIVE else None,
     )
 
 
@@ -129,8 +129,21 @@ def _judged(one: Desired, answer: MappingReply | None, edge: EdgeNow) -> tuple[M
     return MappingState(answer.state), answer.reason or one.note
 
 
-def _traffic(counted: Traffic) -> TrafficView:
-    return TrafficView(counted.bytes_in, counted.packets_in, counted.bytes_out, counted.packets_out)
+def traffic_views(
+    counted: Mapping[IPAddress, Traffic], rates: Mapping[IPAddress, Throughput]
+) -> dict[IPAddress, TrafficView]:
+    """What passed, and how fast, by the guest's private address."""
+    return {
+        address: TrafficView(
+            one.bytes_in,
+            one.packets_in,
+            one.bytes_out,
+            one.packets_out,
+            rate_in=rates[address].bytes_in if address in rates else None,
+            rate_out=rates[address].bytes_out if address in rates else None,
+        )
+        for address, one in counted.items()
+    }
 
 
 TWICE_SECONDS = 30.0

@@ -4,15 +4,22 @@ import msgspec
 
 from zthook.host.health import Health
 from zthook.model.mappings import MappingState
+from zthook.model.paths import OverlayPath
 
 
 class TrafficView(msgspec.Struct, frozen=True):
-    """Bytes and packets toward the guest and from it."""
+    """Bytes and packets toward the guest and from it.
+
+    ``rate_in`` and ``rate_out`` are bytes a second since the agent was asked before, None
+    where that was never, or too long ago.
+    """
 
     bytes_in: int
     packets_in: int
     bytes_out: int
     packets_out: int
+    rate_in: float | None = None
+    rate_out: float | None = None
 
 
 class MappingView(msgspec.Struct, frozen=True):
@@ -49,8 +56,9 @@ class MappingView(msgspec.Struct, frozen=True):
 class AgentStatus(msgspec.Struct, frozen=True):
     """``host`` and ``edge`` are None where this host belongs to no edge.
 
-    ``lease_age`` is seconds since the edge renewed our lease. ``faults`` are what somebody
-    should look at, worst first.
+    ``lease_age`` is seconds since the edge renewed our lease. ``overlay_path`` is how the
+    overlay reaches the edge, None where it does not tell. ``faults`` are what somebody should
+    look at, worst first.
     """
 
     version: str
@@ -59,6 +67,7 @@ class AgentStatus(msgspec.Struct, frozen=True):
     edge_health: Health | None = None
     libvirt_health: Health | None = None
     overlay_health: Health | None = None
+    overlay_path: OverlayPath | None = None
     kernel_health: Health | None = None
     lease_age: float | None = None
     lease_seconds: float | None = None

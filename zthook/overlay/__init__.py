@@ -4,16 +4,20 @@ from zthook.config.settings import ZEROTIER_HOME, OverlaySettings
 from zthook.overlay.device import FindDevice, Overlay, kernel_device
 from zthook.overlay.fake import FakeOverlay
 from zthook.overlay.interface import InterfaceOverlay
+from zthook.overlay.ways import FindPaths, no_paths, paths_of
 from zthook.overlay.zerotier import ZeroTierOverlay
 
 __all__ = [
     "FakeOverlay",
     "FindDevice",
+    "FindPaths",
     "InterfaceOverlay",
     "Overlay",
     "ZeroTierOverlay",
     "kernel_device",
+    "no_paths",
     "open_overlay",
+    "paths_of",
 ]
 
 

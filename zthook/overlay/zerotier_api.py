@@ -27,6 +27,36 @@ class NetworkView(msgspec.Struct, frozen=True, rename="camel"):
     allow_managed: bool = True
 
 
+class JoinedNetwork(msgspec.Struct, frozen=True, rename="camel"):
+    """One of what GET /network says."""
+
+    id: str
+    port_device_name: str = ""
+
+
+class PeerPath(msgspec.Struct, frozen=True, rename="camel"):
+    """One way to a peer. Paths that died stay ``active``; times are Unix milliseconds."""
+
+    address: str
+    active: bool = False
+    expired: bool = False
+    preferred: bool = False
+    last_receive: int = 0
+
+
+class PeerView(msgspec.Struct, frozen=True, rename="camel"):
+    """One of what GET /peer says. ``latency`` is milliseconds, negative where not measured.
+
+    ``tunneled``: it is reached through a TCP relay.
+    """
+
+    address: str
+    latency: int = -1
+    paths: tuple[PeerPath, ...] = ()
+    is_bonded: bool = False
+    tunneled: bool = False
+
+
 class MemberView(msgspec.Struct, frozen=True):
     """What the controller says of a member."""
 
@@ -46,8 +76,9 @@ class ZeroTierApi:
     it should; what it does not know is None.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, seconds: float | None = None) -> None:
         self._home = home
+        self._seconds = seconds
         # Nothing here is TLS; without a context of our own httpx loads all CAs (40 ms).
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -61,6 +92,14 @@ class ZeroTierApi:
     def network(self, network: str) -> NetworkView | None:
         """A network of this node; None where it has not joined."""
         return self._ask("GET", f"/network/{network}", NetworkView)
+
+    def networks(self) -> list[JoinedNetwork]:
+        """Every network that this node has joined."""
+        return self._ask("GET", "/network", list[JoinedNetwork]) or []
+
+    def peers(self) -> list[PeerView]:
+        """Every node that this one speaks with."""
+        return self._ask("GET", "/peer", list[PeerView]) or []
 
     def join(self, network: str) -> NetworkView | None:
         """Join. The answer is empty (no ``status``) where no device could be made."""
@@ -83,7 +122,7 @@ class ZeroTierApi:
     def _ask(
         self, method: str, path: str, kind: type[Body], body: dict[str, Any] | None = None
     ) -> Body | None:
-        port = self._port()
+        port, seconds = self._port(), self._seconds or TIMEOUT_SECONDS
         headers = {"X-ZT1-Auth": self._read("authtoken.secret")}
         try:
             with httpx.Client(
@@ -91,14 +130,14 @@ class ZeroTierApi:
                 verify=self._tls,
                 # A proxy of the environment has no business here.
                 trust_env=False,
-                timeout=TIMEOUT_SECONDS,
+                timeout=seconds,
             ) as client:
                 answer = client.request(method, path, headers=headers, json=body)
         except httpx.ConnectError as error:
             raise self._not_running(port) from error
         except httpx.TimeoutException as error:
             raise OverlayDown(
-                f"zerotier-one on 127.0.0.1:{port} did not answer within {TIMEOUT_SECONDS:g} s",
+                f"zerotier-one on 127.0.0.1:{port} did not answer within {seconds:g} s",
                 hint="systemctl restart zerotier-one (its networks are away for a moment)",
             ) from error
         except httpx.HTTPError as error:
