@@ -23,6 +23,7 @@ from zthook.edge.views import (
     TrafficView,
 )
 from zthook.errors import NotFound, Refused
+from zthook.model.paths import OverlayPath
 
 Serve = Callable[[dict[str, Answer]], Canned]
 Zthook = Callable[..., tuple[int, str, str]]
@@ -39,13 +40,14 @@ def a_host(**changes: Any) -> HostView:
         pools=[],
         group=None,
         hostname="kvm1",
-        agent="0.1.0",
+        agent="zthook 0.1.0",
         address="192.168.193.2",
         mac="52:54:00:00:00:02",
         last_seen=now - 3.5,
         lease="live",
         lease_seconds=56.5,
         held=2,
+        path=OverlayPath(direct=True, latency=0.0124),
     )
     return msgspec.structs.replace(usual, **changes)
 
@@ -104,6 +106,7 @@ def a_report(*problems: str, **changes: Any) -> EdgeReport:
                 lease_seconds=-340.0,
                 address="192.168.193.3",
                 held=1,
+                path=OverlayPath(direct=False),
             ),
             a_host(
                 name="home3",
@@ -116,6 +119,7 @@ def a_report(*problems: str, **changes: Any) -> EdgeReport:
                 held=0,
                 agent="",
                 member=None,
+                path=None,
             ),
         ],
         mappings={"active": 3, "pending": 1, "conflict": 1, "refused": 0, "withdrawn": 0},
@@ -141,18 +145,18 @@ def test_status_shows_everything_at_one_look(serve_canned: Serve, zthook: Zthook
         "API       https://192.168.193.222:9443",
         "mappings  3 active, 1 pending, 1 conflict",
         "repairs   3 since the start, the last 2 min ago:",
-        "            route 192.168.122.50/32 was missing: added",
+        "          route 192.168.122.50/32 was missing: added",
         "",
-        "HOST   STATE    ADDRESS        SEEN       MEMBER      HELD  AGENT  NOTE",
-        "home1  up       192.168.193.2  3 s ago    5d4548d482  2     0.1.0  -",
-        "home2  silent   192.168.193.3  6 min ago  5d4548d482  1     0.1.0  "
+        "HOST   STATE    ADDRESS        SEEN       HELD  PATH          MEMBER      AGENT  NOTE",
+        "home1  up       192.168.193.2  3 s ago    2     direct 12 ms  5d4548d482  0.1.0  -",
+        "home2  silent   192.168.193.3  6 min ago  1     relayed       5d4548d482  0.1.0  "
         "its addresses can be claimed by others",
-        "home3  invited  -              -          -           0     -      token good for 1 h",
+        "home3  invited  -              -          0     -             -           -      "
+        "token good for 1 h",
         "",
-        "POOL  ADDRESSES                                             UPLINK  SIZE  USED  RESERVED"
-        "  FREE",
-        "hk    203.0.113.10-203.0.113.14, 203.0.113.64-203.0.113.79  eth0    21    2     3       "
-        "  16",
+        "POOL  UPLINK  SIZE  USED  RESERVED  FREE  ADDRESSES",
+        "hk    eth0    21    2     3         16    203.0.113.10-203.0.113.14, "
+        "203.0.113.64-203.0.113.79",
     ]
 
 
@@ -195,25 +199,33 @@ def test_mappings(serve_canned: Serve, zthook: Zthook) -> None:
     _, out, _ = zthook("edge", "mappings")
     told = ["|".join(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()]
     assert told == [
-        "PUBLIC|GUEST|HOST|PRIVATE|PORTS|STATE|SINCE|MODE|CLIENT|EGRESS|IN|OUT|WHY",
-        "203.0.113.10|web1|home1|192.168.122.50|-|active|2 h|nat|keep|home|1.2 MB|98.8 MB|-",
-        "203.0.113.10|db|home1|-|-|conflict|2 h|nat|keep|home|-|-|held by web1 on home1",
+        "PUBLIC|GUEST|HOST|STATE|SINCE|PRIVATE|IN|OUT|MODE|WHY",
+        "203.0.113.10|web1|home1|active|2 h|192.168.122.50|1.2 MB|98.8 MB|nat keep|-",
+        "203.0.113.10|db|home1|conflict|2 h|-|-|-|nat keep|held by web1 on home1",
     ]
 
 
 def test_mappings_show_ports_and_what_has_no_address_yet(
     serve_canned: Serve, zthook: Zthook
 ) -> None:
-    ports = a_mapping(ports=["tcp/80:8080", "tcp/443"], mode="routed", egress="public")
+    ports = a_mapping(
+        ports=["tcp/80:8080", "tcp/443"],
+        allow=["198.51.100.0/24"],
+        mode="routed",
+        egress="public",
+        traffic=TrafficView(
+            bytes_in=10, packets_in=1, bytes_out=20, packets_out=2, rate_in=5.0, rate_out=0.0
+        ),
+    )
     why = "pool hk has no address left: of 5 3 are held, 2 reserved"
     waits = a_mapping(asked="auto/hk/0", public=None, state="pending", traffic=None, reason=why)
     serve_canned({"mappings": lambda _: [ports, waits]})
     _, out, _ = zthook("edge", "mappings")
     told = ["|".join(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()][1:]
     assert told == [
-        "203.0.113.10|web1|home1|192.168.122.50|tcp/80:8080, tcp/443|active|2 h|routed|keep|"
-        "public|1.2 MB|98.8 MB|-",
-        f"auto/hk/0|web1|home1|192.168.122.50|-|pending|2 h|nat|keep|home|-|-|{why}",
+        "203.0.113.10|web1|home1|active|2 h|192.168.122.50|10 B at 5 B/s|20 B at 0 B/s|"
+        "routed keep egress=public tcp/80:8080 tcp/443 allow=198.51.100.0/24|-",
+        f"auto/hk/0|web1|home1|pending|2 h|192.168.122.50|-|-|nat keep|{why}",
     ]
 
 
@@ -232,8 +244,8 @@ def test_mappings_show_what_is_kept_for_who_is_away(serve_canned: Serve, zthook:
     serve_canned({"mappings": lambda _: [kept]})
     _, out, _ = zthook("edge", "mappings")
     assert re.split(r"\s{2,}", out.splitlines()[1].strip()) == [
-        *("203.0.113.10", "web1", "home1", "-", "-", "reserved", "2 h"),
-        *("-", "-", "-", "-", "-", why),
+        *("203.0.113.10", "web1", "home1", "reserved", "2 h"),
+        *("-", "-", "-", "-", why),
     ]
 
 
@@ -321,7 +333,7 @@ def test_log_since_what_is_no_time(serve_canned: Serve, zthook: Zthook, since: s
 def test_pool_list(serve_canned: Serve, zthook: Zthook) -> None:
     serve_canned({"pools": lambda _: [HK]})
     _, out, _ = zthook("edge", "pool", "list")
-    assert out.splitlines()[1].startswith("hk    203.0.113.10-203.0.113.14, 203.0.113.64")
+    assert out.splitlines()[1].endswith("  203.0.113.10-203.0.113.14, 203.0.113.64-203.0.113.79")
 
 
 def test_release(serve_canned: Serve, zthook: Zthook) -> None:

@@ -19,6 +19,7 @@ from zthook.host.health import Health
 from zthook.host.status import AgentStatus, MappingView, TrafficView
 from zthook.hypervisor.events import start_event_loop
 from zthook.model.mappings import MappingState
+from zthook.model.paths import OverlayPath
 from zthook.wire import control_server
 
 __all__ = ["zthook"]
@@ -26,6 +27,7 @@ __all__ = ["zthook"]
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 """Of the guest `test` that libvirt's test driver has, running, in test:///default."""
 PUBLIC = "203.0.113.10"
+SINCE = 1_700_000_000.0
 
 ACTIVE = MappingView(
     guest="test",
@@ -38,10 +40,11 @@ ACTIVE = MappingView(
     mode="nat",
     client="keep",
     state=MappingState.ACTIVE,
-    since=1_700_000_000.0,
-    traffic=TrafficView(1_200_000, 900, 831, 10),
+    since=SINCE,
+    egress="home",
+    traffic=TrafficView(1_200_000, 900, 831, 10, rate_in=30_000.0, rate_out=0.0),
 )
-HEALTHY = Health(up=True, since=1_700_000_000.0)
+HEALTHY = Health(up=True, since=SINCE)
 STATUS = AgentStatus(
     version="0.1.0",
     host="home1",
@@ -49,6 +52,7 @@ STATUS = AgentStatus(
     edge_health=HEALTHY,
     libvirt_health=HEALTHY,
     overlay_health=HEALTHY,
+    overlay_path=OverlayPath(direct=True, latency=0.0124),
     kernel_health=HEALTHY,
     lease_age=3.0,
     lease_seconds=60.0,

@@ -1,6 +1,8 @@
 """``zthook status``, ``join`` and ``leave`` as people see them."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
@@ -8,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.cli_host.conftest import ACTIVE, PUBLIC, STATUS, UUID, Agent
+from tests.cli_host.conftest import ACTIVE, PUBLIC, SINCE, STATUS, UUID, Agent
 from zthook.cli import join as joining
-from zthook.cli.status import way
+from zthook.cli.mapping_words import way
+from zthook.cli.output import duration
 from zthook.config.loading import load_host
 from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
@@ -28,13 +31,19 @@ CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home1", "", "secret")
 def test_the_table_has_everything_of_a_mapping(zthook: Zthook, agent: Agent) -> None:
     code, out, err = zthook("status")
     assert (code, err) == (0, "")
-    assert "host home1: edge 192.168.193.222:9443 up" in out
-    assert "lease renewed 3 s ago" in out
-    [line] = [line for line in out.splitlines() if line.startswith("test ")]
-    words = line.split()
-    assert words[:7] == ["test", "running", PUBLIC, "192.168.122.50", "nat", "keep", "active"]
-    assert "1.2 MB" in line
-    assert "831 B" in line
+    told = ["|".join(re.split(r"\s{2,}", line)) for line in out.splitlines()]
+    ago = duration(time.time() - SINCE)
+    assert told == [
+        "host|home1, zthook 0.1.0",
+        f"edge|192.168.193.222:9443 up {ago}, lease renewed 3 s ago",
+        f"overlay|up {ago}, to the edge direct 12 ms",
+        f"libvirt|up {ago}",
+        "mappings|1 active",
+        "",
+        "GUEST|STATE|PUBLIC|MAPPING|SINCE|PRIVATE|IN|OUT|MODE|WHY",
+        f"test|running|{PUBLIC}|active|{ago}|192.168.122.50|1.2 MB at 30.0 kB/s|831 B at 0 B/s"
+        "|nat keep|-",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +52,11 @@ def test_the_table_has_everything_of_a_mapping(zthook: Zthook, agent: Agent) -> 
         ({"ports": ["tcp/80:8080", "udp/53"]}, "nat keep tcp/80:8080 udp/53"),
         ({"ports": ["tcp/80", "tcp/443", "udp/53", "udp/54"]}, "nat keep tcp/80 tcp/443 +2"),
         ({"mode": "routed", "egress": "public"}, "routed keep egress=public"),
+        ({"allow": ["198.51.100.0/24"]}, "nat keep allow=198.51.100.0/24"),
+        (
+            {"allow": ["198.51.100.0/24", "192.0.2.1/32", "2001:db8::/32"]},
+            "nat keep allow=198.51.100.0/24,192.0.2.1/32,+1",
+        ),
         ({"mode": None, "client": None}, ""),
     ],
 )
@@ -56,7 +70,7 @@ def test_an_auto_without_an_address_yet_is_shown_as_that(zthook: Zthook, agent: 
     )
     agent.show(auto)
     [line] = [line for line in zthook("status")[1].splitlines() if line.startswith("test ")]
-    assert line.split()[:4] == ["test", "running", "auto", "-"]
+    assert line.split()[:4] == ["test", "running", "auto", "refused"]
 
 
 @pytest.mark.parametrize("name", ["test", UUID])
@@ -99,9 +113,9 @@ def test_without_guests_it_says_what_to_do(zthook: Zthook, agent: Agent) -> None
 
 def test_a_fault_is_told_and_exits_1(zthook: Zthook, agent: Agent) -> None:
     agent.show(ACTIVE, faults=["edge: two agents use the credential of home1"])
-    code, _, err = zthook("status")
+    code, out, _ = zthook("status")
     assert code == 1
-    assert "two agents use the credential of home1" in err
+    assert "problem   edge: two agents use the credential of home1" in out.splitlines()
 
 
 def test_no_agent_is_said_plainly(zthook: Zthook, places: Places) -> None:

@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from zthook.config import OverlaySettings
+from tests.cli_edge.test_screens import a_host
+from zthook.config.settings import OverlaySettings
 from zthook.edge.admin import Admin, RunningEdge
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.mappings import OverlayDevice
-from zthook.overlay import open_overlay
+from zthook.model.paths import OverlayPath
+from zthook.overlay import FakeOverlay, no_paths, open_overlay
 
 
 class Noting:
@@ -97,3 +99,15 @@ async def test_changes_of_the_overlay_are_told_once() -> None:
     await seen.look()
     assert told == ["changed"]
     assert (seen.device, seen.why) == (None, "not joined. zerotier-cli join")
+
+
+async def test_hosts_are_told_with_the_way_to_them_where_the_overlay_says_it() -> None:
+    way = OverlayPath(direct=True, latency=0.012)
+    overlay = FakeOverlay(OverlayDevice("zt0", 7, "0e:00:00:00:00:02", 2800, ()))
+    seen = SeenOverlay(overlay, lambda: None, lambda device, macs: {(device, *macs)[1]: way})
+    hosts = [a_host(mac="0e:00:00:00:00:03", path=None), a_host(mac=None, path=None)]
+    assert [one.path for one in await seen.with_paths(hosts)] == [None, None], "not looked at yet"
+    await seen.look()
+    assert [one.path for one in await seen.with_paths(hosts)] == [way, None]
+    seen.find_paths = no_paths
+    assert [one.path for one in await seen.with_paths(hosts)] == [None, None]

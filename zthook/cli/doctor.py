@@ -3,31 +3,30 @@
 from collections.abc import Iterator
 
 import click
-from rich.table import Table
-from rich.text import Text
 
+from zthook.cli import screen
 from zthook.cli.commands import command, json_option
-from zthook.cli.output import STYLES, emit, print_json
+from zthook.cli.output import print_json
+from zthook.cli.screen import DIM, Style, styled, wrapped
 from zthook.config.places import Places
 from zthook.doctor.finding import Outcome, Told
 from zthook.errors import NotEnrolled, UsageError
 
-WIDTHS = (7, 15)
-"""Columns of the outcome, and of the check's name."""
+HEAD = 26
+"""Columns of the outcome and the check's name."""
+STEP = Style(fg="cyan")
 
 
-def line(told: Told) -> Table:
+def lines(told: Told, width: int | None) -> Iterator[str]:
     """A finding for a person, with the next step below it where there is one."""
-    made = Table.grid(padding=(0, 2, 0, 0))
-    for width in WIDTHS:
-        made.add_column(width=width, no_wrap=True)
-    made.add_column(overflow="fold")
     word = told.outcome.value
-    quiet = "dim" if told.outcome is Outcome.SKIPPED else ""
-    made.add_row(Text(word, style=STYLES[word]), told.check, Text(told.seen, style=quiet))
+    head = f"{styled(word)}{'':{9 - len(word)}}{told.check:15}  "
+    room = width - HEAD if width else len(told.seen + told.next) + HEAD
+    for line in wrapped(told.seen, room):
+        yield head + styled(line, DIM if told.outcome is Outcome.SKIPPED else None)
+        head = " " * HEAD
     if told.next and told.outcome is not Outcome.OK:
-        made.add_row("", "", Text(f"→ {told.next}", style="cyan"))
-    return made
+        yield from (head + styled(line, STEP) for line in wrapped(f"→ {told.next}", room))
 
 
 def told_of(places: Places, guest: str, *, as_edge: bool) -> Iterator[Told]:
@@ -81,7 +80,7 @@ def doctor(context: click.Context, guest: str, *, as_edge: bool, as_json: bool) 
     for told in told_of(Places.from_environment(), guest, as_edge=as_edge):
         found.append(told)
         if not as_json:
-            emit(line(told))
+            click.echo("\n".join(lines(told, screen.width())))
     said = verdict(guest, found) if guest else ""
     if as_json:
         print_json({"checks": found, "well": is_well(found), "verdict": said})

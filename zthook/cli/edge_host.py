@@ -131,7 +131,7 @@ def list_hosts(*, as_json: bool) -> None:
         print_json(found)
         return
     rows = [host_row(one, time.time()) for one in found]
-    print_table(HOST_COLUMNS, rows, wrap="NOTE", empty="no hosts: zthook edge host add NAME")
+    print_table(HOST_COLUMNS, rows, loose=("NOTE",), empty="no hosts: zthook edge host add NAME")
 
 
 @command("approve", example="zthook edge host approve 5d4548d482")

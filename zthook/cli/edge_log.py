@@ -7,7 +7,8 @@ import click
 
 from zthook.cli.commands import command, json_option
 from zthook.cli.edge_ask import ask_edge_for
-from zthook.cli.output import Cell, print_json, print_table
+from zthook.cli.output import print_json, print_table
+from zthook.cli.tables import Cell
 from zthook.edge.views import EventView
 
 COLUMNS = ("TIME", "EVENT", "PUBLIC", "GUEST", "HOST", "PRIVATE", "PORTS", "BY", "WHY")
@@ -76,4 +77,4 @@ def log(
     if as_json:
         print_json(found)
         return
-    print_table(COLUMNS, map(event_row, found), wrap="WHY", empty="nothing that fits was noted")
+    print_table(COLUMNS, map(event_row, found), loose=("WHY",), empty="nothing that fits was noted")

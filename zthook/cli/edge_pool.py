@@ -45,7 +45,7 @@ def list_pools(*, as_json: bool) -> None:
         print_json(found)
         return
     rows = [pool_row(one) for one in found]
-    print_table(POOL_COLUMNS, rows, wrap="ADDRESSES", empty="no pools: zthook edge pool add")
+    print_table(POOL_COLUMNS, rows, loose=("ADDRESSES",), empty="no pools: zthook edge pool add")
 
 
 @command("add", example="zthook edge pool add hk=203.0.113.10-203.0.113.14,203.0.113.64/28")

@@ -2,11 +2,12 @@
 
 import time
 
-from zthook.cli.output import Cell, duration
+from zthook.cli.output import duration, words_of
+from zthook.cli.tables import Cell
 from zthook.edge.views import HostView, PoolUse
 
-HOST_COLUMNS = ("HOST", "STATE", "ADDRESS", "SEEN", "MEMBER", "HELD", "AGENT", "NOTE")
-POOL_COLUMNS = ("POOL", "ADDRESSES", "UPLINK", "SIZE", "USED", "RESERVED", "FREE")
+HOST_COLUMNS = ("HOST", "STATE", "ADDRESS", "SEEN", "HELD", "PATH", "MEMBER", "AGENT", "NOTE")
+POOL_COLUMNS = ("POOL", "UPLINK", "SIZE", "USED", "RESERVED", "FREE", "ADDRESSES")
 
 
 def host_state(host: HostView) -> str:
@@ -38,9 +39,10 @@ def host_row(host: HostView, now: float) -> list[Cell]:
         host_state(host),
         host.address,
         seen,
-        host.member,
         host.held,
-        host.agent,
+        words_of(host.path),
+        host.member,
+        host.agent.removeprefix("zthook "),
         _note(host, now),
     ]
 
@@ -48,12 +50,12 @@ def host_row(host: HostView, now: float) -> list[Cell]:
 def pool_row(pool: PoolUse) -> list[Cell]:
     return [
         pool.name,
-        ", ".join(pool.addresses),
         pool.uplink,
         pool.size,
         pool.used,
         pool.reserved,
         pool.free,
+        ", ".join(pool.addresses),
     ]
 
 

@@ -11,12 +11,18 @@ INTERRUPTED = 130
 OUR_FAULT = 70
 
 
+def told(message: str, hint: str = "") -> list[str]:
+    """An error and its hint as lines; coloured, if they are for a terminal."""
+    lines = [f"{click.style('error:', fg='red', bold=True)} {message}"]
+    if hint:
+        lines.append(f"{click.style('hint:', fg='cyan')} {hint}")
+    return [click.unstyle(line) for line in lines] if os.environ.get("NO_COLOR") else lines
+
+
 def complain(message: str, hint: str = "") -> None:
     """Print an error, and the hint where there is one, on stderr."""
-    colour = False if os.environ.get("NO_COLOR") else None
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
-    if hint:
-        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True, color=colour)
+    for line in told(message, hint):
+        click.echo(line, err=True)
 
 
 def _usage(error: click.ClickException) -> int:

@@ -1,101 +1,85 @@
 """``zthook status``: who has which address, and whether it works."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 
 import click
+from msgspec.structs import replace
 
+from zthook.cli import screen
 from zthook.cli.agent_ask import agent_status, rows_of
 from zthook.cli.commands import command, json_option
-from zthook.cli.faults import complain
-from zthook.cli.output import Cell, amount, duration, print_json, print_table
-from zthook.cli.watching import repeat, watch_option
+from zthook.cli.mapping_words import counted, way
+from zthook.cli.output import duration, table_or, traffic, words_of
+from zthook.cli.screen import RED, styled
+from zthook.cli.tables import Cell, labelled
+from zthook.cli.watching import show, watch_option
 from zthook.config.places import Places
 from zthook.host.health import Health
 from zthook.host.status import AgentStatus, MappingView
 
 COLUMNS = (
-    "GUEST",
-    "STATE",
-    "PUBLIC",
-    "PRIVATE",
-    "MODE",
-    "MAPPING",
-    "SINCE",
-    "IN",
-    "OUT",
-    "WHY",
+    *("GUEST", "STATE", "PUBLIC", "MAPPING", "SINCE", "PRIVATE", "IN", "OUT"),
+    *("MODE", "WHY"),
 )
 NOBODY = "no guest here asks for an address; give one: zthook assign GUEST PUBLIC"
 
 
-SHOWN_PORTS = 2
-"""Of a mapping's ports; ``--json`` has them all."""
-
-
-def way(view: MappingView) -> str:
-    """How it is mapped: ``nat keep``, ``routed keep egress=public tcp/80:8080 +3``."""
-    more = len(view.ports) - SHOWN_PORTS
-    words = [
-        view.mode,
-        view.client,
-        "egress=public" if view.egress == "public" else None,
-        *view.ports[:SHOWN_PORTS],
-        f"+{more}" if more > 0 else None,
-    ]
-    return " ".join(word for word in words if word)
-
-
 def row(view: MappingView, now: float) -> list[Cell]:
     """A mapping as a line; ``now`` is Unix time."""
-    traffic = view.traffic
+    passed = view.traffic
     return [
         view.guest,
         view.guest_state,
         view.public or (view.asked and "auto"),
-        view.private,
-        way(view),
         view.state.value,
         duration(now - view.since) if view.since is not None else "",
-        amount(traffic.bytes_in) if traffic else "",
-        amount(traffic.bytes_out) if traffic else "",
+        view.private,
+        traffic(passed.bytes_in, passed.rate_in) if passed else "",
+        traffic(passed.bytes_out, passed.rate_out) if passed else "",
+        way(view),
         view.reason,
     ]
 
 
-def headline(status: AgentStatus, now: float) -> str:
-    """This host, its edge, and how long each part has been up or down."""
+def headline(status: AgentStatus, now: float) -> Iterator[tuple[str, str]]:
+    """This host, and how long each part has been up or down, as (label, text)."""
     if status.edge is None:
-        return "this host belongs to no edge"
-    parts = [
-        f"{name} {_health(health, now)}"
-        for name, health in (
-            (f"edge {status.edge}", status.edge_health),
-            ("overlay", status.overlay_health),
-            ("libvirt", status.libvirt_health),
-        )
-        if health is not None
-    ]
-    if status.lease_age is not None and status.lease_seconds is not None:
-        parts.append(f"lease renewed {duration(status.lease_age)} ago")
-    return f"host {status.host}: {', '.join(parts)}"
-
-
-def _health(health: Health, now: float) -> str:
-    down = "refuses this host" if health.refusing else "down"
-    word = {True: "up", False: down, None: "not asked yet"}[health.up]
-    return word if health.up is None else f"{word} {duration(now - health.since)}"
-
-
-def show(status: AgentStatus, mappings: Sequence[MappingView], now: float, empty: str) -> None:
-    """Print it for a person."""
-    click.echo(headline(status, now))
+        yield "host", f"belongs to no edge, zthook {status.version}"
+    else:
+        yield "host", f"{status.host}, zthook {status.version}"
+        lease = status.lease_age
+        renewed = f"lease renewed {duration(lease)} ago" if lease is not None else ""
+        yield "edge", _said(status.edge, _health(status.edge_health, now), renewed)
+        path = words_of(status.overlay_path)
+        reached = f"to the edge {path}" if path else ""
+        yield "overlay", _said("", _health(status.overlay_health, now), reached)
+        yield "libvirt", _health(status.libvirt_health, now)
+        yield "mappings", counted(Counter(one.state.value for one in status.mappings))
     for fault in status.faults:
-        complain(fault)
+        yield "problem", styled(fault, RED)
+
+
+def _said(name: str, *parts: str) -> str:
+    return f"{name} {', '.join(part for part in parts if part)}".strip()
+
+
+def _health(health: Health | None, now: float) -> str:
+    if health is None or health.up is None:
+        return "not asked yet"
+    word = "up" if health.up else "down"
+    said = styled("refuses this host", RED) if health.refusing else styled(word)
+    return f"{said} {duration(now - health.since)}"
+
+
+def picture(status: AgentStatus, empty: str, *, now: float, width: int | None) -> list[str]:
+    """All of it, for a person; ``empty`` is what is said without any mapping."""
+    lines = labelled(list(headline(status, now)), width=width)
     if status.edge is None:
-        return
-    click.echo()
-    print_table(COLUMNS, [row(view, now) for view in mappings], wrap="WHY", empty=empty)
+        return lines
+    rows = [row(view, now) for view in status.mappings]
+    return [*lines, "", *table_or(empty, COLUMNS, rows, loose=("MODE", "WHY"), width=width)]
 
 
 @command("status", example="zthook status web1 --watch")
@@ -106,23 +90,27 @@ def show(status: AgentStatus, mappings: Sequence[MappingView], now: float, empty
 def status(context: click.Context, guest: str | None, *, as_json: bool, watch: bool) -> None:
     """Show each guest's public address, whether it works, and if not, why.
 
+    IN is toward the guest, since its mapping began, and a second since status was asked
+    before. What the screen is too narrow for stands below a guest's line.
+
     With GUEST (name or UUID) only that one's; exits 1 where it has no active mapping.
     Without, exits 1 where something is wrong with the agent.
     """
     places = Places.from_environment()
+    empty = f"guest {guest!r} asks for no address here: zthook assign {guest} PUBLIC"
 
-    def look() -> bool:
+    def look() -> AgentStatus:
         found = agent_status(places)
-        mappings = rows_of(found, guest) if guest else found.mappings
-        if as_json:
-            print_json(mappings if guest else found)
-        else:
-            empty = f"guest {guest!r} asks for no address here: zthook assign {guest} PUBLIC"
-            show(found, mappings, time.time(), empty if guest else NOBODY)
-        if guest:
-            return any(view.state == "active" for view in mappings)
-        return not found.faults
+        return replace(found, mappings=rows_of(found, guest)) if guest else found
 
-    if watch:
-        repeat(look)
-    context.exit(0 if look() else 1)
+    found = show(
+        look,
+        lambda found: picture(
+            found, empty if guest else NOBODY, now=time.time(), width=screen.width()
+        ),
+        lambda found: found.mappings if guest else found,
+        as_json=as_json,
+        watch=watch,
+    )
+    well = any(one.state == "active" for one in found.mappings) if guest else not found.faults
+    context.exit(0 if well else 1)
