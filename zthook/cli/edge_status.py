@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import click
 
 from zthook.cli import screen
+from zthook.cli.check import Checked, check_option, critical, tell
 from zthook.cli.commands import command, json_option
 from zthook.cli.edge_ask import ask_edge_for
+from zthook.cli.edge_check import check_edge
 from zthook.cli.edge_words import HOST_COLUMNS, POOL_COLUMNS, host_row, pool_row
 from zthook.cli.mapping_words import counted
 from zthook.cli.output import duration, table_or
@@ -15,6 +17,7 @@ from zthook.cli.screen import RED, styled
 from zthook.cli.tables import labelled
 from zthook.cli.watching import show, watch_option
 from zthook.edge.admin_views import EdgeReport
+from zthook.errors import DaemonUnreachable
 
 
 def headline(report: EdgeReport, now: float) -> Iterator[tuple[str, str]]:
@@ -54,15 +57,28 @@ def picture(report: EdgeReport, *, now: float, width: int | None) -> list[str]:
     ]
 
 
+def checked() -> Checked:
+    """What monitoring is told. Raises what asking does, but for a daemon that is away."""
+    try:
+        report = ask_edge_for(EdgeReport, "status")
+    except DaemonUnreachable as error:
+        return critical(error.message)
+    return check_edge(report, time.time())
+
+
 @command("status", example="zthook edge status --watch")
 @json_option
 @watch_option
+@check_option
 @click.pass_context
-def status(context: click.Context, *, as_json: bool, watch: bool) -> None:
+def status(context: click.Context, *, as_json: bool, watch: bool, check: bool) -> None:
     """The overlay, the API, hosts and their leases, pools, mappings, repairs, problems.
 
-    Exits 1 where there is a problem.
+    Exits 1 where there is a problem. --check is for monitoring: critical is what keeps this
+    edge from its work, a warning a host that is silent, or what somebody should look at.
     """
+    if check:
+        context.exit(tell("ZTHOOK EDGE", checked, alone=not as_json and not watch))
     report = show(
         lambda: ask_edge_for(EdgeReport, "status"),
         lambda report: picture(report, now=time.time(), width=screen.width()),

@@ -15,12 +15,17 @@ STATES = ("active", "pending", "conflict", "refused", "withdrawn", "reserved")
 
 def counted(numbers: Mapping[str, int]) -> str:
     """How many mappings are in each state: ``48 active, 1 conflict``."""
-    words = [
-        styled(f"{numbers[state]} {state}", STYLES.get(state))
-        for state in STATES
-        if numbers.get(state)
-    ]
+    words = [styled(said, STYLES.get(state)) for state, said in _counts(numbers)]
     return ", ".join(words) or "none"
+
+
+def counted_plainly(numbers: Mapping[str, int]) -> str:
+    """The same without colours: ``48 active``."""
+    return ", ".join(said for _, said in _counts(numbers)) or "none"
+
+
+def _counts(numbers: Mapping[str, int]) -> list[tuple[str, str]]:
+    return [(state, f"{numbers[state]} {state}") for state in STATES if numbers.get(state)]
 
 
 class Mapped(Protocol):

@@ -2,20 +2,23 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 from msgspec.structs import replace
 
 from zthook.cli import screen
 from zthook.cli.agent_ask import agent_status, rows_of
+from zthook.cli.check import Checked, check_option, critical, tell, unknown
 from zthook.cli.commands import command, json_option
 from zthook.cli.mapping_words import counted, way
 from zthook.cli.output import duration, table_or, traffic, words_of
 from zthook.cli.screen import RED, styled
+from zthook.cli.status_check import check_guest, check_host
 from zthook.cli.tables import Cell, labelled
 from zthook.cli.watching import show, watch_option
 from zthook.config.places import Places
+from zthook.errors import DaemonUnreachable
 from zthook.host.health import Health
 from zthook.host.status import AgentStatus, MappingView
 
@@ -82,12 +85,26 @@ def picture(status: AgentStatus, empty: str, *, now: float, width: int | None) -
     return [*lines, "", *table_or(empty, COLUMNS, rows, loose=("MODE", "WHY"), width=width)]
 
 
+def checked(places: Places, look: Callable[[], AgentStatus], guest: str | None) -> Checked:
+    """What monitoring is told. Raises what ``look`` does, but for an agent that is away."""
+    try:
+        found = look()
+    except DaemonUnreachable as error:
+        enrolled = places.credential.exists()
+        return critical(error.message) if enrolled else unknown("this host belongs to no edge")
+    now = time.time()
+    return check_guest(found, guest, now) if guest else check_host(found, now)
+
+
 @command("status", example="zthook status web1 --watch")
 @click.argument("guest", required=False)
 @json_option
 @watch_option
+@check_option
 @click.pass_context
-def status(context: click.Context, guest: str | None, *, as_json: bool, watch: bool) -> None:
+def status(
+    context: click.Context, guest: str | None, *, as_json: bool, watch: bool, check: bool
+) -> None:
     """Show each guest's public address, whether it works, and if not, why.
 
     IN is toward the guest, since its mapping began, and a second since status was asked
@@ -95,6 +112,9 @@ def status(context: click.Context, guest: str | None, *, as_json: bool, watch: b
 
     With GUEST (name or UUID) only that one's; exits 1 where it has no active mapping.
     Without, exits 1 where something is wrong with the agent.
+
+    --check is for monitoring: critical is what keeps clients from a guest now, or will
+    without somebody's hand, a warning what heals by itself as a rule or nobody outside notices.
     """
     places = Places.from_environment()
     empty = f"guest {guest!r} asks for no address here: zthook assign {guest} PUBLIC"
@@ -103,6 +123,9 @@ def status(context: click.Context, guest: str | None, *, as_json: bool, watch: b
         found = agent_status(places)
         return replace(found, mappings=rows_of(found, guest)) if guest else found
 
+    if check:
+        alone = not as_json and not watch
+        context.exit(tell("ZTHOOK", lambda: checked(places, look, guest), alone=alone))
     found = show(
         look,
         lambda found: picture(

@@ -39,7 +39,8 @@ def ask(path: Path, command: str, *, deadline: float = 10.0, **arguments: Any) -
     """Send one command and return its result as plain JSON values.
 
     ``deadline`` is in seconds for each wait. Raises DaemonUnreachable where nothing
-    answers at ``path``, and whatever ZthookError the daemon answered with.
+    answers at ``path``, PermissionError where that is not for this user to ask, and whatever
+    ZthookError the daemon answered with.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
@@ -48,6 +49,8 @@ def ask(path: Path, command: str, *, deadline: float = 10.0, **arguments: Any) -
             link.sendall(msgspec.json.encode(ControlRequest(command, arguments)) + b"\n")
             with link.makefile("rb") as answers:
                 line = answers.readline(MAX_LINE)
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, str(path)) from error
     except OSError as error:
         raise DaemonUnreachable(
             f"nothing answers at {path}: {error.strerror or error}",
