@@ -25,6 +25,7 @@ from tests.kernel.contract_edge import (
     plane,
     through,
 )
+from tests.kernel.nft_listing import read_listing
 from tests.kernel.topology import Namespace, eventually
 from tests.kernel.twin_worlds import TwinDataplane, back
 from tests.kernel_host.twins import six
@@ -33,7 +34,6 @@ from zthook.kernel.connection_table import Connection
 from zthook.kernel.edge.dataplane import EdgeDataplane, KernelEdgeDataplane
 from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
 from zthook.kernel.edge.ground import BEFORE_LOCAL, ROUTES6_FOR_ALL
-from zthook.kernel.edge.listing import read_listing
 from zthook.kernel.edge.sets import CLOSED6, Elements
 from zthook.kernel.links import DefaultRoute
 from zthook.model.publication import Egress, Mode

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.contract_edge import EMPTY, mapping
+from tests.kernel.nft_listing import read_listing
 from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import boot_rules, drop_rules
 from zthook.kernel.edge.chains.layout import chains
 from zthook.kernel.edge.elements import all_elements, less, together
-from zthook.kernel.edge.listing import read_listing
 from zthook.kernel.edge.rules import Transaction, labels, render
 from zthook.kernel.edge.sets import IPV4
 from zthook.kernel.edge.static import (

@@ -13,8 +13,10 @@ from zthook.errors import KernelError
 ROUTE = 0
 NETFILTER = 12
 
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+REQUEST, ACK, DUMP, CREATE = 0x1, 0x4, 0x300, 0x400
 NOOP, ERROR, DONE = 1, 2, 3
+BATCH_ENDS = 16, 17
+SO_SNDBUFFORCE, ROOM = 32, 4096
 DUMP_INTERRUPTED = 0x10
 SOL_NETLINK, STRICT_CHECK = 270, 12
 
@@ -52,9 +54,9 @@ def attributes(payload: bytes, offset: int = 0) -> dict[int, bytes]:
     return found
 
 
-def message(kind: int, flags: int, body: bytes) -> bytes:
-    """One request, header and all."""
-    return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, 1, 0) + body
+def message(kind: int, flags: int, body: bytes, number: int = 1) -> bytes:
+    """One request, header and all; its answer has the same ``number``."""
+    return HEADER.pack(HEADER.size + len(body), kind, flags | REQUEST, number, 0) + body
 
 
 class Netlink:
@@ -128,6 +130,39 @@ class Netlink:
                 if code and code not in fine:
                     raise _refusal(what, code)
 
+    def transact(
+        self, subsystem: int, requests: Sequence[tuple[int, bytes]], *, about: Sequence[str]
+    ) -> None:
+        """Carry out requests (kind and body) of netfilter's ``subsystem``: all of them or none.
+
+        ``about`` says of each what it does. Raises KernelError for the first that is refused.
+        """
+        ends = (message(kind, 0, struct.pack(">BBH", 0, 0, subsystem), 0) for kind in BATCH_ENDS)
+        numbered = (
+            message(kind, ACK | CREATE, body, number)
+            for number, (kind, body) in enumerate(requests, 1)
+        )
+        begin, end = ends
+        together = b"".join((begin, *numbered, end))
+        # As nft does: it has to be one datagram.
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, len(together) + ROOM)
+        self._send(together, about[0])
+        codes = {one.number: one.code for one in self._all_there(about[0])}
+        for number, what in enumerate(about, 1):
+            if number not in codes or codes[number]:
+                raise _refusal(what, codes.get(number, codes.get(0, errno.ENOBUFS)))
+
+    def _all_there(self, about: str) -> Iterator["_Answer"]:
+        """What was answered by now, as the kernel has done a transaction once it is sent."""
+        self._socket.settimeout(0)
+        try:
+            while True:
+                yield from self._receive(about)
+        except BlockingIOError:
+            return
+        finally:
+            self._socket.settimeout(LONGEST_ANSWER)
+
     def _codes(self, about: Sequence[str]) -> list[int]:
         """The answer to each request sent, as the kernel gives them in their order."""
         codes: list[int] = []
@@ -163,13 +198,15 @@ class Netlink:
             buffer = self._socket.recv(1 << 18)
         except TimeoutError as error:
             raise KernelError(f"{about}: the kernel did not answer") from error
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise KernelError(f"{about}: {error.strerror}") from error
         offset = 0
         while offset + HEADER.size <= len(buffer):
-            length, kind, flags, _, _ = HEADER.unpack_from(buffer, offset)
+            length, kind, flags, number, _ = HEADER.unpack_from(buffer, offset)
             payload = buffer[offset + HEADER.size : offset + length]
-            yield _Answer(kind, flags, _error_number(kind, payload), payload)
+            yield _Answer(kind, flags, _error_number(kind, payload), payload, number)
             offset += aligned(length)
 
 
@@ -179,6 +216,7 @@ class _Answer(NamedTuple):
     code: int
     """The error's number, 0 for none."""
     payload: bytes
+    number: int
 
 
 class _ChangedError(KernelError):

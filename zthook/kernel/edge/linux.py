@@ -3,6 +3,7 @@
 import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
@@ -20,11 +21,10 @@ from zthook.kernel.edge.ground import (
     pinned_at,
     settings_of,
 )
-from zthook.kernel.edge.listing import Listing, read_listing
 from zthook.kernel.edge.notices import concerns
-from zthook.kernel.edge.plan import Seen
-from zthook.kernel.edge.rules import FAMILY, TABLE, Transaction, asks_for_ipv6, render
-from zthook.kernel.edge.sets import COUNTED
+from zthook.kernel.edge.plan import Seen, chains_to_load
+from zthook.kernel.edge.rules import Transaction, asks_for_ipv6
+from zthook.kernel.edge.table import EdgeTable
 from zthook.kernel.edge.uplinks import is_uplinks, ways_of
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
@@ -50,11 +50,11 @@ class LinuxEdgeKernel:
     def __init__(self) -> None:
         self._opened: IPRoute | None = None
         self._nft = Nft()
+        self._table = EdgeTable(self._nft)
         self._firewalls = Firewalls(self._nft, passage.EDGE)
         self._routes = Netlink(ROUTE)
         self._told = Subscription("link", "address", "route", "rule", "neighbour")
         self._generation = -1
-        self._listing: tuple[int, Listing | None] | None = None
         self._devices: frozenset[str] = frozenset()
         self._ipv6 = False
 
@@ -69,6 +69,7 @@ class LinuxEdgeKernel:
         if self._opened is not None:
             self._opened.close()
         self._nft.close()
+        self._table.close()
         self._routes.close()
         self._told.close()
 
@@ -77,13 +78,13 @@ class LinuxEdgeKernel:
             pass
         self._devices, self._ipv6 = plane.uplinks | {plane.overlay}, asks_for_ipv6(plane)
         self._generation = self._nft.generation()
-        table, around = self._table(), self.around(plane)
+        table, around = self._table.listed(), self.around(plane)
         listed = routes.own_routes(None)
-        return Seen(
+        seen = Seen(
             around=around,
             labels=table.labels if table else None,
             elements=table.elements if table else {},
-            counters=table.counters() if table else {},
+            counters={},
             routes=frozenset(one for one in listed if one.table in EDGE_TABLES),
             proxies=neighbours.proxy_entries(),
             pinned=_pinned(listed, pinned_at(members6_of(plane.forwardings), around)),
@@ -92,14 +93,16 @@ class LinuxEdgeKernel:
             ),
             settings=self.settings(settings_of(plane, around)),
         )
+        if table is not None and chains_to_load(plane, seen):
+            return replace(seen, counters=self._counters())
+        return seen
 
-    def _table(self) -> Listing | None:
-        """The table as listed last, if the ruleset's generation says that it still is so."""
-        if self._listing is None or self._listing[0] != self._generation:
-            objects = self._nft.table(FAMILY, TABLE)
-            found = read_listing(objects) if objects is not None else None
-            self._listing = (self._generation, found)
-        return self._listing[1]
+    def _counters(self) -> dict[tuple[str, str], str]:
+        """Set and element → the counter as nft reads it."""
+        return {
+            key: f"counter packets {packets} bytes {size}"
+            for key, (packets, size) in self.counted().items()
+        }
 
     def around(self, plane: EdgePlane) -> Surroundings:
         on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
@@ -130,7 +133,7 @@ class LinuxEdgeKernel:
         return {path: value for path, value in found if value is not None}
 
     def commit(self, change: Transaction) -> None:
-        self._nft.run(render(change))
+        self._table.commit(change)
         self._generation = (self._generation + 1) % GENERATIONS
 
     def end_connections(self, ends: Endings) -> None:
@@ -188,10 +191,7 @@ class LinuxEdgeKernel:
         return self._firewalls.keep(opening) + self._firewalls.news()
 
     def counted(self) -> dict[tuple[str, str], tuple[int, int]]:
-        found: dict[tuple[str, str], tuple[int, int]] = {}
-        for name in COUNTED:
-            found |= read_listing(self._nft.query(f"list set {FAMILY} {TABLE} {name}")).counted
-        return found
+        return self._table.counted()
 
     def overlay(self, name: str) -> OverlayDevice | None:
         return links.find_device(self._ip, name) if name else None
