@@ -169,7 +169,8 @@ def test_the_example_of_a_file_shows_every_key_that_can_stand_beside_the_others(
 
 def test_every_variable_has_a_row() -> None:
     listed = {code(row[0]) for row in PAGE.rows("Environment")}
-    sources = [*(ROOT / "zthook").rglob("*.py"), ROOT / "install.sh", ROOT / "hooks" / "qemu"]
+    scripts = [ROOT / "install.sh", *(ROOT / "install").glob("*.sh"), ROOT / "hooks" / "qemu"]
+    sources = [*(ROOT / "zthook").rglob("*.py"), *scripts]
     read_ones = {
         name
         for source in sources
@@ -203,4 +204,6 @@ def test_every_file_has_a_row() -> None:
 def test_no_document_names_a_file_of_ours_that_is_not(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     named = set(re.findall(r"/(?:etc|var/lib|run)/zthook/[\w./-]*\w", text))
-    assert named <= _files_of_ours() | {"/var/lib/zthook/keys/ca.pem"}
+    store = "/var/lib/zthook/edge.sqlite"
+    beside = {f"{store}{end}" for end in ("-wal", "-shm", ".before-upgrade")}
+    assert named <= _files_of_ours() | beside | {"/var/lib/zthook/keys/ca.pem"}

@@ -6,7 +6,9 @@ from tests.documents import DOCS, ROOT
 from tests.documents.markdown import read
 
 PAGE = read(DOCS / "install-by-hand.md")
-INSTALL = (ROOT / "install.sh").read_text(encoding="utf-8")
+INSTALL = "".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "install").glob("*.sh"))
+)
 COMMANDS = "\n".join(block.text for block in PAGE.blocks)
 
 
@@ -17,12 +19,14 @@ def _packages(name: str) -> set[str]:
 
 
 def test_the_packages_are_those_of_install_sh() -> None:
-    rows = {row[0]: set(row[1].split()) for row in PAGE.rows("Packages")}
-    assert rows == {"edge and host": _packages("COMMON"), "host": _packages("HOST")}
+    rows = {row[0]: [set(cell.split()) for cell in row[1:]] for row in PAGE.rows("Packages")}
+    for name, what in (("edge and host", "COMMON"), ("host", "HOST")):
+        systems = ("", "_FEDORA", "_JAMMY")
+        assert rows[name] == [_packages(what + system) for system in systems]
 
 
 def test_every_unit_is_installed_and_enabled() -> None:
-    units = {path.name for path in (ROOT / "install").iterdir()}
+    units = {path.name for path in (ROOT / "install").glob("*.s[eo][rc]*")}
     assert set(re.findall(r"install/([\w.-]+)", COMMANDS)) == units
     enabled = re.findall(r"systemctl enable (?:--now )?(.*)", COMMANDS)
     assert {unit for line in enabled for unit in line.split()} == units

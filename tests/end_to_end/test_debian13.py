@@ -6,7 +6,6 @@ iptables and busctl.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tests.lab.stand_in import StandIn
 
 pytestmark = pytest.mark.lab
 
-INSTALLER = Path(__file__).parents[2] / "install.sh"
+UNINSTALL = Path(__file__).parents[2] / "install" / "uninstall.sh"
 PUBLIC = "203.0.113.10"
 PRIVATE, GATEWAY = "192.168.122.50", "192.168.122.1"
 BACK = 2.0
@@ -240,7 +239,7 @@ def test_uninstalling_takes_all_out_of_the_firewalls(
     web1.boot()
     wait_answering(lab, PUBLIC, "web1")
     host.agent.kill()
-    functions = re.findall(r"^remove_.*?^}", INSTALLER.read_text(), re.MULTILINE | re.DOTALL)
-    debian.run("bash", "-euo", "pipefail", "-c", "\n".join([*functions, "remove_kernel_state"]))
+    script = f"{UNINSTALL.read_text()}\nremove_kernel_state"
+    debian.run("bash", "-euo", "pipefail", "-c", script)
     assert ours(debian) == []
     assert answering(lab, PUBLIC) == ""

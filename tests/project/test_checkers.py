@@ -24,7 +24,7 @@ SHELL_FILES = [
         pytest.param([PYTHON / "ruff", "format", "--check", "."], id="ruff-format"),
         pytest.param([PYTHON / "mypy", "--strict", "-p", "zthook"], id="mypy"),
         pytest.param([PYTHON / "lint-imports", "--no-cache"], id="import-linter"),
-        pytest.param(["shellcheck", *SHELL_FILES], id="shellcheck"),
+        pytest.param(["shellcheck", "-x", "-a", *SHELL_FILES], id="shellcheck"),
     ],
 )
 def test_checker_is_silent(command: list[str | Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FUNCTION = "eval \"$(sed -n '/^hook_text()/,/^}/p' install.sh)\"; SOURCE=. hook_text"
+FUNCTION = ". install/hook.sh; hook_text hooks/qemu"
 
 
 def installed(host_toml: Path) -> str:

@@ -13,8 +13,8 @@ from zthook.kernel.firewalls.passage import EDGE, HOST, Of, Passage
 from zthook.kernel.nft import Nft
 
 pytestmark = pytest.mark.netns
-INSTALLER = Path(__file__).parents[2] / "install.sh"
-FUNCTION = f"eval \"$(sed -n '/^remove_/,/^}}/p' {INSTALLER})\"; remove_kernel_state"
+UNINSTALL = Path(__file__).parents[2] / "install" / "uninstall.sh"
+FUNCTION = f". {UNINSTALL}; remove_kernel_state"
 OTHERS = "-A FORWARD -i e0 -m comment --comment zthooks -j ACCEPT"
 IPTABLES = ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy")
 FIREWALL = """

@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# demo, test, bench: everything in build/ of this checkout, nothing on the machine but packages.
+
+BUILD=$SOURCE/build          # their Python, kernel and logs
+
+# The lab starts its own libvirtd: libvirt-daemon has the program and no service.
+PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients libvirt-daemon
+    libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
+PACKAGES_TEST=(conntrack curl git mmdebstrap shellcheck)
+
+prepare_lab() {
+    LOG=$BUILD/install.log
+    mkdir -p "$BUILD"
+    : >"$LOG"
+    install_packages without_services "${PACKAGES_COMMON[@]}" "${PACKAGES_LAB[@]}" "$@"
+}
+
+# lab_venv EXTRAS
+lab_venv() {
+    on_failure "has this machine a way to the Python package index? then run this again"
+    step "Python packages" "$BUILD/venv" make_venv "$BUILD/venv" -e "${SOURCE}[$1]"
+}
+
+make_venv() {
+    local folder=$1
+    shift
+    [ -x "$folder/bin/python" ] || "$PYTHON" -m venv --system-site-packages "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+demo() {
+    need_root demo
+    need_debian_12 demo
+    printf 'Setting up (packages from Debian, Python packages and a kernel into build/)\n'
+    prepare_lab
+    lab_venv edge,host
+    step "a small guest image" "$BUILD/lab" guest_image
+    run_here -m tests.lab demo
+    [ ${#INSTALLED[@]} = 0 ] || printf '\nPackages that stay on this machine: %s\n' "${INSTALLED[*]}"
+    printf 'Everything else is in %s: remove it when you like.\n' "$BUILD"
+    next_steps <<'NEXT'
+./install.sh edge --dry-run, and host --dry-run, show what an installation does.
+NEXT
+}
+
+# become_python ARGS: Python of the build folder, in the checkout, with zthook in its PATH,
+# in place of this shell.
+become_python() {
+    cd "$SOURCE" || exit
+    PATH="$BUILD/venv/bin:$PATH" ZTHOOK_LAB_CACHE="$BUILD/lab" exec "$BUILD/venv/bin/python" "$@"
+}
+
+run_here() { (become_python "$@"); }
+
+guest_image() { run_here -m tests.lab guest-image; }
+
+debian13() { run_here -m tests.lab debian13; }
+
+run_tests() {
+    local marks='not long' examples=same
+    need_root test
+    need_debian_12 test
+    if [ "${1:-}" = --all ]; then
+        marks='' examples=search
+        shift
+    fi
+    printf 'Setting up\n'
+    prepare_lab "${PACKAGES_TEST[@]}"
+    lab_venv edge,host,test
+    step "a small guest image" "$BUILD/lab" guest_image
+    step "a root of Debian 13" "$BUILD/lab" debian13
+    if [ $# -gt 0 ]; then
+        run_here -m pytest --hypothesis-profile="$examples" -m "$marks" "$@"
+    else
+        run_all_tests "$marks" "$examples"
+    fi
+}
+
+# Three shares at once, of about the same length: most of its time a test waits for a guest to
+# boot, or for something to happen. All are run to their ends; the first one is shown as it runs.
+run_all_tests() {
+    local marks=$1 examples=$2 status=0 second third
+    local -a runs=(-m pytest --hypothesis-profile="$examples" --durations=12 -m "$marks")
+    local -a late=("$SOURCE"/tests/end_to_end/test_[h-z]*.py tests/faults tests/hypervisor)
+    local -a early=("$SOURCE"/tests/end_to_end/test_[a-g]*.py tests/kernel_host tests/firewalls)
+    become_python "${runs[@]}" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
+    second=$!
+    become_python "${runs[@]}" --ignore tests/end_to_end --ignore tests/faults \
+        --ignore tests/hypervisor --ignore tests/kernel_host --ignore tests/firewalls \
+        >"$BUILD/tests-3.log" 2>&1 &
+    third=$!
+    trap 'kill $second $third 2>/dev/null' EXIT
+    printf '\nTests, a third of them (the others run beside them, into %s)\n' "$BUILD/tests-*.log"
+    run_here "${runs[@]}" "${early[@]}" || status=$?
+    printf '\nThe other two thirds\n'
+    wait $second || status=$?
+    cat "$BUILD/tests-2.log"
+    wait $third || status=$?
+    trap - EXIT
+    cat "$BUILD/tests-3.log"
+    return $status
+}
+
+run_bench() {
+    need_root bench
+    need_debian_12 bench
+    printf 'Setting up\n'
+    prepare_lab
+    lab_venv edge,host,test
+    run_here -m bench "$@"
+}
