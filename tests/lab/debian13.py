@@ -38,6 +38,9 @@ exec /usr/sbin/tc.real "$@"
 TOOLS = ("nft", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy", "busctl")
 TOOLS_TO_RESTORE = tuple(f"{tool}-restore" for tool in TOOLS if "tables-" in tool)
 
+# In mounts of its own: killed, it would leave the machine's /proc inside of what is removed then.
+MMDEBSTRAP = ("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase")
+
 PLACE = Path("/run/debian13")
 ROOT = PLACE / "root"
 # Whatever is written stays in memory: several labs share the one root. What the host has of its
@@ -81,8 +84,8 @@ def _make_root(root: Path) -> None:
     if scratch.exists():
         shutil.rmtree(scratch)
     include = ",".join(PACKAGES)
-    words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}"]
-    run([*words, RELEASE, scratch, *_mirrors()[:1]], timeout=600)
+    words = [*MMDEBSTRAP, f"--include={include}"]
+    run([*words, RELEASE, scratch, *mirrors()[:1]], timeout=600)
     tc = scratch / "usr/sbin/tc"
     tc.rename(tc.with_suffix(".real"))
     tc.write_text(TC)
@@ -90,7 +93,7 @@ def _make_root(root: Path) -> None:
     scratch.rename(root)
 
 
-def _mirrors() -> list[str]:
+def mirrors() -> list[str]:
     """Where apt has Debian from here; none: mmdebstrap knows the usual one."""
     words = (
         "apt-get",
