@@ -15,6 +15,8 @@ from zthook.edge.admin_views import EdgeReport
 Serve = Callable[[dict[str, Answer]], Canned]
 Zthook = Callable[..., tuple[int, str, str]]
 
+NOW = time.time()
+"""When what is looked at was said, however much later a test runs."""
 DOWN = "the overlay is down"
 TWICE = "web1 runs on home1 and home2: the same UUID twice"
 MISLED = "the router of uplink eth1 is not known"
@@ -37,12 +39,12 @@ def deaf(report: EdgeReport, started: float) -> EdgeReport:
         (a_report(MISLED, hosts=[a_host()], misled=[MISLED]), Severity.WARNING),
         (a_report(DOWN, hosts=[a_host()]), Severity.CRITICAL),
         (a_report(TWICE, DOWN, twice=[TWICE]), Severity.CRITICAL),
-        (deaf(FINE, time.time() - 5), Severity.WARNING),
-        (deaf(FINE, time.time() - 300), Severity.CRITICAL),
+        (deaf(FINE, NOW - 5), Severity.WARNING),
+        (deaf(FINE, NOW - 300), Severity.CRITICAL),
     ],
 )
 def test_how_bad_it_is(report: EdgeReport, expected: Severity) -> None:
-    assert check_edge(report, time.time()).severity is expected
+    assert check_edge(report, NOW).severity is expected
 
 
 def test_one_line_with_what_can_be_drawn(serve_canned: Serve, zthook: Zthook) -> None:
