@@ -61,6 +61,7 @@ def on_terminal(*arguments: str, columns: int, lines: int) -> Iterator[Terminal]
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         run = "from zthook.cli import main; main()"
         os.environ["TERM"] = "xterm"
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background has it ignored
         os.execv(sys.executable, [sys.executable, "-c", run, *arguments])  # noqa: S606 - no shell
     made = Terminal(end, process)
     try:
