@@ -25,7 +25,7 @@ pytestmark = pytest.mark.lab
 UNINSTALL = Path(__file__).parents[2] / "install" / "uninstall.sh"
 PUBLIC = "203.0.113.10"
 PRIVATE, GATEWAY = "192.168.122.50", "192.168.122.1"
-BACK = 5.0
+BACK = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ REBUILDS: dict[str, Callable[[Host, StandIn], None]] = {
 
 
 def rebuild(what: str, host: Host, web1: StandIn, lab: Lab) -> None:
-    """After it the guest answers soon: two seconds are promised, and tests share the machine."""
+    """After it the guest answers within two seconds."""
     wait_answering(lab, PUBLIC, "web1")
     REBUILDS[what](host, web1)
     done = Stopwatch()
