@@ -61,6 +61,28 @@ def test_damage_is_noticed_and_mended(top: Topology, edge: Edge, command: str) -
         assert state(edge) == settled
 
 
+OTHER_FORM = """
+delete table inet zthook
+table inet zthook {
+    set inward { type ipv4_addr; flags interval; elements = { 203.0.113.30 }; }
+    map answering { type ipv4_addr : ipv4_addr; elements = { 10.0.0.1 : 10.0.0.2 }; }
+    set arriving { type ether_addr; elements = { 02:00:00:00:00:01 }; }
+    chain forward { type filter hook forward priority 0; policy accept; }
+}
+"""
+
+
+def test_a_table_of_another_version_is_made_anew(top: Topology, edge: Edge) -> None:
+    """Some sets are not there, and others have another form under a name of ours."""
+    edge.apply(edge.mapping(ON_LINK))
+    ours = state(edge)
+    edge.inside.nft(OTHER_FORM)
+    assert edge.drifted()
+    assert edge.apply()
+    assert state(edge) == ours
+    assert reaches(top.client, ON_LINK)
+
+
 def state(edge: Edge) -> tuple[str, ...]:
     """All of ours in the kernel, without counters, and without what the kernel counts itself."""
     return (

@@ -19,6 +19,7 @@ ELEMENT, KEY, DATA, FLAGS, EXPRESSION, KEY_END = 1, 1, 2, 3, 7, 10
 VALUE, JUDGED, CODE, CHAIN = 1, 2, 1, 2
 EXPRESSION_DATA, COUNTED_BYTES, COUNTED_PACKETS = 2, 1, 2
 NESTED, INTERVAL_END = 0x8000, 1
+INTERVAL, MAP = 0x4, 0x8
 GOTO = struct.pack(">i", -4)
 
 Count = tuple[int, int]
@@ -41,6 +42,12 @@ class Codec:
             self._sizes += (4 + aligned(4 + value), 4 + value)
             usual += f" H2x H2x {value}s"
         self._usual = struct.Struct(usual)
+
+    def fits(self, flags: int, key: int, value: int) -> bool:
+        """Whether a set with these flags, and bytes of key and value, is the one we know."""
+        form = bool(flags & INTERVAL), bool(flags & MAP), key
+        ours = self.spec.interval, bool(self.spec.value), self._key.packed.size
+        return form == ours and (self._value is None or value == self._value.packed.size)
 
     def written(self, element: str, *, value: bool = True) -> bytes:
         """The element in a request; to delete one it has no ``value``."""

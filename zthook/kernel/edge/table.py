@@ -4,7 +4,7 @@ Rules are nft's matter. What comes and goes by the tens of thousands goes by our
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from zthook.kernel.edge.codec import CODECS, Count, nested
@@ -14,12 +14,13 @@ from zthook.kernel.netlink import NETFILTER, Netlink, attribute, attributes
 from zthook.kernel.nft import Nft
 
 NFTABLES = 10
-GET_CHAINS, GET_RULES, ADD, GET_ELEMENTS, DELETE = (
-    NFTABLES << 8 | kind for kind in (4, 7, 12, 13, 14)
+GET_CHAINS, GET_RULES, GET_SETS, ADD, GET_ELEMENTS, DELETE = (
+    NFTABLES << 8 | kind for kind in (4, 7, 10, 12, 13, 14)
 )
 INET = bytes([1, 0, 0, 0])
 """The header of each message: family inet, version 0."""
 NAME, SET, LISTED, RULE_CHAIN, CHAIN_NAME, RULE_NOTES = 1, 2, 3, 2, 3, 7
+SET_NAME, SET_FLAGS, SET_KEY_SIZE, SET_VALUE_SIZE = 2, 3, 5, 7
 COMMENT = 0
 MOST = 48 * 1024
 """Bytes of elements in a message: the length of an attribute has 16 bits."""
@@ -49,13 +50,14 @@ class EdgeTable:
         labels = self._labels()
         if labels is None:
             return None
-        return Listing(labels, {name: one.read(self._raw(name)) for name, one in CODECS.items()})
+        elements = {name: CODECS[name].read(self._raw(name)) for name in self._known()}
+        return Listing(labels, elements)
 
     def counted(self) -> dict[tuple[str, str], Count]:
         """Set and element → packets and bytes, of those that count."""
         return {
             (name, element): count
-            for name in COUNTED
+            for name in self._known().intersection(COUNTED)
             for element, count in CODECS[name].counted(self._raw(name)).items()
         }
 
@@ -71,6 +73,17 @@ class EdgeTable:
             [(kind, body) for _, kind, body in requests],
             about=[f"changing {name} of table {TABLE}" for name, _, _ in requests],
         )
+
+    def _known(self) -> set[str]:
+        """The sets and maps that are there in the form that we know: a table of another version
+        may lack some, or have others by their names.
+        """
+        return {
+            name
+            for one in self._of_table(GET_SETS, f"listing the sets of table {TABLE}")
+            if (codec := CODECS.get(name := _read(one[SET_NAME]))) is not None
+            and codec.fits(*map(_number(one), (SET_FLAGS, SET_KEY_SIZE, SET_VALUE_SIZE)))
+        }
 
     def _raw(self, name: str) -> list[bytes]:
         wanted = INET + attribute(NAME, _text(TABLE)) + attribute(SET, _text(name))
@@ -125,6 +138,10 @@ def _comment(notes: bytes) -> str:
             return _read(notes[offset + 2 : offset + 2 + length])
         offset += 2 + length
     return ""
+
+
+def _number(found: dict[int, bytes]) -> Callable[[int], int]:
+    return lambda kind: int.from_bytes(found.get(kind, b""), "big")
 
 
 def _text(name: str) -> bytes:
