@@ -112,13 +112,24 @@ def ran(*words: str) -> Callable[[], None]:
 
 
 def spawned(program: Path, xml: Path, operation: str) -> Callable[[], None]:
-    """Run a hook the way libvirt does: four arguments, the XML on stdin, a clean environment."""
+    """Run a hook the way libvirt does: four arguments, the XML on stdin, a clean environment,
+    and what it prints read to its end.
+    """
     arguments = [str(program), "web1", operation, "begin", "-"]
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def run() -> None:
-        opened = (os.POSIX_SPAWN_OPEN, 0, str(xml), os.O_RDONLY, 0)
-        process = os.posix_spawn(program, arguments, environment, file_actions=[opened])
+        told, said = os.pipe()
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, str(xml), os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, said, 1),
+            (os.POSIX_SPAWN_DUP2, said, 2),
+        ]
+        process = os.posix_spawn(program, arguments, environment, file_actions=actions)
+        os.close(said)
+        while os.read(told, 65536):
+            pass
+        os.close(told)
         _, status = os.waitpid(process, 0)
         if status:
             raise RuntimeError(f"{program} {operation} ended with {status}")

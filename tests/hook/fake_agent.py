@@ -102,8 +102,11 @@ def hangs_after_reading(agent: FakeAgent, link: socket.socket) -> None:
 
 
 def answers_when_released(agent: FakeAgent, link: socket.socket) -> None:
+    """The call counts where somebody still waits for the answer."""
+    call = read_call(link)
     agent.released.wait(30)
-    answers(b"0")(agent, link)
+    link.sendall(b"0")
+    agent.calls.append(call)
 
 
 def notes_who_hangs_up(agent: FakeAgent, link: socket.socket) -> None:

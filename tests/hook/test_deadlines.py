@@ -61,7 +61,10 @@ def test_a_hung_agent_holds_no_guest_up(
 def test_where_nothing_is_required_libvirt_does_not_wait_for_the_answer(
     hook: InstalledHook,
 ) -> None:
-    """The agent answers once the hook has ended."""
+    """The agent answers once the hook has ended, and is heard."""
+    text = hook.path.read_text()
+    hook.path.write_text(text.replace("WAIT = 0.15 ", "WAIT = 20 "))
+    assert hook.path.read_text() != text
     with FakeAgent(hook.socket, fake_agent.answers_when_released).running() as agent:
         assert hook("start", ANNOTATED).harmless
         agent.released.set()
