@@ -3,8 +3,8 @@
 import subprocess
 from collections.abc import Callable
 
-from bench.home import PUBLICS, benched, memory
-from bench.measure import Candidate, interleaved, table
+from bench.home import PUBLICS, benched
+from bench.measure import Candidate, Use, interleaved, table
 from tests.lab.commands import wait_until
 from tests.lab.daemons import zthook_command
 from tests.lab.domain import annotation
@@ -45,7 +45,8 @@ def run(rounds: int) -> str:
     """Measure, and return the table."""
     with benched() as lab:
         host, edge = lab["home1"], lab.edge
-        empty = memory(host.agent.process.pid)
+        agent, daemon = host.agent.process.pid, edge.daemon.process.pid
+        empty = Use.of(agent)
         fill(lab)
         zthook = zthook_command()
         timings = interleaved(
@@ -61,8 +62,8 @@ def run(rounds: int) -> str:
             rounds,
         )
         sizes = [
-            f"agent without a guest: {empty / 2**20:.1f} MiB",
-            f"agent with {GUESTS}: {memory(host.agent.process.pid) / 2**20:.1f} MiB",
-            f"edge with {GUESTS} mappings: {memory(edge.daemon.process.pid) / 2**20:.1f} MiB",
+            f"agent without a guest: {empty.memory / 2**20:.1f} MiB",
+            f"agent with {GUESTS}: {Use.of(agent).memory / 2**20:.1f} MiB",
+            f"edge with {GUESTS} mappings: {Use.of(daemon).memory / 2**20:.1f} MiB",
         ]
     return "\n".join([table("Commands, whole process", timings, "python3 -c pass"), *sizes])

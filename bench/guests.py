@@ -4,16 +4,13 @@ Real libvirtds; the guests' packets are sent by stand-ins, so that no boot is me
 the host with hook and agent there is one with neither.
 """
 
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bench.home import PUBLICS, benched
 from bench.measure import Candidate, Timing, interleaved, table
+from tests.lab.beside import Beside
 from tests.lab.commands import wait_until
 from tests.lab.domain import annotation
 from tests.lab.lab import Lab
@@ -26,49 +23,24 @@ SILENT_SECONDS = 0.5
 """An address that answered nothing for so long is taken for unreachable."""
 
 
-class Answers:
-    """When a flow's datagrams were answered (Unix time, ns), as long as it is asked for."""
+class Answers(Beside):
+    """Asks an echo all the time, always in one flow; when was it answered (Unix time, ns)?"""
 
     def __init__(self, machine: Machine, address: str) -> None:
-        command = machine.entering([sys.executable, PROBER, address, ECHO])
-        self.times: list[int] = []
-        self._child = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._child.stdout is not None
-        self.times.extend(int(line) for line in self._child.stdout)
+        super().__init__(machine.entering([sys.executable, PROBER, address, ECHO]), "answers")
 
     def await_first(self) -> int:
-        wait_until(lambda: self.times, 20, "the first answer comes")
-        return self.times[0]
+        self.wait_counts(1, 20)
+        return int(self.said["first"])
 
     def await_last(self) -> int:
         """The last one before a silence."""
         wait_until(
-            lambda: time.time_ns() - self.times[-1] > SILENT_SECONDS * 1e9, 20, "the answers end"
+            lambda: time.time_ns() - self.said["last"] > SILENT_SECONDS * 1e9,
+            20,
+            "the answers end",
         )
-        return self.times[-1]
-
-    def close(self) -> None:
-        self._child.kill()
-        self._child.wait()
-        self._reader.join()
-
-
-@contextmanager
-def answers(machine: Machine, address: str) -> Iterator[Answers]:
-    asked = Answers(machine, address)
-    try:
-        yield asked
-    finally:
-        asked.close()
+        return int(self.said["last"])
 
 
 def lease_written(guest: StandIn) -> int:
@@ -114,7 +86,7 @@ def lives(lab: Lab, rounds: int) -> str:
     for number in range(rounds + 1):
         public = PUBLICS[2 + number % 50]
         guest = lab["home1"].stand_in(f"life{number}", annotation=annotation(public))
-        with answers(lab.client, public) as seen:
+        with Answers(lab.client, public) as seen:
             guest.start()
             guest.wait_ready()
             first = seen.await_first()

@@ -1,9 +1,7 @@
 """A lab for benchmarks: an edge, a host with hook and agent, and one with libvirtd alone."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.end_to_end.conftest import enrol
 from tests.lab.lab import Lab
@@ -21,9 +19,3 @@ def benched() -> Iterator[Lab]:
         enrol(lab, lab["home1"])
         lab["home2"].libvirtd.start()
         yield lab
-
-
-def memory(pid: int) -> int:
-    """Bytes of memory that a process has now (its resident set)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,9 +1,10 @@
 """A datagram every 2 ms to an echo, always of one flow, and the time of each answer.
 
-``python prober.py ADDRESS PORT`` prints a line with the Unix time in nanoseconds for each
-answer, until its stdin ends. Standard library only.
+``python prober.py ADDRESS PORT`` prints a JSON object for each answer, with the Unix time in
+nanoseconds of the first and of the last, until its stdin ends. Standard library only.
 """
 
+import json
 import select
 import socket
 import sys
@@ -17,7 +18,7 @@ def main(address: str, port: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(0)
         link.connect((address, int(port)))
-        due = time.monotonic()
+        due, answers, first = time.monotonic(), 0, 0
         while True:
             with suppress(OSError):  # unreachable just now, as a router says
                 link.send(b"x")
@@ -29,7 +30,10 @@ def main(address: str, port: str) -> None:
                 if link in ready:
                     with suppress(OSError):
                         link.recv(100)
-                        print(time.time_ns(), flush=True)
+                        last = time.time_ns()
+                        answers, first = answers + 1, first or last
+                        said = {"answers": answers, "first": first, "last": last}
+                        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

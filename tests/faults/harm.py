@@ -1,13 +1,17 @@
 """A lab in which things go wrong: what a storm over it has, and the faults by their names."""
 
 import random
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.lab.disk import Disk
 from tests.lab.host import Host
 from tests.lab.lab import Lab
+
+SETTLES_SECONDS = 60.0
+"""After a storm everything is as it should be within this time."""
 
 
 @dataclass
@@ -59,6 +63,22 @@ class Havoc:
         (what,) = self.chance.choices(names, [WEIGHTS.get(name, 4) for name in names])
         if FAULTS[what](self, self.chance.choice(self.hosts)) is not SKIPPED:
             self.counts.faults[what] += 1
+
+    def settle(self) -> float:
+        """All faults end; how long it took until all was right. AssertionError: it was not."""
+        self.end_all()
+        began = time.monotonic()
+        while wrong := list(self.amiss()):
+            if time.monotonic() - began > SETTLES_SECONDS:
+                raise AssertionError(f"not within {SETTLES_SECONDS:.0f} s: " + "; ".join(wrong))
+            time.sleep(0.2)
+        seconds = time.monotonic() - began
+        self.counts.settled.append(seconds)
+        return seconds
+
+    def amiss(self) -> Iterator[str]:
+        """What is not as it should be."""
+        raise NotImplementedError
 
     def stop_guests(self, host: Host) -> None:
         """The host's power is gone, and its guests with it."""

@@ -19,8 +19,6 @@ from tests.lab.lab import Lab
 from tests.lab.stand_in import StandIn
 
 LEASE, GRACE = 10, 20
-SETTLES_SECONDS = 60.0
-"""After a storm everything is as it should be within this time."""
 PUBLICS = [f"203.0.113.{number}" for number in range(10, 18)]
 UNUSED = "203.0.113.29"
 LOADS_A_FAULT = 1
@@ -98,18 +96,6 @@ class LabStorm(Havoc):
                 self.end_one()
             self.strike(sorted(FAULTS))
             time.sleep(self.chance.uniform(0, 0.1))
-
-    def settle(self) -> float:
-        """All faults end; how long it took until all was right. AssertionError: it was not."""
-        self.end_all()
-        began = time.monotonic()
-        while wrong := list(self.amiss()):
-            if time.monotonic() - began > SETTLES_SECONDS:
-                raise AssertionError(f"not within {SETTLES_SECONDS:.0f} s: " + "; ".join(wrong))
-            time.sleep(0.2)
-        seconds = time.monotonic() - began
-        self.counts.settled.append(seconds)
-        return seconds
 
     # What is so.
 

@@ -18,8 +18,6 @@ from tests.lab.guest import Guest
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 
-SETTLES_SECONDS = 60.0
-"""After the faults everything is as it should be within this time."""
 LIBVIRT_SECONDS = 60.0
 """How long libvirt may take to end a migration, and to say of a guest where it runs."""
 STRIKES_SECONDS = 1.2
@@ -114,17 +112,6 @@ class MigrationStorm(Havoc):
         name = next(iter(states))
         self.lab[name].run("virsh", "-q", "resume", guest.name, check=False)
         return "it was left paused, and resumed by hand"
-
-    def settle(self) -> float:
-        """How long it took until all was right. AssertionError: it was not."""
-        began = time.monotonic()
-        while wrong := list(self.amiss()):
-            if time.monotonic() - began > SETTLES_SECONDS:
-                raise AssertionError(f"not within {SETTLES_SECONDS:.0f} s: " + "; ".join(wrong))
-            time.sleep(0.2)
-        seconds = time.monotonic() - began
-        self.counts.settled.append(seconds)
-        return seconds
 
     def amiss(self) -> Iterator[str]:
         """What is not as it should be: each guest has its addresses where it runs, and no more."""

@@ -27,8 +27,8 @@ SETTLES_SECONDS = 20.0
 REPAIRS_SECONDS = 5.0
 """Within this time agents have put right what others did to their kernels, with room to spare."""
 PASSES_SECONDS = 40.0
-"""The edge too then: what the kernel tells nobody waits for a pass, which keeps a distance of 20
-times its own duration; a quiet machine does it in a tenth of a second."""
+"""The edge too then: what the kernel tells nobody waits for a pass, which keeps a distance of
+``zthook.edge.passes.SHARE`` times its own duration."""
 PAUSE_SECONDS = 0.04
 LOADS_A_FAULT = 2
 

@@ -1,10 +1,10 @@
 """A disk of a machine's own, that can fail as disks do: it turns read-only under programs."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.lab.commands import LabError, run, wait_until
+from tests.lab.commands import run, wait_until
+from tests.lab.keeper import Keeper
 
 MEGABYTES = 32
 MOUNT = "mount -o loop,errors=remount-ro"
@@ -13,8 +13,7 @@ MOUNT = "mount -o loop,errors=remount-ro"
 class Disk:
     """An ext4 file system in ``image``, mounted over ``folder`` for those that run ``entering`` it.
 
-    The process that keeps the mount reads from a pipe that only we hold: it ends with us, however
-    we end, and with it the mount. Raises LabError where it can not be made.
+    Raises LabError where it can not be made.
     """
 
     def __init__(self, image: Path, folder: Path) -> None:
@@ -24,20 +23,7 @@ class Disk:
         # Slave: the network namespaces of machines that reboot appear in it too.
         words = ["unshare", "--mount", "--propagation", "slave", "sh", "-euc"]
         script = f"{MOUNT} {image} {folder}; echo ready; exec cat >/dev/null"
-        self._keeper = subprocess.Popen(
-            [*words, script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._keeper.stdout is not None
-        assert self._keeper.stderr is not None
-        if self._keeper.stdout.readline() != "ready\n":
-            said = self._keeper.stderr.read().strip()
-            self.close()
-            raise LabError(f"the disk at {folder} can not be made: {said}")
+        self._keeper = Keeper([*words, script], f"the disk at {folder}")
 
     def entering(self, command: Sequence[object]) -> list[object]:
         """``command`` as it must be called to see it."""
@@ -59,8 +45,4 @@ class Disk:
 
     def close(self) -> None:
         """Let go of it."""
-        self._keeper.kill()
-        self._keeper.wait()
-        for pipe in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._keeper.close()

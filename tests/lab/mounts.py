@@ -1,11 +1,11 @@
 """A mount and UTS namespace of a host's own, kept by one process; nothing else holds it."""
 
 import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.commands import LabError
+from tests.lab.keeper import Keeper
 from tests.lab.namespace import Namespace
 
 FOLDERS = (
@@ -60,29 +60,15 @@ exec cat >/dev/null
 
 
 class Mounts:
-    """A mount and UTS namespace inside a network namespace.
+    """A mount and UTS namespace inside a network namespace, kept by a process.
 
-    The process that keeps it reads from a pipe that only we hold: it ends with us, however we
-    end. Raises LabError where the mounts can not be made.
+    Raises LabError where the mounts can not be made.
     """
 
     def __init__(self, name: str, namespace: Namespace, folder: Path, hosts: Path) -> None:
         words = ["unshare", "--mount", "--uts", "sh", "-euc", SCRIPT, "sh", folder, name, hosts]
         command = namespace.entering([*words, " ".join(FOLDERS), " ".join(DEVICES)])
-        self._keeper = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._keeper.stdout is not None
-        assert self._keeper.stderr is not None
-        if self._keeper.stdout.readline() != "ready\n":
-            said = self._keeper.stderr.read().strip()
-            self.close()
-            raise LabError(f"the mounts of {name} can not be made: {said}")
+        self._keeper = Keeper(command, f"the mounts of {name}")
 
     def entering(self, command: Sequence[object]) -> list[object]:
         """``command`` as it must be called to run in it."""
@@ -95,11 +81,7 @@ class Mounts:
 
     def close(self) -> None:
         """Let go of it; it is gone once its processes are."""
-        self._keeper.kill()
-        self._keeper.wait()
-        for pipe in (self._keeper.stdin, self._keeper.stdout, self._keeper.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._keeper.close()
 
 
 def own_folder(root: Path, place: str) -> Path:
