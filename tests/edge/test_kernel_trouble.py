@@ -7,6 +7,7 @@ import pytest
 
 from tests.edge.trouble import TroubledLedger
 from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
+from zthook.edge.passes import SHARE
 from zthook.errors import KernelError, StoreError
 from zthook.kernel.edge.fake import Crash
 from zthook.kernel.links import DefaultRoute
@@ -183,7 +184,7 @@ def test_what_the_kernel_tells_right_after_a_slow_pass_is_not_forgotten(edge: Ed
     edge.host("home1").claim(1, P, X)
     assert isinstance(edge.inside, FakeInside)
     kernel = edge.inside.kernel
-    edge.kernel.takes = lambda: edge.clock.advance(1)
+    edge.kernel.takes = lambda: edge.clock.work(1)
     edge.advance(10)
     kernel.routes.clear()
     kernel.touch()
@@ -191,6 +192,35 @@ def test_what_the_kernel_tells_right_after_a_slow_pass_is_not_forgotten(edge: Ed
     assert edge.reached() == {}, "a pass follows another at a distance"
     edge.advance(1)
     assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+
+
+def test_on_a_busy_machine_passes_are_as_frequent_as_on_a_quiet_one(edge: Edge) -> None:
+    """Others have the cores for a second of each pass: what only a pass sees is back in time."""
+    edge.host("home1").claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    kernel = edge.inside.kernel
+    edge.kernel.takes = lambda: edge.clock.advance(1)
+    edge.advance(10)
+    answered = set(kernel.proxies)
+    kernel.proxies.clear()
+    edge.advance(edge.settings.resync_seconds)
+    assert kernel.proxies == answered != set()
+    kernel.flush()
+    edge.service.tick()
+    assert edge.reached() == {P: f"{X} via 10.147.0.11"}
+
+
+def test_a_pass_waits_for_many_times_what_the_one_before_cost(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    kernel = edge.inside.kernel
+    edge.kernel.takes = lambda: edge.clock.work(1)
+    edge.advance(10)
+    kernel.proxies.clear()
+    edge.advance(SHARE - 1)
+    assert not kernel.proxies
+    edge.advance(1)
+    assert kernel.proxies
 
 
 def test_while_the_overlay_is_away_nothing_is_active_and_nothing_torn_down(edge: Edge) -> None:

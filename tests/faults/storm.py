@@ -28,7 +28,7 @@ REPAIRS_SECONDS = 5.0
 """Within this time agents have put right what others did to their kernels, with room to spare."""
 PASSES_SECONDS = 40.0
 """The edge too then: what the kernel tells nobody waits for a pass, which keeps a distance of
-``zthook.edge.passes.SHARE`` times its own duration."""
+``zthook.edge.passes.SHARE`` times its own CPU time."""
 PAUSE_SECONDS = 0.04
 LOADS_A_FAULT = 2
 

@@ -80,6 +80,9 @@ class JumpyClock:
     def now(self) -> float:
         return self._real.now() + self.ahead
 
+    def spent(self) -> float:
+        return self._real.spent()
+
 
 class _MortalKernel:
     """Hands every call on to a kernel; before one that changes it the daemon may end."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARE = 50.0
-"""An unconditional pass waits this many times its own duration, so that large edges stay awake."""
+"""An unconditional pass waits this many times the CPU time of the one before, so that large edges
+stay awake. Not the time that went by: that also grows with what others do on the machine.
+"""
 SHOWN_REPAIRS = 20
 """Lines of the last repair that status shows."""
 
@@ -125,7 +127,7 @@ class Passes:
 
     def whole(self) -> None:
         """One full pass over the kernel and, where pools or own addresses changed, all claims."""
-        began = self._clock.boottime()
+        before = self._clock.spent()
         self._see_overlay()
         self._amiss = False
         if self._apply() and self._lookout.looked():
@@ -134,9 +136,9 @@ class Passes:
             self._carrying.carry_out(leaving)
             self._judge()
             self.forget_removed()
-        took = self._clock.boottime() - began
-        self._not_before = began + 2 * took
-        self._next_pass = began + took + max(self._outlook.settings.resync_seconds, SHARE * took)
+        ended, spent = self._clock.boottime(), self._clock.spent() - before
+        self._not_before = ended + spent
+        self._next_pass = ended + max(self._outlook.settings.resync_seconds, SHARE * spent)
 
     def _apply(self) -> bool:
         plane = self._outlook.plane()
