@@ -305,3 +305,24 @@ def test_an_uplink_is_not_the_overlay(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"edge\.toml:7: .*eth0, which is the overlay"):
         parse_edge(text, tmp_path / "edge.toml")
+
+
+@pytest.mark.parametrize(
+    "written", ["127.0.0.1:9753", "[::1]:9753", "overlay:1", "/run/zthook-metrics.sock"]
+)
+def test_where_metrics_are_served(written: str) -> None:
+    section = f'\n[metrics]\nlisten = "{written}"\n'
+    assert str(parse_host(HOST + section, WHERE).metrics) == written
+    assert str(parse_edge(EDGE + section, WHERE).metrics) == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *('"9753"', "9753", '"127.0.0.1:0"', '"localhost:9753"', '"::1:9753"', '"[127.0.0.1]:1"'),
+        *('"192.168.193.2:9753"', '"0.0.0.0:9753"', '"[::]:9753"', '"[::ffff:127.0.0.1]:9753"'),
+    ],
+)
+def test_what_is_no_place_for_metrics(written: str) -> None:
+    (fault,) = faults(f"{EDGE}\n[metrics]\nlisten = {written}\n")
+    assert 'it must be "overlay" or an address of loopback, and a port' in fault

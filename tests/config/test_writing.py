@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.config.test_loading import EDGE, ranges
 from zthook.config.loading import load_edge, load_host, parse_edge, parse_host
-from zthook.config.settings import EdgeSettings, HostSettings, OverlaySettings
+from zthook.config.settings import EdgeSettings, Endpoint, HostSettings, OverlaySettings
 from zthook.config.writing import (
     add_pool,
     edge_text,
@@ -58,6 +58,12 @@ def pools(draw: st.DrawFn) -> tuple[Pool, ...]:
     return tuple(found)
 
 
+LOOPBACK = st.ip_addresses(network="127.0.0.0/8") | st.just(IPv6Address("::1"))
+LISTENS = (
+    st.none()
+    | st.builds(Endpoint, st.none() | LOOPBACK, st.integers(1, 65535))
+    | FOLDERS.map(lambda text: Path("/") / text)
+)
 SECONDS = st.integers(1, 3600).map(float) | st.floats(1, 3600)
 EDGES = st.builds(
     EdgeSettings,
@@ -67,6 +73,7 @@ EDGES = st.builds(
     grace_seconds=SECONDS,
     resync_seconds=SECONDS,
     pools=pools(),
+    metrics=LISTENS,
 ).filter(lambda edge: all(pool.uplink != edge.overlay.interface for pool in edge.pools))
 HOSTS = st.builds(
     HostSettings,
@@ -82,6 +89,7 @@ HOSTS = st.builds(
     ),
     table=st.integers(256, 2**32 - 2),
     preference=st.integers(1, 32762),
+    metrics=LISTENS,
 )
 
 
@@ -102,7 +110,9 @@ def test_commented_keys_stand_for_what_counts_without_them() -> None:
         (edge_text(EdgeSettings(overlay)), parse_edge, EdgeSettings(overlay)),
     ]:
         head, _, tail = text.partition("\n\n")
-        uncommented = tail.replace("# via", "#via").replace("\n# ", "\n")
+        uncommented = (
+            tail.replace("# via", "#via").replace("# listen", "#listen").replace("\n# ", "\n")
+        )
         assert parse(f"{head}\n\n{uncommented}", Path("x")) == usual
 
 

@@ -1,6 +1,7 @@
 """A guest's life, and what its public address does meanwhile: real libvirt, guests, packets."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.lab.domain import annotation
 from tests.lab.guest import Guest
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.lab.machine import Page, Unreached
+from tests.lab.machine import Machine, Page, Unreached
 from tests.lab.topology import CLIENT
 
 pytestmark = pytest.mark.lab
@@ -118,6 +119,59 @@ def test_suspended_it_keeps_its_address_and_resumed_it_serves(
     assert [(row["epoch"], row["since"]) for row in edge_rows(home)] == [
         (row["epoch"], row["since"]) for row in before
     ]
+
+
+METRICS = '# listen = "127.0.0.1:9753"'
+"""As it stands in the files that zthook writes: off."""
+
+
+def serve_metrics(home: Lab, host: Host) -> None:
+    """On the overlay, at edge and host."""
+    for file in (home.edge.daemon.config / "edge.toml", host.agent.config / "host.toml"):
+        before = file.read_text()
+        assert METRICS in before
+        file.write_text(before.replace(METRICS, 'listen = "overlay:9753"'))
+    home.edge.daemon.process.send(signal.SIGHUP)
+    host.agent.restart()
+
+
+def carried(asker: Machine, address: str, labels: str) -> dict[str, float]:
+    """Bytes toward a guest and from it, as Prometheus hears of them at ``address``."""
+    try:
+        page = asker.http(address, 9753, path="/metrics")
+    except Unreached:
+        return {}
+    found = re.findall(rf'_traffic_bytes_total{{direction="(in|out)",{labels}}} (\S+)', page)
+    return {direction: float(count) for direction, count in found}
+
+
+def test_its_bytes_are_in_the_metrics_of_edge_and_agent(
+    home: Lab, host: Host, running: Guest
+) -> None:
+    def seen() -> tuple[dict[str, float], dict[str, float]]:
+        at_edge = f'guest="web1",host="home1",public="{PUBLIC}"'
+        at_host = f'guest="web1",private="{running.address}"'
+        return (
+            carried(host, home.edge.overlay_address, at_edge),
+            carried(home.edge, host.overlay_address, at_host),
+        )
+
+    def more() -> bool:
+        """Both saw the same packets."""
+        edge, agent = (
+            {way: after[way] - before[way] for way in after}
+            for after, before in zip(seen(), (edge_before, host_before), strict=True)
+        )
+        return edge == agent and min(edge["in"], edge["out"]) > sent
+
+    serve_metrics(home, host)
+    edge_before, host_before = wait_until(
+        lambda: found if all(found := seen()) else None, 20, lambda: f"metrics are served: {seen()}"
+    )
+    with home.client.stream(PUBLIC) as transfer:
+        transfer.wait_moves()
+        sent = transfer.stop()
+    wait_until(more, 10, lambda: f"{sent} bytes more than {edge_before, host_before} in {seen()}")
 
 
 def test_a_second_address_assigned_while_it_runs_counts_at_once(

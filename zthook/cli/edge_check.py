@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from zthook.cli.check import Checked, Finding, Measure, Severity
-from zthook.cli.edge_words import host_state
 from zthook.cli.mapping_words import counted_plainly
 from zthook.cli.output import duration
 from zthook.edge.admin_views import EdgeReport
@@ -19,7 +18,7 @@ STARTING_SECONDS = 60.0
 
 def check_edge(report: EdgeReport, now: float) -> Checked:
     """``now`` is Unix time."""
-    states = Counter(host_state(host) for host in report.status.hosts)
+    states = Counter(str(host.state) for host in report.status.hosts)
     active = counted_plainly({str(state): many for state, many in report.status.mappings.items()})
     return Checked(
         f"{states['up']} hosts up, mappings: {active}",
@@ -29,7 +28,7 @@ def check_edge(report: EdgeReport, now: float) -> Checked:
 
 
 def _problems(report: EdgeReport, now: float) -> Iterator[Finding]:
-    bearable = {*report.status.twice, *report.status.misled}
+    bearable = {*report.status.twice, *report.status.misled, report.metrics}
     for problem in report.problems:
         yield Finding(Severity.WARNING if problem in bearable else Severity.CRITICAL, problem)
     if report.listening is None and not report.problems:
@@ -42,7 +41,7 @@ def _hosts(report: EdgeReport, now: float) -> Iterator[Finding]:
     for host in report.status.hosts:
         if host.fault:
             yield Finding(Severity.WARNING, host.fault)
-        if host_state(host) == "silent":
+        if host.state == "silent":
             since = f" for {duration(now - host.last_seen)}" if host.last_seen else ""
             held = f", addresses held: {host.held}" if host.held else ""
             yield Finding(Severity.WARNING, f"{host.name} is silent{since}{held}")

@@ -10,13 +10,6 @@ HOST_COLUMNS = ("HOST", "STATE", "ADDRESS", "SEEN", "HELD", "PATH", "MEMBER", "A
 POOL_COLUMNS = ("POOL", "UPLINK", "SIZE", "USED", "RESERVED", "FREE", "ADDRESSES")
 
 
-def host_state(host: HostView) -> str:
-    """One word: ``up``, ``silent`` (its lease ended), ``enrolled`` (never spoke), ``invited``."""
-    if not host.enrolled:
-        return "invited"
-    return {"live": "up", "ended": "silent", "none": "enrolled"}[host.lease]
-
-
 def _note(host: HostView, now: float) -> str:
     notes = [host.fault]
     if host.invited_until is not None:
@@ -36,7 +29,7 @@ def host_row(host: HostView, now: float) -> list[Cell]:
     seen = f"{duration(now - host.last_seen)} ago" if host.last_seen else ""
     return [
         host.name,
-        host_state(host),
+        host.state,
         host.address,
         seen,
         host.held,

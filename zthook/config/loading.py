@@ -6,7 +6,7 @@ from pathlib import Path
 from zthook.config.pools import read_pools
 from zthook.config.reader import Document, Table
 from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, OverlaySettings
-from zthook.config.values import DEVICE, folder, integer, matching, one_of, seconds
+from zthook.config.values import DEVICE, folder, integer, listen, matching, one_of, seconds
 from zthook.errors import ConfigError, NotEnrolled
 
 NETWORK_ID = matching(r"[0-9a-f]{16}", "a ZeroTier network's id: 16 hexadecimal digits, lower case")
@@ -47,7 +47,12 @@ def parse_edge(content: str, path: Path) -> EdgeSettings:
     root = document.root
     overlay = _overlay(root.table("overlay"))
     usual = EdgeSettings(overlay)
-    with root.table("api") as api, root.table("lease") as lease, root.table("edge") as edge:
+    with (
+        root.table("api") as api,
+        root.table("lease") as lease,
+        root.table("edge") as edge,
+        root.table("metrics") as metrics,
+    ):
         settings = EdgeSettings(
             overlay=overlay,
             api_port=api.take("port", integer(1, 65535), usual.api_port),
@@ -55,6 +60,7 @@ def parse_edge(content: str, path: Path) -> EdgeSettings:
             grace_seconds=lease.take("grace_seconds", seconds(0, 30 * DAY), usual.grace_seconds),
             resync_seconds=edge.take("resync_seconds", seconds(0.1, 3600), usual.resync_seconds),
             pools=read_pools(root.tables("pool"), overlay),
+            metrics=metrics.take("listen", listen, None),
         )
     root.close()
     document.finish()
@@ -67,7 +73,11 @@ def parse_host(content: str, path: Path) -> HostSettings:
     root = document.root
     overlay = _overlay(root.table("overlay"))
     usual = HostSettings(overlay)
-    with root.table("libvirt") as libvirt, root.table("host") as host:
+    with (
+        root.table("libvirt") as libvirt,
+        root.table("host") as host,
+        root.table("metrics") as metrics,
+    ):
         settings = HostSettings(
             overlay=overlay,
             libvirt_uri=libvirt.take("uri", LIBVIRT_URI, usual.libvirt_uri),
@@ -80,6 +90,7 @@ def parse_host(content: str, path: Path) -> HostSettings:
             table=host.take("table", _route_table, usual.table),
             # 32766 is the kernel's own rule for the main table: our four must stand before it.
             preference=host.take("preference", integer(1, 32762), usual.preference),
+            metrics=metrics.take("listen", listen, None),
         )
     root.close()
     document.finish()

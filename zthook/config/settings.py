@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal
 
-from zthook.model.addresses import Pool
+from zthook.model.addresses import IPAddress, Pool
 
 ZEROTIER_HOME = Path("/var/lib/zerotier-one")
 """Where Linux packages of zerotier-one keep authtoken.secret and zerotier-one.port."""
@@ -26,8 +26,26 @@ class OverlaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A TCP port of loopback, or with ``address`` None of the overlay: ``[::1]:9753``."""
+
+    address: IPAddress | None
+    port: int
+
+    def __str__(self) -> str:
+        if self.address is None:
+            return f"overlay:{self.port}"
+        shown = str(self.address) if self.address.version == 4 else f"[{self.address}]"
+        return f"{shown}:{self.port}"
+
+
+Listen = Endpoint | Path
+"""Where metrics are served: a TCP port, or a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """edge.toml. Times are seconds."""
+    """edge.toml. Times are seconds. ``metrics`` None: they are not served."""
 
     overlay: OverlaySettings
     api_port: int = 9443
@@ -35,6 +53,7 @@ class EdgeSettings:
     grace_seconds: float = 600.0
     resync_seconds: float = 2.0
     pools: tuple[Pool, ...] = ()
+    metrics: Listen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,7 @@ class HostSettings:
     """host.toml. ``via`` is the overlay address of the LAN gateway of a host that is no member.
 
     ``mark`` is the mask of the two bits of packet and connection marks that are ours;
-    ``table`` and ``preference`` are the policy routes' first.
+    ``table`` and ``preference`` are the policy routes' first. ``metrics`` as in EdgeSettings.
     """
 
     overlay: OverlaySettings
@@ -53,3 +72,4 @@ class HostSettings:
     mark: int = 0x0C000000
     table: int = 12300
     preference: int = 12300
+    metrics: Listen | None = None

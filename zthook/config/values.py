@@ -6,7 +6,10 @@ The error completes the sentence "it must be".
 import math
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
+
+from zthook.config.settings import Endpoint, Listen
 
 
 def array(value: object) -> list[object]:
@@ -83,6 +86,26 @@ def folder(value: object) -> Path:
     return path
 
 
+def listen(value: object) -> Listen:
+    """Where to serve, to this machine or the overlay alone."""
+    written = value if isinstance(value, str) else ""
+    if written.startswith("/"):
+        return folder(written)
+    host, _, port = written.rpartition(":")
+    try:
+        address = None if host == "overlay" else ip_address(host.strip("[]"))
+        found = Endpoint(address, integer(1, 65535)(int(port)))
+    except ValueError as error:
+        raise ValueError(LISTEN) from error
+    if str(found) != written or (address is not None and not address.is_loopback):
+        raise ValueError(LISTEN)
+    return found
+
+
+LISTEN = (
+    '"overlay" or an address of loopback, and a port, as in "127.0.0.1:9753",'
+    " or the absolute path of a socket"
+)
 DEVICE = matching(
     r"(?!\.\.?$)[^/\s:]{1,15}", "the name of a network device (15 characters at most)"
 )

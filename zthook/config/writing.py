@@ -12,7 +12,13 @@ from pathlib import Path
 
 from zthook.config.lines import Span, key_spans
 from zthook.config.loading import load_edge, parse_edge
-from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, OverlaySettings
+from zthook.config.settings import (
+    ZEROTIER_HOME,
+    EdgeSettings,
+    HostSettings,
+    Listen,
+    OverlaySettings,
+)
 from zthook.errors import ConfigError, NotFound
 from zthook.model.addresses import AddressRange, Pool
 
@@ -20,6 +26,7 @@ _COMMENT_COLUMN = 36
 _EXAMPLE_NETWORK = "b87d70f46bc5c578"
 _EXAMPLE_INTERFACE = "br-overlay"
 _EXAMPLE_VIA = "192.168.193.2"
+_EXAMPLE_LISTEN = "127.0.0.1:9753"
 
 
 def write_edge(path: Path, settings: EdgeSettings) -> None:
@@ -74,6 +81,7 @@ def edge_text(settings: EdgeSettings) -> str:
         "",
         "[edge]",
         _unless(usual.resync_seconds, "resync_seconds", settings.resync_seconds, resync),
+        *_metrics_lines(settings.metrics),
     ]
     return "\n".join(lines) + "\n" + "".join("\n" + _pool_text(pool) for pool in settings.pools)
 
@@ -100,6 +108,7 @@ def host_text(settings: HostSettings) -> str:
         _unless(
             usual.preference, "preference", settings.preference, "first of our four policy rules"
         ),
+        *_metrics_lines(settings.metrics),
     ]
     return "\n".join(lines) + "\n"
 
@@ -121,6 +130,12 @@ def _overlay_lines(overlay: OverlaySettings) -> list[str]:
         zerotier = [_comment(line) for line in zerotier]
     other = "interface" if overlay.driver == "zerotier" else "zerotier"
     return ["[overlay]", _line("driver", overlay.driver, f'or "{other}"'), *zerotier, *interface]
+
+
+def _metrics_lines(listen: Listen | None) -> list[str]:
+    shown = str(listen or _EXAMPLE_LISTEN)
+    line = _unless(shown if listen is None else "", "listen", shown, "for Prometheus")
+    return ["", "[metrics]", line]
 
 
 def _pool_text(pool: Pool) -> str:

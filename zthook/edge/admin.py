@@ -17,6 +17,7 @@ from zthook.edge.service import INVITATION_SECONDS, EdgeService
 from zthook.edge.views import HostView, Invitation
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
+from zthook.metrics.exposition import Exposition
 from zthook.store.events import Wanted
 from zthook.wire.control_server import Handler
 from zthook.wire.token import Token, write_token
@@ -33,6 +34,7 @@ class RunningEdge(Protocol):
     service: EdgeService
     listener: Listener
     seen: SeenOverlay
+    exposition: Exposition
     keys: EdgeKeys
     settings: EdgeSettings
 
@@ -99,18 +101,25 @@ class Admin:
         }
 
     async def status(self, _: _Nothing) -> EdgeReport:
+        return await self.report()
+
+    async def report(self) -> EdgeReport:
+        """How the edge is."""
         edge = self._edge
         status, pools = await edge.worker.run(lambda: (edge.service.status(), edge.service.pools()))
         status = replace(status, hosts=await edge.seen.with_paths(status.hosts))
         place = edge.listener.place
         down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
-        found = (down, *edge.problems, kernel, status.store, *status.twice, *status.misled)
+        metrics = edge.exposition.fault
+        broken = (down, *edge.problems, kernel, status.store)
+        found = (*broken, *status.twice, *status.misled, metrics)
         return EdgeReport(
             status=status,
             pools=pools,
             listening=f"{place[0]}:{place[1]}" if place else None,
             problems=[problem for problem in dict.fromkeys(found) if problem],
+            metrics=metrics,
         )
 
     async def mappings(self, _: _Nothing) -> Any:

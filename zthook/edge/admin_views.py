@@ -7,14 +7,16 @@ from zthook.wire.hushed import Hushed
 class EdgeReport(View, frozen=True):
     """The answer to ``status``.
 
-    ``listening`` is ``address:port`` of the API, None while it has none. ``problems`` are
-    sentences; where there are none the edge is as it should be.
+    ``listening`` is ``address:port`` of the API, None while it has none. ``metrics`` is why
+    they are not served where they should be. ``problems`` are sentences, that one too; where
+    there are none the edge is as it should be.
     """
 
     status: EdgeStatus
     pools: list[PoolUse]
     listening: str | None
     problems: list[str]
+    metrics: str = ""
 
 
 class HostAdded(Hushed, View, frozen=True):

@@ -20,6 +20,7 @@ from zthook.edge.admin import Admin
 from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
 from zthook.edge.keys import EdgeKeys, load_keys
+from zthook.edge.metrics import MOST_MAPPINGS, Seen, readings
 from zthook.edge.refusals import Refusals
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
@@ -28,6 +29,9 @@ from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, StoreError, ZthookError
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.watch import Watch
+from zthook.metrics.exposition import Exposition
+from zthook.metrics.place import place
+from zthook.metrics.readings import Readings
 from zthook.model.clock import SystemClock
 from zthook.model.waiting import within
 from zthook.overlay import open_overlay, paths_of
@@ -64,6 +68,10 @@ class EdgeDaemon:
         self.changes = Changes()
         overlay = settings.overlay
         self.seen = SeenOverlay(open_overlay(overlay), self.hint, paths_of(overlay))
+        self.admin = Admin(self)
+        self.exposition = Exposition(
+            self._readings, lambda: place(self.settings.metrics, self.seen.device)
+        )
         self._problems: dict[str, str] = {}
         self._watched = notify.watchdog_seconds() is not None
         self._hinted = asyncio.Event()
@@ -78,10 +86,12 @@ class EdgeDaemon:
             self.listener = self._listener(await self.worker.run(self.service.addresses))
             try:
                 with self._signals():
-                    async with serve_control(self.places.edge_socket, Admin(self).commands()):
+                    async with serve_control(self.places.edge_socket, self.admin.commands()):
                         notify.ready()
                         log.info("edge %s serves", self.keys.edge_id)
-                        await self._until_stopped(self._passes(), self._looks(), self._reloads())
+                        await self._until_stopped(
+                            self._passes(), self._looks(), self._reloads(), self.exposition.keep()
+                        )
                         notify.stopping()
             finally:  # before the store closes, also after a fault
                 self.changes.close()
@@ -232,6 +242,13 @@ class EdgeDaemon:
             except ZthookError as error:
                 log.error("went on with the settings before: %s", error.message)  # noqa: TRY400
             notify.reloaded()
+
+    async def _readings(self) -> Readings:
+        report = await self.admin.report()
+        few = sum(report.status.mappings.values()) <= MOST_MAPPINGS
+        mappings = await self.worker.run(self.service.mappings) if few else []
+        seen = Seen(report, mappings, self.refusals.by_status, self.service.pass_durations)
+        return readings(seen)
 
     async def _follow(self) -> None:
         """Listen where the overlay's address is now; without one, where it was."""

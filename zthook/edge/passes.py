@@ -16,6 +16,7 @@ from zthook.edge.plane import KernelSide
 from zthook.edge.views import DriftView
 from zthook.errors import KernelError
 from zthook.model.clock import Clock
+from zthook.model.durations import Durations
 from zthook.model.mappings import OverlayDevice
 from zthook.store.events import Event, EventRow
 from zthook.store.ledger import Ledger
@@ -36,7 +37,7 @@ SHOWN_REPAIRS = 20
 
 class Passes:
     """Makes passes when they are due; ``drift`` is what they had to put right, ``misled`` what they
-    could not: of which uplinks the way is not known.
+    could not: of which uplinks the way is not known; ``durations`` how long whole ones took.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Passes:
         overlay: Callable[[], OverlayDevice | None],
     ) -> None:
         self.drift = DriftView()
+        self.durations = Durations()
         self.misled: list[str] = []
         self._ledger = ledger
         self._dataplane = dataplane
@@ -127,7 +129,7 @@ class Passes:
 
     def whole(self) -> None:
         """One full pass over the kernel and, where pools or own addresses changed, all claims."""
-        before = self._clock.spent()
+        began, before = self._clock.boottime(), self._clock.spent()
         self._see_overlay()
         self._amiss = False
         if self._apply() and self._lookout.looked():
@@ -137,6 +139,7 @@ class Passes:
             self._judge()
             self.forget_removed()
         ended, spent = self._clock.boottime(), self._clock.spent() - before
+        self.durations.note(ended - began)
         self._not_before = ended + spent
         self._next_pass = ended + max(self._outlook.settings.resync_seconds, SHARE * spent)
 

@@ -1,6 +1,7 @@
 """The log of what was refused, with who asked: often enough to notice, too rare to flood."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ class Refusals:
     """One line for each source and status in ten seconds; the next one tells how many were not.
 
     For the audit trail they are counted, to be taken once in a minute: 64 sources are told
-    apart, what is beyond that is one line. ``clock`` returns seconds that rise.
+    apart, what is beyond that is one line. ``by_status`` counts all of them, since the start.
+    ``clock`` returns seconds that rise.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -35,6 +37,7 @@ class Refusals:
         self._told: dict[tuple[str, int], tuple[float, int]] = {}
         self._counted: dict[tuple[str, int], RefusedRequests] = {}
         self._taken = clock()
+        self.by_status: Counter[int] = Counter()
 
     def tell(self, source: str, status: int, request: str, why: str, host: str = "") -> None:
         """Log that ``request`` (method and path) of ``source`` got ``status``, and why.
@@ -42,6 +45,7 @@ class Refusals:
         ``host`` is who asked, where the credential told.
         """
         now = self._clock()
+        self.by_status[status] += 1
         self._count(source, status, f"{request}: {status}, {why}", host)
         since, silent = self._told.get((source, status), (float("-inf"), 0))
         if now - since < _QUIET_SECONDS:

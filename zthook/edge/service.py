@@ -27,6 +27,7 @@ from zthook.edge.views import (
     Released,
 )
 from zthook.errors import KernelError, NotFound, Refused, UsageError
+from zthook.model.durations import Durations
 from zthook.store.events import Event, Wanted
 from zthook.store.rows import HostRow
 
@@ -70,6 +71,11 @@ class EdgeService(Requests):
             counted = {}
         seen = reports.traffic_views(counted, self._sampling.rates(counted))
         return reports.mapping_views(self._ledger, self._outlook, seen)
+
+    @property
+    def pass_durations(self) -> Durations:
+        """How long passes over the whole kernel took, since the start."""
+        return self._passes.durations
 
     def hosts(self) -> list[HostView]:
         """Every host, by name."""

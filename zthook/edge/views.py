@@ -9,6 +9,7 @@ from zthook.wire.hushed import Hushed
 
 State = Literal["active", "pending", "conflict", "refused", "withdrawn", "reserved"]
 Lease = Literal["live", "ended", "none"]
+HostState = Literal["up", "silent", "enrolled", "invited"]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +106,14 @@ class HostView(View, frozen=True):
     held: int
     path: OverlayPath | None = None
     fault: str = ""
+
+    @property
+    def state(self) -> HostState:
+        """``up``, ``silent`` (its lease ended), ``enrolled`` (never spoke), ``invited``."""
+        if not self.enrolled:
+            return "invited"
+        states: dict[Lease, HostState] = {"live": "up", "ended": "silent", "none": "enrolled"}
+        return states[self.lease]
 
 
 class PoolUse(View, frozen=True, kw_only=True):

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from zthook import __version__
+from zthook.config.settings import Listen
 from zthook.host.edge_client import EdgeClient
 from zthook.host.edge_link import EdgeLink
 from zthook.host.gateway import Gateway
 from zthook.host.hooks import Hooks
 from zthook.host.host_kernel import HostKernel
+from zthook.host.metrics import readings
 from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
 from zthook.host.passes import Passes
@@ -17,6 +19,9 @@ from zthook.host.planes import EdgeSide
 from zthook.host.report import EdgeNow, faults, mapping_views, traffic_views, twins
 from zthook.host.status import AgentStatus
 from zthook.kernel.traffic import Sampling
+from zthook.metrics.exposition import Exposition
+from zthook.metrics.place import place
+from zthook.metrics.readings import Readings
 from zthook.model.addresses import IPAddress
 from zthook.model.clock import Clock
 from zthook.model.glance import Glance
@@ -29,7 +34,8 @@ PATH_SECONDS = 0.3
 
 class Agent:
     """The running agent of one credential; ``hooks`` answers libvirt's hook, ``hint`` has it
-    look soon. ``gateway`` is there where this host is behind one.
+    look soon. ``gateway`` is there where this host is behind one; ``metrics`` is where they
+    are served.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Agent:
         gateway: Gateway | None,
         next_starts: NextStarts,
         paths: FindPaths,
+        metrics: Listen | None,
         clock: Clock,
     ) -> None:
         self.client = client
@@ -58,6 +65,7 @@ class Agent:
         self._next_starts = next_starts
         self._paths = paths
         self._path = Glance(self._find_path, PATH_SECONDS)
+        self._exposition = Exposition(self._readings, lambda: place(metrics, kernel.device))
         self._sampling = Sampling[IPAddress](clock)
         self._clock = clock
 
@@ -68,6 +76,7 @@ class Agent:
             tasks.create_task(self.link.follow())
             tasks.create_task(self.link.beat())
             tasks.create_task(self.passes.run())
+            tasks.create_task(self._exposition.keep())
 
     async def look(self, seconds: float) -> None:
         """Act on what libvirt says from now on; return when that is done, or ``seconds`` later."""
@@ -90,6 +99,8 @@ class Agent:
         said = self.passes.said
         if said.fault is not None:
             found.append(f"the edge does not take our claims: {said.fault.message}")
+        if self._exposition.fault:
+            found.append(self._exposition.fault)
         if client.warning:
             found.append(f"edge: {client.warning}")
         renewed = client.renewed
@@ -116,6 +127,10 @@ class Agent:
                 self._next_starts.differing(self.observer.guests),
             ),
         )
+
+    async def _readings(self) -> Readings:
+        repaired, passes = self.kernel.repaired, self.passes.durations
+        return readings(await self.status(), passes, repaired, now=self._clock.now())
 
     async def _path_now(self) -> OverlayPath | None:
         side = self.kernel.side

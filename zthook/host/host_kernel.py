@@ -40,11 +40,13 @@ class Overlay(Protocol):
 
 
 class HostKernel:
-    """``side`` is None until the overlay was seen and the edge's MAC on it known once.
+    """``device`` is None until the overlay was seen once, ``side`` until the edge's MAC on it
+    was known as well.
 
     What was seen last stays: while the overlay is away its rules wait for its return.
-    ``told_mac`` is what the edge says of its MAC itself; only while that is empty, ARP is
-    believed, which any member of the overlay may answer.
+    ``repaired`` counts what others changed and was put right since the start. ``told_mac`` is
+    what the edge says of its MAC itself; only while that is empty, ARP is believed, which any
+    member of the overlay may answer.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class HostKernel:
         on_overlay: Callable[[], None] = lambda: None,
         told_mac: Callable[[], str] = lambda: "",
     ) -> None:
+        self.device: OverlayDevice | None = None
         self.side: EdgeSide | None = None
         self.overlay = Pulse("overlay", clock, on_overlay)
         self.kernel = Pulse("this host's kernel", clock)
@@ -68,8 +71,10 @@ class HostKernel:
         self._work = work
         self._hint = hint
         self._told_mac = told_mac
+        self.repaired = 0
         self._applied: HostPlane | None = None
         self._right = False
+        self._disturbed = False
         self._nudged = asyncio.Event()
 
     def nudge(self, _kind: str = "") -> None:
@@ -113,6 +118,7 @@ class HostKernel:
 
     async def _apply(self, desired: HostPlane | None) -> None:
         self._right = False
+        disturbed = self._disturbed and desired == self._applied
         self._applied = desired
         try:
             repairs = await self._work(lambda: self._dataplane.apply(desired))
@@ -120,7 +126,8 @@ class HostKernel:
             self.kernel.bad(error)
             return
         self.kernel.good()
-        self._right = True
+        self._right, self._disturbed = True, False
+        self.repaired += len(repairs) if disturbed else 0
         for line in repairs:
             log.info("kernel: %s", line)
 
@@ -132,7 +139,9 @@ class HostKernel:
             self._nudged.clear()
             side = self.side
             await self._follow_edge()
-            if not self._right or side != self.side or await self._drifted():
+            if self._right and side == self.side and await self._drifted():
+                self._disturbed, self._right = True, False
+            if not self._right or side != self.side:
                 self._right = False
                 self._hint()
 
@@ -145,7 +154,7 @@ class HostKernel:
 
     async def _follow_edge(self) -> None:
         try:
-            device = await self._work(self._overlay.observe)
+            self.device = device = await self._work(self._overlay.observe)
             mac: str | None = self._told_mac()
             if not mac:
                 mac = await self._work(lambda: self._dataplane.mac_of(self._edge, device.name))

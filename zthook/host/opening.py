@@ -181,6 +181,7 @@ async def open_agent(
             gateway=gateway,
             next_starts=next_starts,
             paths=parts.paths(settings.overlay),
+            metrics=settings.metrics,
             clock=parts.clock,
         )
 

@@ -24,6 +24,7 @@ from zthook.host.observer import Observer
 from zthook.host.planes import newcomers, rules
 from zthook.host.reservations import Reservations
 from zthook.model.clock import Clock
+from zthook.model.durations import Durations
 from zthook.model.guests import Domain
 from zthook.model.waiting import within
 from zthook.wire.messages import MappingReply
@@ -43,7 +44,7 @@ ROUNDS = 3
 
 class Passes:
     """``decisions`` are what the last pass came to, ``said`` is what the edge answered.
-    ``ended`` counts passes.
+    ``ended`` counts passes, ``durations`` how long they took.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Passes:
         clock: Clock,
     ) -> None:
         self.ended = 0
+        self.durations = Durations()
         self.said = Correspondence(client, memory, hinted.set)
+        self._clock = clock
         self._client = client
         self._observer = observer
         self._kernel = kernel
@@ -88,7 +91,9 @@ class Passes:
         """Pass after pass, for ever: on each hint, and now and then."""
         while True:
             self._hinted.clear()
+            began = self._clock.boottime()
             await self.one()
+            self.durations.note(self._clock.boottime() - began)
             self.ended += 1
             async with self._passed:
                 self._passed.notify_all()

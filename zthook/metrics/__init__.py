@@ -1,0 +1,1 @@
+"""What Prometheus is told: values of both daemons, and the way there."""
