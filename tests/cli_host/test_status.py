@@ -1,6 +1,5 @@
 """``zthook status``, ``join`` and ``leave`` as people see them."""
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.cli_host.conftest import ACTIVE, PUBLIC, SINCE, STATUS, UUID, Agent
+from tests.documents.json_schemas import check
 from zthook.cli import join as joining
 from zthook.cli.mapping_words import way
 from zthook.cli.output import duration
@@ -99,8 +99,8 @@ def test_a_guest_without_an_active_mapping_exits_1_and_says_why(
 def test_json_is_what_the_agent_says(zthook: Zthook, agent: Agent) -> None:
     code, out, _ = zthook("status", "--json")
     assert code == 0
-    assert msgspec.convert(json.loads(out), type(STATUS)) == STATUS
-    [one] = json.loads(zthook("status", "test", "--json")[1])
+    assert msgspec.convert(check(out, "zthook status"), type(STATUS)) == STATUS
+    [one] = check(zthook("status", "test", "--json")[1], "zthook status GUEST")
     assert one["public"] == PUBLIC
 
 

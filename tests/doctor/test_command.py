@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli_edge.conftest import zthook
+from tests.documents.json_schemas import check
 
 __all__ = ["zthook"]
 
@@ -65,7 +66,7 @@ def test_a_machine_that_is_both_is_looked_at_as_the_edge_where_that_is_asked_for
 ) -> None:
     (config / "host.toml").write_text("")
     (config / "edge.toml").write_text("nonsense = 1\n")
-    checks = json.loads(zthook("doctor", "--edge", "--json")[1])["checks"]
+    checks = check(zthook("doctor", "--edge", "--json")[1], "zthook doctor")["checks"]
     assert checks[0]["check"] == "configuration"
     checks = json.loads(zthook("doctor", "--json")[1])["checks"]
     assert checks[0]["check"] == "enrolment"

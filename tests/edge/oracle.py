@@ -8,8 +8,10 @@ who should have what.
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
+import msgspec
 from msgspec.structs import replace
 
+from tests.documents.json_schemas import check
 from tests.edge.trouble import TroubledLedger
 from tests.edge.world import (
     SETTINGS,
@@ -84,6 +86,7 @@ class Oracle:
         kernel = self.edge.look(self.expected(now))
         self.the_kernel_has_no_more(now, kernel)
         self.active_is_true(views, kernel)
+        check(msgspec.json.encode(views), "zthook edge mappings")
         self.connections_live_on(now, views)
         if not self.troubled:
             self.nothing_is_left_to_do(now, kernel)

@@ -1,16 +1,16 @@
 """An edge on a machine of its own: a network namespace, the real command, the real kernel."""
 
 import ctypes
-import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
+from tests.documents.json_schemas import PRINTED, check
 from tests.lab.commands import run, wait_until
 from tests.lab.namespace import Namespace, cable
 from tests.lab.process import Process
@@ -71,7 +71,7 @@ class Machine:
         """What a command that must succeed prints as JSON."""
         code, out, err = self.zthook(*arguments, "--json")
         assert code == 0, err
-        return json.loads(out)
+        return check(out, _name(arguments))
 
     def init(self, pool: str = "hk=203.0.113.10-203.0.113.14") -> None:
         code, _, err = self.zthook("edge", "init", "--interface", "ov0", "--pool", pool)
@@ -101,7 +101,7 @@ class Machine:
 
     def zthook_status(self) -> Any:
         _, out, err = self.zthook("edge", "status", "--json")
-        return json.loads(out) if out else {"listening": None, "problems": [err]}
+        return check(out, "zthook edge status") if out else {"listening": None, "problems": [err]}
 
     def token(self, name: str, *options: str) -> Token:
         return read_token(self.told("edge", "host", "add", name, *options)["token"])
@@ -115,6 +115,12 @@ class Machine:
         for namespace in (self.namespace, self.host, self.outside):
             namespace.end_processes()
             namespace.remove()
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """Which command it is, of those that print JSON."""
+    words = " ".join(("zthook", *arguments, ""))
+    return max((name for name in PRINTED if words.startswith(f"{name} ")), key=len)
 
 
 def inside(namespace: Namespace, act: Callable[[], T]) -> T:

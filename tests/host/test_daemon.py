@@ -1,6 +1,7 @@
 """The daemon: ready without anything, enrolled while it runs, loud when a part fails."""
 
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.documents.json_schemas import check
 from tests.host.edge import CREDENTIAL
 from tests.host.making import PRIVATE, PUBLIC, guest
 from tests.host.standins import Home, Libvirt, until
@@ -67,6 +69,7 @@ async def hook(places: Places, one: HookCall) -> bytes:
 async def test_without_an_edge_it_serves_and_says_what_to_do(home: Home, places: Places) -> None:
     async with serving(home, places):
         status = await asked(places, "status")
+        check(json.dumps(status), "zthook status")
         assert status["edge"] is None
         assert "zthook edge host add" in str(status["faults"])
         assert await hook(places, call("started")) == b"0"
@@ -112,7 +115,9 @@ async def test_it_is_enrolled_and_left_without_a_restart(home: Home, places: Pla
         enrol(home, places)
         await asked(places, "apply")
         await until(lambda: home.edge.state(str(PUBLIC)) == ("home1", str(PRIVATE)))
-        assert (await asked(places, "status"))["host"] == "home1"
+        status = await asked(places, "status")
+        assert status["host"] == "home1"
+        assert check(json.dumps(status), "zthook status")["mappings"]
         assert await hook(places, call()) == b"0"
         places.credential.unlink()
         await asked(places, "apply")

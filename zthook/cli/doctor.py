@@ -9,7 +9,7 @@ from zthook.cli.commands import command, json_option
 from zthook.cli.output import print_json
 from zthook.cli.screen import DIM, Style, styled, wrapped
 from zthook.config.places import Places
-from zthook.doctor.finding import Outcome, Told
+from zthook.doctor.finding import Diagnosis, Outcome, Told
 from zthook.errors import NotEnrolled, UsageError
 
 HEAD = 26
@@ -83,7 +83,7 @@ def doctor(context: click.Context, guest: str, *, as_edge: bool, as_json: bool) 
             click.echo("\n".join(lines(told, screen.width())))
     said = verdict(guest, found) if guest else ""
     if as_json:
-        print_json({"checks": found, "well": is_well(found), "verdict": said})
+        print_json(Diagnosis(found, is_well(found), said))
     elif said:
         click.echo(f"\n{said}")
     context.exit(0 if is_well(found) else 1)

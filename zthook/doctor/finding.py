@@ -70,9 +70,21 @@ class Check(Generic[Case]):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A finding under its check's name."""
+    """A finding under its check's name; ``next`` is what to do, and may be empty."""
 
     check: str
     outcome: Outcome
     seen: str
     next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What all checks came to, in the packet's order.
+
+    ``well``: none failed. ``verdict`` is one sentence where a guest was named, else empty.
+    """
+
+    checks: list[Told]
+    well: bool
+    verdict: str
