@@ -103,6 +103,14 @@ class TestRates:
             stage.time += 1
             assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME2)).is_success
 
+    async def test_who_is_known_is_looked_up_once_a_request(self, stage: Stage) -> None:
+        async with stage.client() as client:
+            assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
+            before = stage.service.looked_up
+            for _ in range(3):
+                assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
+            assert stage.service.looked_up == before + 3
+
     async def test_a_removed_hosts_credential_is_a_strangers(self, stage: Stage) -> None:
         async with stage.client("10.147.0.11") as client:
             assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
@@ -171,7 +179,7 @@ class TestRates:
         seen = strangers.Strangers(lambda: 0.0)
         for number in range(20_000):
             seen.wait(f"10.{number // 250}.{number % 250}.1", f"Bearer {number}")
-            seen.met(f"10.0.0.{number}", f"Bearer {number}")
+            seen.met(f"10.0.0.{number}", f"Bearer {number}", "home1")
         assert len(seen._rates._left) <= 4096
         assert len(seen._known) <= 4096
         assert len(seen._regulars) <= 4096

@@ -9,6 +9,7 @@ import pytest
 from tests.kernel.topology import Namespace, eventually, mac
 from zthook.kernel.announce import announce
 from zthook.kernel.neighbours import ProxyEntry, neighbour_mac, probe, set_proxy
+from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.rtnetlink import IPRoute
 
 pytestmark = pytest.mark.netns
@@ -35,13 +36,15 @@ class Uplink:
         self.index = int(self.edge.run("cat /sys/class/net/eth0/ifindex"))
         self.wire = int(self.router.run("cat /sys/class/net/wire/ifindex"))
         self.ip = self.router.call(IPRoute)
+        self.kernel = self.router.call(lambda: Netlink(ROUTE))
 
     def believed(self, version: int) -> str | None:
         """Where the router has the public address."""
-        return self.router.call(lambda: neighbour_mac(self.ip, PUBLIC[version], self.wire))
+        return self.router.call(lambda: neighbour_mac(self.kernel, PUBLIC[version], self.wire))
 
     def close(self) -> None:
         self.router.call(self.ip.close)
+        self.kernel.close()
         self.edge.close()
         self.router.close()
 

@@ -87,7 +87,7 @@ def test_ours_are_told_from_others(where: Namespace, ip: IPRoute, kernel: Netlin
 
 @BOTH
 def test_a_pinned_entry_is_changed_and_gone(
-    where: Namespace, ip: IPRoute, kernel: Netlink, version: int
+    where: Namespace, kernel: Netlink, version: int
 ) -> None:
     address, device = ADDRESSES[version], index(where)
     before, after = (Pinned(address, device, mac) for mac in MACS)
@@ -95,15 +95,19 @@ def test_a_pinned_entry_is_changed_and_gone(
     for entry in (before, before, after):
         where.call(lambda one=entry: set_pinned(kernel, [one]))
         assert where.call(pinned_entries) == {entry}
-        assert where.call(lambda: neighbour_mac(ip, address, device)) == entry.mac
+        assert where.call(lambda: neighbour_mac(kernel, address, device)) == entry.mac
     for _ in range(2):
         where.call(lambda: remove_pinned(kernel, [after]))
         assert where.call(pinned_entries) == frozenset()
+    assert where.call(lambda: neighbour_mac(kernel, address + 9, device)) is None
+    where.run(f"ip -{version} neigh add {address + 9} dev zt0 nud failed")
+    assert where.call(lambda: neighbour_mac(kernel, address + 9, device)) is None
+    assert where.call(lambda: neighbour_mac(kernel, address + 9, 99)) is None
 
 
 @BOTH
 def test_nobody_on_the_link_moves_a_pinned_address(
-    where: Namespace, ip: IPRoute, kernel: Netlink, version: int
+    where: Namespace, kernel: Netlink, version: int
 ) -> None:
     """A neighbour says that it has both addresses; of the one that is not pinned it is believed."""
     far = Namespace("neighbour")
@@ -118,7 +122,7 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         def believed() -> bool:
             for address in (pinned, other):
                 far.call(lambda one=address: announce(one, device))
-            seen = where.call(lambda: neighbour_mac(ip, other, entry.device))
+            seen = where.call(lambda: neighbour_mac(kernel, other, entry.device))
             return seen == mac(far, "far")
 
         assert eventually(believed)

@@ -180,8 +180,13 @@ class Api:
     async def _arrived(self, request: Request) -> AsyncIterator[str]:
         """Whose request this is, counted as one of his. Raises NotAuthenticated,
         TooManyRequests.
+
+        One that was let in before is believed so far without a turn of the thread; what it is
+        here for is done in one, and only for who is a host still.
         """
-        host = await self._as_host(request, lambda name: name)
+        shown = request.headers.get("authorization", "")
+        host = self.strangers.who(shown) or await self._as_host(request, lambda name: name)
+        request.state.host = host
         with self.callers.calling(host):
             yield host
 
@@ -198,8 +203,10 @@ class Api:
             done = await self.worker.run(authenticated)
         except NotAuthenticated:
             self.strangers.forget(shown)
+            if hasattr(request.state, "host"):
+                del request.state.host
             raise
-        self.strangers.met(str(source_of(request)), shown)
+        self.strangers.met(str(source_of(request)), shown, request.state.host)
         return done
 
 

@@ -20,7 +20,8 @@ from zthook.edge.refusals import Refusals
 from zthook.errors import TooManyRequests
 from zthook.wire.faults import to_reply
 
-T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 BURST = 60.0
 PER_SECOND = 2.0
@@ -28,28 +29,32 @@ _MOST_KNOWN = 4096
 
 
 class Strangers:
-    """What each source may still ask, and which credentials were right the last time.
+    """What each source may still ask, and whose credentials were right the last time.
 
     ``clock`` returns seconds that rise.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._rates = Rates(clock, burst=BURST, per_second=PER_SECOND)
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._known: OrderedDict[bytes, str] = OrderedDict()
         self._regulars: OrderedDict[str, None] = OrderedDict()
 
     def wait(self, source: str, authorization: str) -> float:
         """Seconds until this source may ask again; 0 where it may now, and that is counted."""
         return 0.0 if _digest(authorization) in self._known else self._rates.take(source)
 
-    def met(self, source: str, authorization: str) -> None:
-        """This one is a host's, who speaks from there."""
-        _remember(self._known, _digest(authorization))
+    def met(self, source: str, authorization: str, host: str) -> None:
+        """This one is that host's, who speaks from there."""
+        _remember(self._known, _digest(authorization), host)
         self.welcome(source)
+
+    def who(self, authorization: str) -> str:
+        """Whose it was the last time, "" where it was nobody's."""
+        return self._known.get(_digest(authorization), "")
 
     def welcome(self, source: str) -> None:
         """A host speaks from there."""
-        _remember(self._regulars, source)
+        _remember(self._regulars, source, None)
 
     def regular(self, source: str) -> bool:
         """Whether a host spoke from there."""
@@ -91,8 +96,8 @@ def too_many(wait: float) -> TooManyRequests:
     return TooManyRequests(f"too many requests: wait {math.ceil(wait)} s", seconds=wait)
 
 
-def _remember(these: "OrderedDict[T, None]", one: T) -> None:
-    these[one] = None
+def _remember(these: "OrderedDict[K, V]", one: K, what: V) -> None:
+    these[one] = what
     these.move_to_end(one)
     if len(these) > _MOST_KNOWN:
         these.popitem(last=False)

@@ -67,11 +67,19 @@ def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
         }
 
 
-def neighbour_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
-    """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
-    with asking(f"looking for the neighbour {address}"):
-        found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
-    return found.get("lladdr") if found is not None and found["state"] & KNOWN else None
+def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | None:
+    """The MAC that ``address`` was last seen with on ``device``, None where it is not known.
+
+    By hand: an edge asks at each heartbeat, and pyroute2 spends more on it than all the rest.
+    """
+    wanted = ENTRY.pack(FAMILIES[address.version], device, 0, 0, 0)
+    wanted += attribute(DESTINATION, address.packed)
+    about = f"looking for the neighbour {address}"
+    found = kernel.ask(GET_NEIGHBOUR, 0, wanted, about=about, fine=GONE)
+    if not found or not ENTRY.unpack_from(found)[2] & KNOWN:
+        return None
+    mac = attributes(found, ENTRY.size).get(MAC)
+    return mac.hex(":") if mac else None
 
 
 def answering_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:

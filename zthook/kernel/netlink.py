@@ -82,9 +82,24 @@ class Netlink:
         """Close the socket."""
         self._socket.close()
 
-    def ask(self, kind: int, flags: int, body: bytes, *, about: str) -> bytes:
-        """The payload of the one answer. Raises KernelError."""
-        return next(self._answers(message(kind, flags, body), about, single=True))
+    def ask(
+        self,
+        kind: int,
+        flags: int,
+        body: bytes,
+        *,
+        about: str,
+        fine: Collection[int] = frozenset(),
+    ) -> bytes:
+        """The payload of the one answer, empty for an error in ``fine`` (errno).
+
+        Raises KernelError.
+        """
+        self._send(message(kind, flags, body), about)
+        one = next(self._receive(about))
+        if one.kind == ERROR and one.code not in fine:
+            raise _refusal(about, one.code)
+        return b"" if one.kind == ERROR else one.payload
 
     def dump(self, kind: int, body: bytes, *, about: str) -> list[bytes]:
         """The payload of every object listed, anew where they changed meanwhile.
@@ -170,7 +185,7 @@ class Netlink:
             codes += [one.code for one in self._receive(about[len(codes)])]
         return codes
 
-    def _answers(self, request: bytes, about: str, *, single: bool = False) -> Iterator[bytes]:
+    def _answers(self, request: bytes, about: str) -> Iterator[bytes]:
         self._send(request, about)
         changed = False
         while True:
@@ -183,8 +198,6 @@ class Netlink:
                 if one.kind == DONE:
                     return
                 yield one.payload
-                if single:
-                    return
 
     def _send(self, request: bytes, about: str) -> None:
         try:

@@ -202,7 +202,7 @@ class LinuxEdgeKernel:
             index = socket.if_nametoindex(device)
         except OSError:
             return None
-        return neighbours.neighbour_mac(self._ip, address, index)
+        return neighbours.neighbour_mac(self._routes, address, index)
 
     def default_sources(self) -> frozenset[IPAddress]:
         return links.default_source(self._ip)
