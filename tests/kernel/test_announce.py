@@ -8,7 +8,8 @@ import pytest
 
 from tests.kernel.topology import Namespace, eventually, mac
 from zthook.kernel.announce import announce
-from zthook.kernel.neighbours import ProxyEntry, neighbour_mac, probe, set_proxy
+from zthook.kernel.near import probe
+from zthook.kernel.neighbours import ProxyEntry, neighbour_mac, set_proxy
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.rtnetlink import IPRoute
 
@@ -99,8 +100,8 @@ def test_a_proxy_entry_answers_for_the_address(uplink: Uplink, version: int) -> 
     )
 
     def answers() -> None:
-        with IPRoute() as ip:
-            set_proxy(ip, ProxyEntry(PUBLIC[version], uplink.index))
+        with Netlink(ROUTE) as kernel:
+            set_proxy(kernel, ProxyEntry(PUBLIC[version], uplink.index))
 
     uplink.edge.call(answers)
     uplink.router.call(lambda: probe(uplink.ip, PUBLIC[version], uplink.wire))

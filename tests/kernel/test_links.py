@@ -16,14 +16,17 @@ from zthook.kernel.links import (
     default_devices,
     default_routes,
     default_source,
+    device_names,
+    devices_up,
+    find_device,
     gateways,
     link_local_of,
+    own_addresses,
     router_advertised,
 )
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import set_routes
 from zthook.kernel.routes import Route
-from zthook.kernel.rtnetlink import IPRoute
 
 PREFIX = "2001:db8:1::"
 
@@ -142,6 +145,28 @@ def test_several_hops_and_gateways_of_the_other_family(machine: Machine) -> None
 
 
 @pytest.mark.netns
+def test_devices_and_their_addresses(machine: Machine) -> None:
+    here = machine.inside
+    here.run(
+        "ip addr add 10.0.0.2 peer 10.0.0.9 dev eth0",
+        "ip addr add fd00::2/64 dev eth0 nodad",
+        "ip link set eth0 mtu 2800 address 0A:bc:00:00:00:01",
+        "ip link set eth1 down",
+    )
+    index = int(here.run("cat /sys/class/net/eth0/ifindex"))
+    found = here.call(lambda: find_device("eth0"))
+    assert found is not None
+    assert (found.index, found.mac, found.mtu) == (index, "0a:bc:00:00:00:01", 2800)
+    assert {ip_address("10.0.0.2"), ip_address("fd00::2")} <= set(found.addresses)
+    assert set(found.addresses) <= set(here.call(own_addresses))
+    assert here.call(lambda: find_device("eth1")) is here.call(lambda: find_device("no")) is None
+    assert here.call(device_names)[index] == "eth0"
+    up = here.call(devices_up)
+    assert up["eth0"] == index
+    assert "eth1" not in up
+
+
+@pytest.mark.netns
 def test_the_source_of_own_connections(machine: Machine) -> None:
     machine.inside.run(
         "ip addr add 10.0.0.2/24 dev eth0",
@@ -152,8 +177,7 @@ def test_the_source_of_own_connections(machine: Machine) -> None:
     )
 
     def sources() -> frozenset[str]:
-        with IPRoute() as ip:
-            return frozenset(map(str, default_source(ip)))
+        return frozenset(map(str, default_source()))
 
     assert machine.inside.call(sources) == {"10.0.0.3", "fd00::2"}
 

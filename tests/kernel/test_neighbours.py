@@ -24,7 +24,6 @@ from zthook.kernel.neighbours import (
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import set_routes
 from zthook.kernel.routes import Route
-from zthook.kernel.rtnetlink import IPRoute
 
 pytestmark = pytest.mark.netns
 MACS = ["02:00:00:00:00:01", "0a:bc:00:00:00:02"]
@@ -41,13 +40,6 @@ def where() -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def ip(where: Namespace) -> Iterator[IPRoute]:
-    made = where.call(IPRoute)
-    yield made
-    where.call(made.close)
-
-
-@pytest.fixture
 def kernel(where: Namespace) -> Iterator[Netlink]:
     made = where.call(lambda: Netlink(ROUTE))
     yield made
@@ -58,7 +50,7 @@ def index(where: Namespace, device: str = "zt0") -> int:
     return int(where.run(f"cat /sys/class/net/{device}/ifindex"))
 
 
-def test_ours_are_told_from_others(where: Namespace, ip: IPRoute, kernel: Netlink) -> None:
+def test_ours_are_told_from_others(where: Namespace, kernel: Netlink) -> None:
     device = index(where)
     where.run(
         "ip neigh add proxy 192.0.2.9 dev zt0",
@@ -70,13 +62,13 @@ def test_ours_are_told_from_others(where: Namespace, ip: IPRoute, kernel: Netlin
     proxies = {ProxyEntry(ip_address(one), device) for one in ("192.0.2.1", "2001:db8::1")}
     pinned = {Pinned(one, device, MACS[0]) for one in ADDRESSES.values()}
     for proxy in proxies:
-        where.call(lambda one=proxy: set_proxy(ip, one))
+        where.call(lambda one=proxy: set_proxy(kernel, one))
     for entry in pinned:
         where.call(lambda one=entry: set_pinned(kernel, [one]))
     assert where.call(proxy_entries) == proxies
     assert where.call(pinned_entries) == pinned
     for proxy in proxies:
-        where.call(lambda one=proxy: remove_proxy(ip, one))
+        where.call(lambda one=proxy: remove_proxy(kernel, one))
     for entry in pinned:
         where.call(lambda one=entry: remove_pinned(kernel, [one]))
     assert where.call(proxy_entries) == frozenset()
@@ -131,9 +123,7 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         far.close()
 
 
-def test_a_pinned_link_local_address_is_a_way_to_a_mac(
-    where: Namespace, ip: IPRoute, kernel: Netlink
-) -> None:
+def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, kernel: Netlink) -> None:
     """The host has no such address, and asks and answers nothing: packets come all the same."""
     host, public = Namespace("host"), "2001:db8::30"
     try:
@@ -167,7 +157,7 @@ def test_a_pinned_link_local_address_is_a_way_to_a_mac(
         host.close()
 
 
-def test_entries_go_with_their_device(where: Namespace, ip: IPRoute, kernel: Netlink) -> None:
+def test_entries_go_with_their_device(where: Namespace, kernel: Netlink) -> None:
     device = index(where)
     pinned = [Pinned(one, device, MACS[0]) for one in ADDRESSES.values()]
     for entry in pinned:
@@ -179,16 +169,16 @@ def test_entries_go_with_their_device(where: Namespace, ip: IPRoute, kernel: Net
     where.run("ip link del zt0")
     for entry in pinned:
         where.call(lambda one=entry: remove_pinned(kernel, [one]))
-        where.call(lambda one=entry: remove_proxy(ip, ProxyEntry(one.address, device)))
+        where.call(lambda one=entry: remove_proxy(kernel, ProxyEntry(one.address, device)))
 
 
 def test_a_machine_without_ipv6_is_asked_and_told_nothing(
-    where: Namespace, ip: IPRoute, kernel: Netlink
+    where: Namespace, kernel: Netlink
 ) -> None:
     where.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
     device = index(where)
     entry = ProxyEntry(ip_address("192.0.2.1"), device)
-    where.call(lambda: set_proxy(ip, entry))
+    where.call(lambda: set_proxy(kernel, entry))
     assert where.call(proxy_entries) == {entry}
     assert where.call(pinned_entries) == frozenset()
     where.call(lambda: remove_pinned(kernel, [Pinned(ADDRESSES[6], device, MACS[0])]))

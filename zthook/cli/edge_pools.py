@@ -50,10 +50,8 @@ def protect(pools: Iterable[Pool], overlay: OverlaySettings) -> None:
     """Refuse pools that hold an address which this machine itself needs. Raises Refused."""
     from zthook.kernel.links import default_source
     from zthook.kernel.protected import login_addresses, reasons
-    from zthook.kernel.rtnetlink import IPRoute
 
-    with IPRoute() as ip:
-        needed = reasons(default_source(ip), login_addresses(), _own_on(overlay))
+    needed = reasons(default_source(), login_addresses(), _own_on(overlay))
     taken = [
         f"{address} in pool {pool.name} is {why}"
         for pool in pools

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from zthook.kernel.neighbours import answering_mac, probe
+from zthook.kernel.near import answering_mac, probe
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 

@@ -1,18 +1,20 @@
 """Devices, own addresses and on-link prefixes, read from the kernel each time."""
 
+import errno
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from zthook.kernel import sysctl
+from zthook.kernel.device_listing import listed_addresses, listed_devices
+from zthook.kernel.netlink import ROUTE, Netlink, attribute, attributes
 from zthook.kernel.route_listing import others_routes
-from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
+from zthook.kernel.routes import DESTINATION, DEVICE, FAMILIES, GET, HEADER, NUMBER
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import OverlayDevice
 
-IFF_UP = 1
 BY_ROUTER = 9
 """The protocol number of routes that were learned from router advertisements."""
 LATER_DEVICES = "default"
@@ -20,17 +22,14 @@ LATER_DEVICES = "default"
 PERMANENT = 0x80
 LINK_LOCAL = bytes([0xFE, 0x80, *bytes(6)])
 UNIVERSAL = 0x02
-FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
+SOURCE = 7
+NO_WAY = {
+    getattr(errno, name)
+    for name in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "ENODEV", "EINVAL", "EACCES", "EAGAIN")
+}
+"""What the kernel answers of a device that is no way out, or of a route that says so."""
 # Only asked how to get there, never sent to: documentation addresses lie outside every real prefix.
 FAR_AWAY: dict[int, str] = {4: "192.0.2.1", 6: "2001:db8::1"}
-
-
-@dataclass(frozen=True, slots=True)
-class OwnAddress:
-    """An address configured on this machine, and the device that has it."""
-
-    address: IPAddress
-    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +49,28 @@ class OnLink:
     device: str
 
 
-def find_device(ip: IPRoute, name: str) -> OverlayDevice | None:
+def find_device(name: str) -> OverlayDevice | None:
     """The device called ``name`` with its addresses, or None where there is none or it is down."""
-    with asking(f"looking for device {name}"):
-        link = next((one for one in ip.link("dump") if one.get("ifname") == name), None)
-        if link is None or not link["flags"] & IFF_UP:
-            return None
-        addresses = tuple(
-            ip_address(one.get("local") or one.get("address"))
-            for one in ip.addr("dump", index=link["index"])
-        )
-    mac = link.get("address") or ""
-    return OverlayDevice(name, link["index"], mac, link.get("mtu"), addresses)
+    link = next((one for one in listed_devices() if one.name == name), None)
+    if link is None or not link.up:
+        return None
+    own = tuple(address for index, address in listed_addresses() if index == link.index)
+    return OverlayDevice(name, link.index, link.mac, link.mtu, own)
 
 
-def device_names(ip: IPRoute) -> dict[int, str]:
+def device_names() -> dict[int, str]:
     """Index → name of every device."""
-    with asking("listing devices"):
-        return {link["index"]: link.get("ifname") for link in ip.link("dump")}
+    return dict(socket.if_nameindex())
 
 
-def devices_up(ip: IPRoute) -> dict[str, int]:
+def devices_up() -> dict[str, int]:
     """Name → index of every device that is up: routes can go by no other."""
-    with asking("listing devices"):
-        return {
-            link.get("ifname"): link["index"] for link in ip.link("dump") if link["flags"] & IFF_UP
-        }
+    return {one.name: one.index for one in listed_devices() if one.up}
 
 
-def addresses(ip: IPRoute) -> tuple[OwnAddress, ...]:
+def own_addresses() -> tuple[IPAddress, ...]:
     """Every address of this machine, both families."""
-    names = device_names(ip)
-    with asking("listing own addresses"):
-        return tuple(
-            OwnAddress(
-                ip_address(one.get("local") or one.get("address")), names.get(one["index"], "")
-            )
-            for one in ip.addr("dump")
-        )
+    return tuple(address for _, address in listed_addresses())
 
 
 def connected_prefixes() -> tuple[OnLink, ...]:
@@ -95,7 +78,7 @@ def connected_prefixes() -> tuple[OnLink, ...]:
 
     A default route without a gateway (a dialled line) makes nothing on-link.
     """
-    names = _names()
+    names = device_names()
     return tuple(
         OnLink(route.destination, names[hop.device])
         for route in others_routes()
@@ -110,20 +93,9 @@ def gateways() -> frozenset[IPAddress]:
     return frozenset(hop.gateway for hop in hops if hop.gateway)
 
 
-def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
-    """The router by which ``address`` is reached; None where it is on-link or not reached."""
-    try:
-        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
-            if gateway := route.get("gateway"):
-                return ip_address(gateway)
-    except NetlinkError:
-        return None  # no route leads there
-    return None
-
-
 def default_routes() -> tuple[DefaultRoute, ...]:
     """Each default route of the main table, of each family the one that is used first first."""
-    names = _names()
+    names = device_names()
     defaults = (route for route in others_routes() if not route.destination.prefixlen)
     return tuple(
         DefaultRoute(route.destination.version, names[hop.device], hop.gateway)
@@ -133,30 +105,22 @@ def default_routes() -> tuple[DefaultRoute, ...]:
     )
 
 
-def device_toward(ip: IPRoute, address: IPAddress) -> str | None:
-    """The device by which ``address`` is reached, None where no route leads there."""
-    try:
-        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
-            return device_names(ip).get(route.get("oif"))
-    except NetlinkError:
-        return None
-    return None
-
-
 def default_devices() -> frozenset[str]:
     """The devices by which default routes of the main table leave."""
     return frozenset(one.device for one in default_routes())
 
 
-def default_source(ip: IPRoute) -> frozenset[IPAddress]:
+def default_source() -> frozenset[IPAddress]:
     """The addresses that this machine's own connections to the internet have as their source."""
-    return frozenset(
-        source
+    hops = [
+        (route.destination.version, hop.device)
         for route in others_routes()
         for hop in route.hops
         if not route.destination.prefixlen
-        for source in _source_toward(ip, route.destination.version, hop.device)
-    )
+    ]
+    with Netlink(ROUTE) as kernel:
+        sources = [_source_toward(kernel, *hop) for hop in hops]
+    return frozenset(one for one in sources if one is not None)
 
 
 def router_advertised(uplinks: Collection[str] = ()) -> frozenset[str]:
@@ -166,7 +130,7 @@ def router_advertised(uplinks: Collection[str] = ()) -> frozenset[str]:
     as would follow the next one. Before net.ipv6.conf.all.forwarding is set to 1 these need
     accept_ra=2: else the kernel drops the routes it learned, and learns no more.
     """
-    names, routes = _names(), others_routes()
+    names, routes = device_names(), others_routes()
     learned = {hop.device for one in routes if one.protocol == BY_ROUTER for hop in one.hops}
     likely = {names[index] for index in learned & names.keys()} | _configured_by_routers()
     return frozenset(one for one in likely | default_devices() | set(uplinks) if _follows(one))
@@ -195,15 +159,12 @@ def link_local_of(mac: str) -> IPv6Address:
     )
 
 
-def _names() -> dict[int, str]:
-    return dict(socket.if_nameindex())
-
-
-def _source_toward(ip: IPRoute, version: int, index: int) -> Iterator[IPAddress]:
-    try:
-        for route in ip.route("get", family=FAMILIES[version], dst=FAR_AWAY[version], oif=index):
-            if route.get("prefsrc"):
-                yield ip_address(route.get("prefsrc"))
-    except NetlinkError:
-        # A default route without a usable source address has no source to protect.
-        return
+def _source_toward(kernel: Netlink, version: int, device: int) -> IPAddress | None:
+    """None where a default route has no usable source: then there is none to protect."""
+    packed = ip_address(FAR_AWAY[version]).packed
+    wanted = HEADER.pack(FAMILIES[version], 8 * len(packed), *bytes(7))
+    wanted += attribute(DESTINATION, packed) + attribute(DEVICE, NUMBER.pack(device))
+    about = f"asking for the way to {FAR_AWAY[version]}"
+    found = kernel.ask(GET, 0, wanted, about=about, fine=NO_WAY)
+    source = attributes(found, HEADER.size).get(SOURCE) if found else None
+    return ip_address(source) if source else None

@@ -6,22 +6,25 @@ Those of ours carry protocol 123, as our routes do.
 import errno
 import socket
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
 
-from zthook.kernel.netlink import ACK, ROUTE, Netlink, attribute, attributes, message
-from zthook.kernel.rtnetlink import PROTOCOL, IPRoute, NetlinkError, asking
+from zthook.kernel.netlink import (
+    ACK,
+    PROTOCOL,
+    ROUTE,
+    Netlink,
+    attribute,
+    attributes,
+    message,
+)
 from zthook.model.addresses import IPAddress
 
-USE, PROXY = 0x01, 0x08
+PROXY = 0x08
 PERMANENT = 0x80
-PROBING, ASKED = 0x10, 0x10 | PERMANENT
-ANSWERS = 0x02 | PERMANENT
 # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
 KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | PERMANENT
-# pyroute2 0.9.7 can not ask for proxy entries alone, and the kernel lists them no other way.
 NEW_NEIGHBOUR, DELETE_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 CREATE_OR_REPLACE = 0x400 | 0x100
 DESTINATION, MAC, PROTOCOL_OF = 1, 2, 12
@@ -57,21 +60,8 @@ class Pinned:
         return f"{self.address} at {self.mac}"
 
 
-def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
-    """Address → MAC (lower case) of every neighbour that is known on ``device``."""
-    with asking(f"listing the neighbours on device {device}"):
-        return {
-            ip_address(one.get("dst")): one.get("lladdr")
-            for one in ip.neigh("dump", ifindex=device)
-            if one["ifindex"] == device and one["state"] & KNOWN and one.get("lladdr")
-        }
-
-
 def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | None:
-    """The MAC that ``address`` was last seen with on ``device``, None where it is not known.
-
-    By hand: an edge asks at each heartbeat, and pyroute2 spends more on it than all the rest.
-    """
+    """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
     wanted = ENTRY.pack(FAMILIES[address.version], device, 0, 0, 0)
     wanted += attribute(DESTINATION, address.packed)
     about = f"looking for the neighbour {address}"
@@ -80,37 +70,6 @@ def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | Non
         return None
     mac = attributes(found, ENTRY.size).get(MAC)
     return mac.hex(":") if mac else None
-
-
-def answering_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
-    """The MAC that answers for ``address`` by the last word of it, not by an old one; else None."""
-    with asking(f"looking for the neighbour {address}"):
-        found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
-    return found.get("lladdr") if found is not None and found["state"] & ANSWERS else None
-
-
-def probe(ip: IPRoute, address: IPAddress, device: int) -> None:
-    """Make the kernel ask now who has ``address``, whatever it believes.
-
-    Without an answer a known entry fails within three seconds, and is in use until then; one
-    that somebody made permanent stays.
-    """
-    request = {"dst": str(address), "ifindex": device}
-    with asking(f"probing the neighbour {address}"):
-        state = next((one["state"] for one in _entry(ip, request)), 0)
-        if state & KNOWN == 0:
-            ip.neigh("replace", flags=USE, **request)
-        elif state & ASKED == 0:  # one that runs already would begin anew
-            ip.neigh("change", state=PROBING, **request)
-
-
-def _entry(ip: IPRoute, request: Mapping[str, object]) -> Iterable[Any]:
-    try:
-        return list(ip.neigh("get", **request))
-    except NetlinkError as error:
-        if error.code in GONE:
-            return ()
-        raise
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:
@@ -140,20 +99,21 @@ def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int, int]]:
             yield found, device, state
 
 
-def set_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
+def set_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
     """Make the kernel answer for the address on that device."""
-    with asking(f"answering for {entry.address}"):
-        ip.neigh("replace", **_proxy(entry))
+    kernel.carry_out(
+        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _proxy(entry))],
+        about=[f"answering for {entry.address}"],
+    )
 
 
-def remove_proxy(ip: IPRoute, entry: ProxyEntry) -> None:
+def remove_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
     """Stop answering; the entry may be gone already."""
-    try:
-        ip.neigh("del", **_proxy(entry))
-    except NetlinkError as error:
-        if error.code not in GONE:
-            with asking(f"no longer answering for {entry.address}"):
-                raise
+    kernel.carry_out(
+        [message(DELETE_NEIGHBOUR, ACK, _proxy(entry))],
+        about=[f"no longer answering for {entry.address}"],
+        fine=GONE,
+    )
 
 
 def set_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
@@ -174,17 +134,15 @@ def remove_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
 
 
 def _encoded(entry: Pinned) -> bytes:
-    head = ENTRY.pack(FAMILIES[entry.address.version], entry.device, PERMANENT, 0, 0)
-    body = attribute(DESTINATION, entry.address.packed) + attribute(PROTOCOL_OF, bytes([PROTOCOL]))
-    return head + body + attribute(MAC, bytes.fromhex(entry.mac.replace(":", "")))
+    mac = attribute(MAC, bytes.fromhex(entry.mac.replace(":", "")))
+    return _ours(entry.address, entry.device, 0) + mac
 
 
-def _proxy(entry: ProxyEntry) -> dict[str, object]:
-    return {
-        "family": FAMILIES[entry.address.version],
-        "dst": str(entry.address),
-        "ifindex": entry.device,
-        "state": PERMANENT,
-        "protocol": PROTOCOL,
-        "flags": PROXY,
-    }
+def _proxy(entry: ProxyEntry) -> bytes:
+    return _ours(entry.address, entry.device, PROXY)
+
+
+def _ours(address: IPAddress, device: int, flags: int) -> bytes:
+    head = ENTRY.pack(FAMILIES[address.version], device, PERMANENT, flags, 0)
+    head += attribute(DESTINATION, address.packed)
+    return head + attribute(PROTOCOL_OF, bytes([PROTOCOL]))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from zthook.kernel.netlink import ROUTE, Netlink, aligned, attribute, attributes
+from zthook.kernel.netlink import PROTOCOL, ROUTE, Netlink, aligned, attribute, attributes
 from zthook.kernel.routes import (
     DESTINATION,
     DEVICE,
@@ -23,7 +23,6 @@ from zthook.kernel.routes import (
     UNICAST,
     network_of,
 )
-from zthook.kernel.rtnetlink import PROTOCOL
 from zthook.model.addresses import IPAddress, IPNetwork
 
 MULTIPATH, VIA = 9, 18

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from zthook.kernel.netlink import ROUTE, Netlink, attribute, attributes
-from zthook.kernel.rtnetlink import PROTOCOL
+from zthook.kernel.netlink import PROTOCOL, ROUTE, Netlink, attribute, attributes
 from zthook.model.addresses import IPAddress, IPNetwork
 
 MAIN_TABLE = 254

@@ -1,4 +1,4 @@
-"""The socket over which links, addresses, routes, rules and neighbours are asked for and set."""
+"""pyroute2's socket, for what hosts and doctor ask now and then; an edge does without it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from zthook.errors import KernelError
 
-PROTOCOL = 123
-"""The route protocol number that says: this route is ours."""
-
-__all__ = ["PROTOCOL", "IPRoute", "NetlinkError", "asking"]
+__all__ = ["IPRoute", "NetlinkError", "asking"]
 
 
 @contextmanager

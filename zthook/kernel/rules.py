@@ -4,9 +4,8 @@ import errno
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from zthook.kernel.netlink import ACK, ROUTE, Netlink, attribute, attributes, message
+from zthook.kernel.netlink import ACK, PROTOCOL, ROUTE, Netlink, attribute, attributes, message
 from zthook.kernel.routes import FAMILIES, HEADER, NUMBER, network_of
-from zthook.kernel.rtnetlink import PROTOCOL
 from zthook.model.addresses import IPNetwork
 
 LOCAL_TABLE = 255

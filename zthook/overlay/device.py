@@ -6,7 +6,6 @@ from typing import Protocol
 
 from zthook.errors import KernelError, OverlayDown
 from zthook.kernel.links import find_device
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.mappings import OverlayDevice
 
 FindDevice = Callable[[str], OverlayDevice | None]
@@ -26,8 +25,7 @@ class Overlay(Protocol):
 
 def kernel_device(name: str) -> OverlayDevice | None:
     """``FindDevice`` of this thread's network namespace."""
-    with IPRoute() as ip:
-        return find_device(ip, name)
+    return find_device(name)
 
 
 def usable_device(name: str, find: FindDevice, *, absent: str, bare: str) -> OverlayDevice:

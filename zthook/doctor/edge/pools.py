@@ -6,7 +6,6 @@ from zthook.doctor.edge.case import EdgeCase
 from zthook.doctor.finding import Finding, fail, ok, warn
 from zthook.kernel.links import default_source, devices_up
 from zthook.kernel.protected import login_addresses, reasons
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress, Pool
 
 
@@ -34,6 +33,5 @@ def judge(
 def check(case: EdgeCase) -> Finding:
     """Look at this machine's devices and addresses."""
     overlay = case.overlay.addresses if case.overlay else ()
-    with IPRoute() as ip:
-        protected = reasons(default_source(ip), login_addresses(), overlay)
-        return judge(case.settings.pools, devices_up(ip).keys(), protected)
+    protected = reasons(default_source(), login_addresses(), overlay)
+    return judge(case.settings.pools, devices_up().keys(), protected)

@@ -10,7 +10,8 @@ from zthook.doctor.answering import answering
 from zthook.doctor.finding import Finding, fail, ok, skipped, warn
 from zthook.doctor.host.case import HostCase
 from zthook.doctor.host.pinging import echoed
-from zthook.kernel.links import device_toward, find_device
+from zthook.kernel.links import find_device
+from zthook.kernel.near import device_toward
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import PortRange, Protocol
@@ -89,7 +90,7 @@ def _seen(address: IPv4Address, ports: list[int]) -> AnswerSeen:
     tried = tuple((port, _takes(address, port)) for port in ports)
     with IPRoute() as ip:
         name = device_toward(ip, address)
-        device = find_device(ip, name) if name else None
+        device = find_device(name) if name else None
     found = answering([(address, device.index)]) if device else {}
     return AnswerSeen(address, found.get(address), pinged, tried)
 

@@ -17,7 +17,8 @@ from zthook.errors import DaemonUnreachable
 from zthook.host.credential import Credential, load_credential
 from zthook.host.status import AgentStatus, MappingView
 from zthook.kernel.host.inspecting import HostTable, host_table
-from zthook.kernel.links import device_toward, find_device
+from zthook.kernel.links import find_device
+from zthook.kernel.near import device_toward
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain
@@ -88,7 +89,7 @@ class HostCase:
         """The device by which the edge is reached now, whichever it is. Raises KernelError."""
         with IPRoute() as ip:
             name = device_toward(ip, self.edge)
-            return find_device(ip, name) if name else None
+            return find_device(name) if name else None
 
     @property
     def rows(self) -> list[MappingView]:

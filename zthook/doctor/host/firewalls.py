@@ -7,7 +7,7 @@ from zthook.doctor.firewalls import judge
 from zthook.doctor.host.case import NO_MEMBER, NOTHING, HostCase
 from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.host.inspecting import firewalld_amiss, host_standings
-from zthook.kernel.links import device_toward
+from zthook.kernel.near import device_toward
 from zthook.kernel.rtnetlink import IPRoute
 
 

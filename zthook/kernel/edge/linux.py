@@ -34,7 +34,6 @@ from zthook.kernel.nft import Nft
 from zthook.kernel.protected import Served, login_addresses, served_ports
 from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import Route
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.rules import PolicyRule, add_rules, remove_rules
 from zthook.kernel.watch import Subscription
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
@@ -48,7 +47,6 @@ class LinuxEdgeKernel:
     """The kernel of the network namespace in which it is first used; for one thread."""
 
     def __init__(self) -> None:
-        self._opened: IPRoute | None = None
         self._nft = Nft()
         self._table = EdgeTable(self._nft)
         self._firewalls = Firewalls(self._nft, passage.EDGE)
@@ -58,16 +56,7 @@ class LinuxEdgeKernel:
         self._devices: frozenset[str] = frozenset()
         self._ipv6 = False
 
-    @property
-    def _ip(self) -> IPRoute:
-        """Opened late: pyroute2's sockets belong to the thread that opens them."""
-        if self._opened is None:
-            self._opened = IPRoute()
-        return self._opened
-
     def close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
         self._nft.close()
         self._table.close()
         self._routes.close()
@@ -111,11 +100,11 @@ class LinuxEdgeKernel:
         defaults = links.default_routes()
         return Surroundings(
             overlay=self.overlay(plane.overlay),
-            indexes={name: index for index, name in links.device_names(self._ip).items()},
-            own=frozenset(one.address for one in links.addresses(self._ip)),
+            indexes={name: index for index, name in links.device_names().items()},
+            own=frozenset(links.own_addresses()),
             on_link=on_link,
             defaults=defaults,
-            ways=ways_of(plane, defaults, links.devices_up(self._ip)),
+            ways=ways_of(plane, defaults, links.devices_up()),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
             closed6=sysctl.read(ROUTES6_FOR_ALL) == "0",
             advertised=_advertised(plane),
@@ -164,11 +153,11 @@ class LinuxEdgeKernel:
         remove_routes(self._routes, some)
 
     def set_proxy(self, entry: ProxyEntry) -> None:
-        neighbours.set_proxy(self._ip, entry)
+        neighbours.set_proxy(self._routes, entry)
         announce(entry.address, entry.device)
 
     def remove_proxy(self, entry: ProxyEntry) -> None:
-        neighbours.remove_proxy(self._ip, entry)
+        neighbours.remove_proxy(self._routes, entry)
 
     def set_pinned(self, some: Collection[Pinned]) -> None:
         neighbours.set_pinned(self._routes, some)
@@ -194,7 +183,7 @@ class LinuxEdgeKernel:
         return self._table.counted()
 
     def overlay(self, name: str) -> OverlayDevice | None:
-        return links.find_device(self._ip, name) if name else None
+        return links.find_device(name) if name else None
 
     def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
         # Asked at every request: listing the devices to know its index takes ten times as long.
@@ -205,7 +194,7 @@ class LinuxEdgeKernel:
         return neighbours.neighbour_mac(self._routes, address, index)
 
     def default_sources(self) -> frozenset[IPAddress]:
-        return links.default_source(self._ip)
+        return links.default_source()
 
     def logins(self) -> frozenset[IPAddress]:
         return login_addresses()
@@ -214,7 +203,7 @@ class LinuxEdgeKernel:
         return served_ports()
 
     def connected(self) -> tuple[IPNetwork, ...]:
-        own = (ip_network(one.address) for one in links.addresses(self._ip))
+        own = map(ip_network, links.own_addresses())
         return (*(one.prefix for one in links.connected_prefixes()), *own)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Collection
 
 from zthook.kernel.edge.ground import EDGE_TABLES
 from zthook.kernel.edge.rules import is_known
-from zthook.kernel.netlink import attributes
+from zthook.kernel.netlink import PROTOCOL, attributes
 from zthook.kernel.routes import HEADER, LINK_SCOPE, MAIN_TABLE, NUMBER, TABLE
-from zthook.kernel.rtnetlink import PROTOCOL
 from zthook.kernel.rules import LOCAL_TABLE, PROTOCOL_OF
 from zthook.kernel.watch import Notification
 

@@ -19,14 +19,13 @@ from zthook.kernel.host.table import Table
 from zthook.kernel.host.translations import families
 from zthook.kernel.host.way import Edge, Way
 from zthook.kernel.links import (
-    addresses,
     connected_prefixes,
     find_device,
     gateways,
     link_local_of,
-    next_hop,
+    own_addresses,
 )
-from zthook.kernel.neighbours import neighbours, probe
+from zthook.kernel.near import neighbours, next_hop, probe
 from zthook.kernel.nft import Nft
 from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.traffic import Traffic
@@ -162,7 +161,7 @@ class KernelHostDataplane:
         return lines + self._firewalls.keep(self._opening(plane) if versions else None)
 
     def _edge(self, plane: HostPlane) -> Edge:
-        device = find_device(self._ip, plane.overlay)
+        device = find_device(plane.overlay)
         self._away = device is None
         hops: dict[int, IPAddress] = {4: plane.edge, 6: link_local_of(plane.edge_mac)}
         asked = {version: hop for version, hop in hops.items() if version in families(plane)}
@@ -203,7 +202,7 @@ class KernelHostDataplane:
         if self._swept:
             return []
         rules = plane.rules if plane else frozenset()
-        own = {one.address for one in addresses(self._ip)}
+        own = set(own_addresses())
         standing = Standing(rules, plane.pools if plane else (), own)
         ended = end_others(self._marks, standing) + end_untranslated(self._marks, rules)
         self._swept = True
@@ -244,15 +243,15 @@ class KernelHostDataplane:
         return self.neighbours(device).get(address)
 
     def neighbours(self, device: str) -> dict[IPAddress, str]:
-        found = find_device(self._ip, device)
+        found = find_device(device)
         return neighbours(self._ip, found.index) if found else {}
 
     def probe(self, address: IPAddress, device: str) -> None:
-        if found := find_device(self._ip, device):
+        if found := find_device(device):
             probe(self._ip, address, found.index)
 
     def own_addresses(self) -> frozenset[IPAddress]:
-        return frozenset(one.address for one in addresses(self._ip))
+        return frozenset(own_addresses())
 
     def gateways(self) -> frozenset[IPAddress]:
         return gateways()

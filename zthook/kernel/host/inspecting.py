@@ -15,7 +15,6 @@ from zthook.kernel.host.marks import Marks
 from zthook.kernel.host.way import Edge, Way
 from zthook.kernel.links import find_device, link_local_of
 from zthook.kernel.nft import Nft
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 
 
@@ -52,8 +51,7 @@ def way_lacks(
     if edge_mac:
         hops[6] = link_local_of(edge_mac)
     asked = {version: hop for version, hop in hops.items() if version in families}
-    with IPRoute() as ip:
-        device = find_device(ip, overlay)
+    device = find_device(overlay)
     return way.lacks(Edge(asked, device.index if device else None, edge_mac))
 
 

@@ -5,8 +5,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from zthook.kernel.netlink import attributes
-from zthook.kernel.rtnetlink import PROTOCOL
+from zthook.kernel.netlink import PROTOCOL, attributes
 from zthook.kernel.watch import Notification
 
 # Of linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h: attributes, and the sizes of what
