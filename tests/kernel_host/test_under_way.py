@@ -29,18 +29,25 @@ from zthook.model.publication import Egress
 pytestmark = [pytest.mark.netns, pytest.mark.parametrize("version", [4, 6])]
 
 PORTS = [f"tcp/7000:{PORT + 10}"]
-CASES = pytest.mark.parametrize(
-    ("mapped", "public", "port"),
-    [
-        (rule(GUEST), PUBLIC[GUEST], PORT + 10),
-        (rule(GUEST, ports=PORTS), PUBLIC[GUEST], PORT + 10),
-        (rule(GUEST, public=PUBLIC[GUEST], egress=Egress.PUBLIC), PUBLIC[GUEST], PORT + 10),
-        (routed(GUEST), ROUTED[GUEST], PORT + 10),
-        (routed(GUEST, ports=PORTS), ROUTED[GUEST], 7000),
-        (routed(GUEST, egress=Egress.PUBLIC), ROUTED[GUEST], PORT + 10),
-    ],
-    ids=["nat", "nat ports", "nat egress", "routed", "routed ports", "routed egress"],
-)
+MAPPED = {
+    "nat": (rule(GUEST), PUBLIC[GUEST], PORT + 10),
+    "nat ports": (rule(GUEST, ports=PORTS), PUBLIC[GUEST], PORT + 10),
+    "nat egress": (
+        rule(GUEST, public=PUBLIC[GUEST], egress=Egress.PUBLIC),
+        PUBLIC[GUEST],
+        PORT + 10,
+    ),
+    "routed": (routed(GUEST), ROUTED[GUEST], PORT + 10),
+    "routed ports": (routed(GUEST, ports=PORTS), ROUTED[GUEST], 7000),
+    "routed egress": (routed(GUEST, egress=Egress.PUBLIC), ROUTED[GUEST], PORT + 10),
+}
+
+
+def cases(*names: str) -> pytest.MarkDecorator:
+    """With these mappings, and the address and port that the client asks."""
+    return pytest.mark.parametrize(
+        ("mapped", "public", "port"), [pytest.param(*MAPPED[name], id=name) for name in names]
+    )
 
 
 @contextmanager
@@ -62,7 +69,7 @@ def forget(home: Home) -> None:
     home.spaces["host"].run("conntrack", "-F", "-f", {4: "ipv4", 6: "ipv6"}[home.version])
 
 
-@CASES
+@cases(*MAPPED)
 def test_it_goes_on_by_the_edge(
     home: Home, dataplane: Spoken, mapped: GuestRule, public: str, port: int
 ) -> None:
@@ -80,6 +87,25 @@ def test_it_goes_on_by_the_edge(
         assert server.recv(10) == b"third"
         server.sendall(b"fourth")
         assert client.recv(10) == b"fourth"
+        assert CLIENT not in {destination for _, destination in leak.packets()}
+
+
+@cases("nat", "routed", "routed ports")
+def test_its_end_goes_by_the_edge_though_nothing_went_before(
+    home: Home, dataplane: Spoken, mapped: GuestRule, public: str, port: int
+) -> None:
+    """Conntrack makes no connection of a packet that ends one."""
+    inside = home.inside["host"]
+    inside(dataplane.apply, plane(mapped))
+    with connected(home, public, port) as (server, client), closing(home.leak()) as leak:
+        forget(home)
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # in one segment
+        server.sendall(b"last")
+        server.shutdown(socket.SHUT_WR)
+        assert client.recv(10) == b"last"
+        assert client.recv(10) == b""
+        client.sendall(b"bye")
+        assert server.recv(10) == b"bye"
         assert CLIENT not in {destination for _, destination in leak.packets()}
 
 

@@ -102,6 +102,7 @@ def _rewriting(words: Words) -> tuple[Chain, ...]:
             ),
         ),
         Chain("become_public", None, each(_become_public)),
+        Chain("last_word", None, each(_last_word)),
     )
 
 
@@ -112,4 +113,19 @@ def _become_public(of: Family) -> Rules:
         Rule(f"{by_port}_moved{s}", "the guest's port becomes the public one"),
         Rule(f"{by_port}_ports{s}", "a port stays what it is"),
         Rule(f"snat {ip} to {ip} saddr map @leaving{s}", "the whole address"),
+    )
+
+
+def _last_word(of: Family) -> Rules:
+    """The same without a connection, by the packet alone."""
+    ip, s = of.ip, of.suffix
+    by_port = f"{ip} saddr . meta l4proto . th sport map"
+    moved = f"tcp sport set {by_port} @parting_ports{s} {ip} saddr set {by_port} @parting{s}"
+    return (
+        Rule(
+            f"{moved} accept",
+            "the guest's port becomes the public one, then the address",
+        ),
+        Rule(f"{ip} saddr set {by_port} @leaving_ports{s} accept", "a port stays what it is"),
+        Rule(f"{ip} saddr set {ip} saddr map @leaving{s} accept", "the whole address"),
     )

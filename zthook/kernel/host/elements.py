@@ -104,6 +104,7 @@ def _of_mappings(rules: Collection[GuestRule], version: int) -> dict[str, Iterab
         **_pairs("met", met),
         "admitted": _admitted(rules, version),
         **_maps("leaving", leaving(rules)),
+        **_parting(leaving(rules)),
     }
 
 
@@ -121,11 +122,33 @@ def _maps(name: str, translations: Iterable[Translation]) -> dict[str, Iterable[
 
 
 def _moved(one: Translation, ports: PortRange) -> Iterable[str]:
-    targets = range(ports.target, ports.last_target + 1)
     return (
         f"{one.address} . {ports.protocol} . {port} : {one.to} . {target}"
-        for port, target in zip(range(ports.first, ports.last + 1), targets, strict=True)
+        for port, target in _each(ports)
     )
+
+
+def _each(ports: PortRange) -> Iterable[tuple[int, int]]:
+    targets = range(ports.target, ports.last_target + 1)
+    return zip(range(ports.first, ports.last + 1), targets, strict=True)
+
+
+def _parting(translations: Iterable[Translation]) -> dict[str, Iterable[str]]:
+    """Of two public addresses with one port for a guest, only the first can be told by that."""
+    ports: list[str] = []
+    addresses: dict[str, IPAddress] = {}
+    for one in translations:
+        moved = one.ports is not None and one.ports.first != one.ports.target
+        if one.ports is None or not moved or one.ports.protocol is not Protocol.TCP:
+            continue
+        guest = f"{one.address} . {one.ports.protocol}"
+        for port, target in _each(one.ports):
+            ports.append(f"{guest} . {port} : {target}")
+            addresses.setdefault(f"{guest} . {target}", one.to)
+    return {
+        "parting_ports": ports,
+        "parting": [f"{key} : {address}" for key, address in addresses.items()],
+    }
 
 
 def _pairs(name: str, translations: Iterable[Translation]) -> dict[str, Iterable[str]]:

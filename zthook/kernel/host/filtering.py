@@ -3,7 +3,16 @@
 from zthook.kernel.edge.chains.chain import PASSED
 from zthook.kernel.host.rules import Chain, Hook, Rule
 from zthook.kernel.host.sets import Family
-from zthook.kernel.host.words import ANSWER, BEGUN, FROM_EDGE, UNDER_WAY, Rules, Words, each
+from zthook.kernel.host.words import (
+    ANSWER,
+    BEGUN,
+    FROM_EDGE,
+    LAST_WORD,
+    UNDER_WAY,
+    Rules,
+    Words,
+    each,
+)
 
 FORWARD, OWN = Hook("filter", "forward", -5), Hook("filter", "input", -5)
 """Before the filters of others; behind those of an edge on the same machine, which mark what
@@ -107,6 +116,7 @@ def _leave(words: Words, of: Family) -> Rules:
     return (
         Rule(f"{by_edge} {begins}", "a connection begins to leave by the edge"),
         Rule(f"{leaving} {UNDER_WAY} {begins}", "under way already, also to the edge itself"),
+        Rule(f"{leaving} {LAST_WORD} goto to_edge", "its end: translated by itself"),
         Rule(f"{by_edge} counter drop", "of no connection: it can not be translated"),
     )
 

@@ -6,6 +6,7 @@ from zthook.kernel.host.words import (
     ANSWER,
     BEGUN,
     FROM_EDGE,
+    LAST_WORD,
     SPOOFED,
     UNDER_WAY,
     Rules,
@@ -70,6 +71,10 @@ def marking(words: Words) -> tuple[Chain, ...]:
                     f" {words.set(leaving, 'ct')}",
                     "what got out to a public address elsewhere stays on that way",
                 ),
+                Rule(
+                    f"oifname @overlay {words.is_(leaving, 'meta')} {LAST_WORD} goto last_word",
+                    "of no connection: nobody else translates it",
+                ),
             ),
         ),
     )
@@ -113,16 +118,17 @@ def _mark_same_bridge(words: Words, of: Family) -> Rules:
 def _mark_leaving(words: Words, of: Family) -> Rules:
     ip, s = of.ip, of.suffix
     leave = f"{words.set(words.leaving, 'meta')} accept"
+    speaks = f"iifname . {ip} saddr @placed{s} {ip} saddr . meta l4proto . th sport @speaking{s}"
     return (
         Rule(
             f"iifname . {ip} saddr @outgoing{s} ct state new,invalid {leave}",
             "what such a guest begins leaves by the edge",
         ),
         Rule(
-            f"iifname . {ip} saddr @placed{s} {ip} saddr . meta l4proto . th sport @speaking{s}"
-            f" {UNDER_WAY} ct state new {leave}",
+            f"{speaks} {UNDER_WAY} ct state new {leave}",
             "under way already: the edge brought it where the guest was before",
         ),
+        Rule(f"{speaks} {LAST_WORD} {leave}", "the end of such a one"),
     )
 
 

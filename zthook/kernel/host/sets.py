@@ -73,12 +73,15 @@ OF_MAPPINGS = {
     "leaving": "IP : IP",
     "leaving_ports": f"IP . {PORTS} : IP",
     "leaving_moved": f"IP . {PORTS} : IP . inet_service",
+    "parting_ports": f"IP . {PORTS} : inet_service",
+    "parting": f"IP . {PORTS} : IP",
 }
 """Three times whole addresses, ports that stay the same, and ports that change. What comes from
 the edge: as it arrives, to the guest's address (mode ROUTED), and as which pairs of the two it
 is a mapping's, with the guest's ports. The same for what comes from this host to its own
 public addresses, and from which sources; but not what a guest sends ``itself`` where bridges
-give their packets to these rules. What leaves by the edge, with what source."""
+give their packets to these rules. What leaves by the edge, with what source; and where ports
+change the same in two steps, first the port, for a packet that is of no connection."""
 
 ELSEWHERE = {"pools": "IP", "edge_hop": "IP"}
 """Public addresses that are reached through the edge, and the edge as a router has it."""

@@ -15,6 +15,8 @@ SPOOFED = Rule(
     "no such source is there: IPv4 has rp_filter for that",
 )
 UNDER_WAY = "tcp flags & (syn | rst) == 0x0"
+LAST_WORD = "tcp flags & (fin | syn | rst | ack) == (fin | ack) ct state invalid"
+"""The end of a connection of which this host saw nothing: of that packet conntrack makes none."""
 
 
 def each(rules: Callable[[Family], Rules]) -> Rules:
