@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.lab.disk import Disk
@@ -21,6 +21,16 @@ class LabCounts:
     faults: Counter[str] = field(default_factory=Counter)
     loads: Counter[str] = field(default_factory=Counter)
     settled: list[float] = field(default_factory=list)
+
+
+def seconds_until_none(wrong: Callable[[], Iterable[str]]) -> float:
+    """How long it took until nothing was wrong any more. AssertionError: too long."""
+    began = time.monotonic()
+    while found := list(wrong()):
+        if time.monotonic() - began > SETTLES_SECONDS:
+            raise AssertionError(f"not within {SETTLES_SECONDS:.0f} s: " + "; ".join(found))
+        time.sleep(0.1)
+    return time.monotonic() - began
 
 
 class Havoc:
@@ -67,14 +77,8 @@ class Havoc:
     def settle(self) -> float:
         """All faults end; how long it took until all was right. AssertionError: it was not."""
         self.end_all()
-        began = time.monotonic()
-        while wrong := list(self.amiss()):
-            if time.monotonic() - began > SETTLES_SECONDS:
-                raise AssertionError(f"not within {SETTLES_SECONDS:.0f} s: " + "; ".join(wrong))
-            time.sleep(0.2)
-        seconds = time.monotonic() - began
-        self.counts.settled.append(seconds)
-        return seconds
+        self.counts.settled.append(seconds_until_none(self.amiss))
+        return self.counts.settled[-1]
 
     def amiss(self) -> Iterator[str]:
         """What is not as it should be."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from tests.end_to_end.conftest import enrol, set_leases
-from tests.faults.harm import Havoc
+from tests.faults.harm import Havoc, seconds_until_none
 from tests.faults.lab_havoc import FAULTS
 from tests.faults.lab_storm import GRACE, LEASE
 from tests.faults.lab_verdict import kernels, reached, told
@@ -21,24 +21,29 @@ from tests.lab.lab import Lab
 LIBVIRT_SECONDS = 60.0
 """How long libvirt may take to end a migration, and to say of a guest where it runs."""
 STRIKES_SECONDS = 1.2
-"""The longest pause before a fault: a migration without any takes two to three seconds."""
+"""The longest pause before a fault: the fastest migrations take two to three seconds."""
 ANNOTATIONS = {
     "web": publish(address("203.0.113.10"), address("203.0.113.11", client="hide")),
     "routed": annotation("203.0.113.12", mode="routed"),
 }
 PUBLICS = {"web": ("203.0.113.10", "203.0.113.11"), "routed": ("203.0.113.12",)}
 UNUSED = "203.0.113.13"
-STRIKING = sorted(
-    FAULTS.keys() - {"edge reboots", "host reboots", "dnsmasq killed", "libvirtd restarted"}
-)
+OFTEN = ("libvirtd killed", "libvirtd hangs", "agent killed", "agent hangs", "edge killed")
+OTHERS = {"edge reboots", "host reboots", "dnsmasq killed", "libvirtd restarted"}
 """Guests do not outlive their host's power, and the others are in the storm over stand-ins."""
+STRIKING = [*sorted(FAULTS.keys() - OTHERS), *OFTEN, *OFTEN]
+SPEEDS = ((), ("--bandwidth", "16"), ("--bandwidth", "8"))
+"""Of a migration: as fast as it can, or for some seconds more, so that faults come in between."""
 
 
 class MigrationStorm(Havoc):
-    """Two hosts with one subnet, and two guests that go from one to the other."""
+    """Two hosts with one subnet, and two guests that go from one to the other. ``answered``: how
+    long after the faults the client was answered at every address.
+    """
 
     def __init__(self, lab: Lab, disk: Disk, seed: int) -> None:
         super().__init__(lab, disk, seed)
+        self.answered: list[float] = []
         self.guests = [
             host.define_guest(name, annotation=ANNOTATIONS[name])
             for name, host in zip(ANNOTATIONS, self.hosts, strict=True)
@@ -56,7 +61,8 @@ class MigrationStorm(Havoc):
         guest = self.chance.choice(self.guests)
         source = guest.host
         [there] = [host for host in self.hosts if host is not source]
-        moving = threading.Thread(target=lambda: _migrate(guest, there))
+        speed = self.chance.choice(SPEEDS)
+        moving = threading.Thread(target=lambda: _migrate(guest, there, *speed))
         moving.start()
         for _ in range(faults):
             time.sleep(self.chance.uniform(0, STRIKES_SECONDS))
@@ -113,6 +119,18 @@ class MigrationStorm(Havoc):
         self.lab[name].run("virsh", "-q", "resume", guest.name, check=False)
         return "it was left paused, and resumed by hand"
 
+    def settle(self) -> float:
+        """The same; ``answered`` has how long it took until the client had an answer."""
+        self.end_all()
+        self.answered.append(seconds_until_none(self._unanswered))
+        return self.answered[-1] + super().settle()
+
+    def _unanswered(self) -> Iterator[str]:
+        wanted = {
+            one: {"guest": guest.name} for guest in self.guests for one in PUBLICS[guest.name]
+        }
+        yield from reached(self.lab, wanted, wanted)
+
     def amiss(self) -> Iterator[str]:
         """What is not as it should be: each guest has its addresses where it runs, and no more."""
         try:
@@ -138,10 +156,10 @@ class MigrationStorm(Havoc):
             yield from told(host, [row for row in rows if row["host"] == host.name])
 
 
-def _migrate(guest: Guest, there: Host) -> None:
+def _migrate(guest: Guest, there: Host, *options: str) -> None:
     """As libvirt lets it: where it does not, the guest is looked for."""
     with suppress(LabError):
-        guest.migrate(there, check=False)
+        guest.migrate(there, *options, check=False)
 
 
 @contextmanager

@@ -14,8 +14,11 @@ def test_a_guest_is_reached_where_it_runs_in_the_end(*, group: bool) -> None:
     with migrations(seed=1, group=group) as storm:
         print(f"\n  before it settled in {storm.settle():.1f} s")
         for number in range(MIGRATIONS):
-            said = storm.migrate(faults=number % 4)
-            print(f"  {said}; settled in {storm.settle():.1f} s", flush=True)
+            said = storm.migrate(faults=number % 5)
+            seconds = storm.settle()
+            print(
+                f"  {said}; answered after {storm.answered[-1]:.1f} s, settled in {seconds:.1f} s"
+            )
         for name, times in sorted((storm.counts.faults + storm.counts.loads).items()):
             print(f"    {times:3} {name}")
         assert storm.counts.loads["it migrated"] >= MIGRATIONS / 4
