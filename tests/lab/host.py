@@ -48,12 +48,13 @@ find /run/libvirt -mindepth 1 -delete
 
 
 TAP_NODES = """
-while sleep 0.01; do
+make_nodes() {
     for file in /sys/class/net/*/tap*/dev; do
         node=/dev/$(basename "$(dirname "$file")")
         [ ! -e "$file" ] || [ -e "$node" ] || mknod "$node" c $(tr : ' ' <"$file")
     done
-done
+}
+ip monitor link | { make_nodes; while read -r _; do make_nodes; done; }
 """
 
 
