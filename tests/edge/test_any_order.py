@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -37,8 +38,15 @@ def run(machine: type[AnyOrder], *, examples: int, steps: int = 40) -> None:
 
 
 def test_in_memory() -> None:
-    run(AnyOrder, examples=150)
+    run(AnyOrder, examples=70)
 
 
 def test_on_disk() -> None:
-    run(OnDisk, examples=30)
+    run(OnDisk, examples=15)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("machine", [AnyOrder, OnDisk])
+def test_for_longer(machine: type[AnyOrder]) -> None:
+    run(machine, examples=400)

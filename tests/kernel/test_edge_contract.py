@@ -263,7 +263,7 @@ class RealWorld(World):
 
 
 class TestFake(EdgeContract):
-    examples = 200
+    examples = 100
 
     @pytest.fixture
     def world(self) -> World:
@@ -271,7 +271,7 @@ class TestFake(EdgeContract):
 
 
 class TestFakeOfIPv6(EdgeContract):
-    examples = 50
+    examples = 25
     test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
 
     @pytest.fixture
