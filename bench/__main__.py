@@ -23,7 +23,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="rounds of each benchmark")
     options = parser.parse_args()
     for name in options.names or BENCHMARKS:
-        print(BENCHMARKS[name](options.rounds), flush=True)
+        for lines in BENCHMARKS[name](options.rounds):
+            print(lines, flush=True)
 
 
 main()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 
 from bench.claiming import FIRST_PRIVATE, FIRST_PUBLIC
@@ -73,8 +74,8 @@ def measure(lab: Lab, namespace: str, first: int, size: int, rounds: int) -> dic
     }
 
 
-def run(rounds: int) -> str:
-    """Measure, and return the table."""
+def run(rounds: int) -> Iterator[str]:
+    """Measure: the table."""
     timings: dict[str, Timing] = {}
     with Lab() as lab, network_namespace("claims") as namespace:
         lab.edge.daemon.init({"bench": "198.18.0.0/16"})
@@ -84,4 +85,4 @@ def run(rounds: int) -> str:
         for first, size in pairwise((0, *SIZES)):
             timings |= measure(lab, namespace, first, size, rounds)
     title = "Claim and withdrawal: durable, in the kernel, answered over HTTPS"
-    return table(title, timings, f"N={SIZES[0]}: zthook, claim")
+    yield table(title, timings, f"N={SIZES[0]}: zthook, claim")

@@ -1,7 +1,7 @@
 """What people type, whole processes, and what the agent takes with fifty guests."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from bench.home import PUBLICS, benched
 from bench.measure import Candidate, Use, interleaved, table
@@ -41,8 +41,8 @@ def fill(lab: Lab) -> None:
     wait_until(active, 60, f"{GUESTS} mappings are active")
 
 
-def run(rounds: int) -> str:
-    """Measure, and return the table."""
+def run(rounds: int) -> Iterator[str]:
+    """Measure: the table."""
     with benched() as lab:
         host, edge = lab["home1"], lab.edge
         agent, daemon = host.agent.process.pid, edge.daemon.process.pid
@@ -66,4 +66,4 @@ def run(rounds: int) -> str:
             f"agent with {GUESTS}: {Use.of(agent).memory / 2**20:.1f} MiB",
             f"edge with {GUESTS} mappings: {Use.of(daemon).memory / 2**20:.1f} MiB",
         ]
-    return "\n".join([table("Commands, whole process", timings, "python3 -c pass"), *sizes])
+    yield "\n".join([table("Commands, whole process", timings, "python3 -c pass"), *sizes])

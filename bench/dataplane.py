@@ -7,7 +7,7 @@ so that what slows the machine down for a while counts in none.
 
 import random
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -84,8 +84,8 @@ def ways() -> list[Way]:
     return found
 
 
-def run(rounds: int) -> str:
-    """Measure in half as many ``rounds``, at least five, and return the tables."""
+def run(rounds: int) -> Iterator[str]:
+    """Measure in half as many ``rounds``, at least five: the tables."""
     some, everything = max(5, rounds // 2), ways()
     more = [way for way in everything if way.more]
     timings: Timings = {}
@@ -103,7 +103,7 @@ def run(rounds: int) -> str:
             talks = ((w.name, talking(lanes[w.setting], w.target)) for w in more)
             sockets = {name: _sockets(stack.enter_context(talk)) for name, talk in talks}
             _rounds(sockets, max(5, some // 3), timings)
-    return "\n".join(_table(title, found) for title, found in timings.items())
+    yield from (_table(title, found) for title, found in timings.items())
 
 
 def _frames(lane: Lane, way: Way) -> Measures:

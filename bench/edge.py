@@ -150,11 +150,10 @@ def rests(machine: Machine, _mappings: int, _rounds: int) -> list[str]:
     return lines
 
 
-def run(rounds: int) -> str:
-    """Measure; each figure is printed when it is there."""
+def run(rounds: int) -> Iterator[str]:
+    """Measure: the figures."""
     for mappings in (SMALL, LARGE):
         with edge(mappings) as machine:
-            print(f"\nAn edge with {mappings} mappings", flush=True)
+            yield f"\nAn edge with {mappings} mappings"
             for measure in (starts, restarts, rests):
-                print("\n".join(measure(machine, mappings, min(rounds, ROUNDS))), flush=True)
-    return ""
+                yield from measure(machine, mappings, min(rounds, ROUNDS))

@@ -137,15 +137,14 @@ def once(setting: Callable[[Topology, Edge], None], rate: int, seconds: float) -
             edge.stop()
 
 
-def run(rounds: int) -> str:
-    """Count, and return the table; once for each thirty of ``rounds``, at least once."""
-    lines = ["\nHonest connections answered, of those asked for, at a port under a flood of SYNs"]
+def run(rounds: int) -> Iterator[str]:
+    """Count, once for each thirty of ``rounds``, at least once: the table."""
+    yield "\nHonest connections answered, of those asked for, at a port under a flood of SYNs"
     for name, setting in SETTINGS.items():
         for rate, seconds in FLOODS.items():
             for _ in range(max(1, rounds // 30)):
                 found = once(setting, rate, seconds)
-                lines.append(
+                yield (
                     f"{name:<24} {found.rate:>9,.0f} SYN/s   before {found.before:>10}"
                     f"   during {found.during:>12}   after {found.after:>10}"
                 )
-    return "\n".join(lines)

@@ -6,6 +6,7 @@ the host with hook and agent there is one with neither.
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.home import PUBLICS, benched
@@ -112,7 +113,8 @@ def lives(lab: Lab, rounds: int) -> str:
     )
 
 
-def run(rounds: int) -> str:
-    """Measure, and return the tables."""
+def run(rounds: int) -> Iterator[str]:
+    """Measure: the tables."""
     with benched() as lab:
-        return starts(lab, rounds) + lives(lab, rounds)
+        yield starts(lab, rounds)
+        yield lives(lab, rounds)

@@ -178,17 +178,12 @@ def mapped(machine: Machine) -> int:
     return said.count("198.18.") + said.count("198.19.")
 
 
-def run(_rounds: int) -> str:
-    """Measure; each figure is printed when it is there."""
+def run(_rounds: int) -> Iterator[str]:
+    """Measure: the figures."""
     with crowded() as (machine, crowd):
-        _print([f"\n{HOSTS} hosts, {GUESTS} guests each, one edge"])
-        _print(measure(machine, crowd, "settle"))
-        _print([f"    {mapped(machine)} mappings are in the kernel"])
-        _print(measure(machine, crowd, f"rest {REST_SECONDS}"))
-        _print(measure(machine, crowd, f"press {PRESS_SECONDS}"))
-        _print(reboot(machine, crowd))
-    return ""
-
-
-def _print(lines: list[str]) -> None:
-    print("\n".join(lines), flush=True)
+        yield f"\n{HOSTS} hosts, {GUESTS} guests each, one edge"
+        yield from measure(machine, crowd, "settle")
+        yield f"    {mapped(machine)} mappings are in the kernel"
+        yield from measure(machine, crowd, f"rest {REST_SECONDS}")
+        yield from measure(machine, crowd, f"press {PRESS_SECONDS}")
+        yield from reboot(machine, crowd)
