@@ -6,7 +6,7 @@ BUILD=$SOURCE/build          # their Python, kernel and logs
 # The lab starts its own libvirtd: libvirt-daemon has the program and no service.
 PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients libvirt-daemon
     libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
-PACKAGES_TEST=(conntrack curl git mmdebstrap shellcheck)
+PACKAGES_TEST=(conntrack curl git groff-base man-db mmdebstrap shellcheck)
 
 prepare_lab() {
     LOG=$BUILD/install.log

@@ -95,7 +95,7 @@ keep_package_names() {
 # take_over VERSION ROLE…
 take_over() {
     local changes role text='in its place, and started'
-    changes="$PREFIX/venv"$'\n'"$COMMAND"$'\n'"$COMPLETION"
+    changes="$PREFIX/venv"$'\n'"$COMMAND"$'\n'$(reading_matter)
     for role in "${@:2}"; do
         [ "$role" != host ] || [ -z "$HOOK" ] || changes+=$'\n'"$HOOK"
         ! have_systemd || changes+=$'\n'"$UNITS: ${UNITS_OF[$role]}"
@@ -123,7 +123,7 @@ rollback() {
     ! has_role host || choose_hook
     step "the version before in its place, and running (traffic goes on)" "$PREFIX/venv
 $PREFIX/previous
-the units and the hook of that version
+the units, the hook, the manual and the completions of that version
 $STORE, from $STORE_COPY, where this version can not read it" go_back "$new" "$old" "${roles[@]}"
     next_steps <<'NEXT'
 zthook --version says what runs now; another rollback goes forward again.

@@ -18,7 +18,7 @@ uninstall() {
     done
     step "rules and routes of ours" "tables zthook and zthook_host, rules with our comment, routes and policy rules of protocol 123" remove_kernel_state
     [ ! -e "$PREFIX/packages" ] || left=$(tr '\n' ' ' <"$PREFIX/packages")
-    step "the program" "$PREFIX"$'\n'"$COMMAND"$'\n'"$COMPLETION"$'\n'/run/zthook remove_program
+    step "the program" "$PREFIX"$'\n'"$COMMAND"$'\n'"$(reading_matter)"$'\n'/run/zthook remove_program
     if [ -n "$purge" ]; then
         step "configuration, keys and store" "$CONFIGURATION"$'\n'"$STATE" rm -rf "$CONFIGURATION" "$STATE"
     elif [ -e "$CONFIGURATION" ] || [ -e "$STATE" ]; then
@@ -100,6 +100,17 @@ remove_hook() {
 
 remove_program() {
     rm -rf "$PREFIX" /run/zthook
-    rm -f "$COMMAND" "$COMPLETION"
-    rmdir --parents --ignore-fail-on-non-empty "${COMPLETION%/*}" 2>/dev/null || true
+    rm -f "$COMMAND"
+    remove_reading_matter
+}
+
+# And the folders that may be there for nothing else.
+remove_reading_matter() {
+    local file
+    remove_manual
+    rmdir --ignore-fail-on-non-empty "$MANUAL"/man[157] 2>/dev/null || true
+    for file in "${COMPLETIONS[@]}"; do
+        rm -f "$file"
+        rmdir --ignore-fail-on-non-empty "${file%/*}" "${file%/*/*}" 2>/dev/null || true
+    done
 }

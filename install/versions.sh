@@ -11,7 +11,12 @@ STATE=/var/lib/zthook
 STORE=$STATE/edge.sqlite
 STORE_COPY=$STATE/edge.sqlite.before-upgrade
 COMMAND=/usr/local/bin/zthook
-COMPLETION=/usr/local/share/bash-completion/completions/zthook
+MANUAL=/usr/local/share/man
+declare -A COMPLETIONS=(
+    [bash]=/usr/local/share/bash-completion/completions/zthook
+    [zsh]=/usr/local/share/zsh/site-functions/_zthook
+    [fish]=/etc/fish/completions/zthook.fish
+)
 declare -A UNITS_OF=(
     [edge]='zthook-edge-rules.service zthook-edge.service'
     [host]='zthook-agent.socket zthook-agent.service'
@@ -44,6 +49,7 @@ make_version() {
         own_libvirt_binding "$folder" "$@" &&
         mkdir -p "$share" && printf '%s\n' "$@" >"$share/roles" &&
         install -m 644 "$SOURCE/hooks/qemu" "$share/qemu" &&
+        install -D -m 644 -t "$share/man" "$SOURCE"/docs/man/* &&
         for role in "$@"; do
             # shellcheck disable=SC2086  # a list of names
             (cd "$SOURCE/install" && install -m 644 ${UNITS_OF[$role]} "$share/") || return 1
@@ -90,7 +96,7 @@ put_in_place() {
     local folder=$1 unit role
     shift
     link venv "$folder" && ln -sfn "$PREFIX/venv/bin/zthook" "$COMMAND" &&
-        mkdir -p "${COMPLETION%/*}" && "$COMMAND" completion bash >"$COMPLETION" || return 1
+        put_completions && put_manual "$folder" || return 1
     for role in "$@"; do
         [ "$role" != host ] || put_hook "$folder" || return 1
         have_systemd || continue
@@ -102,6 +108,28 @@ put_in_place() {
     done
     ! have_systemd || systemctl daemon-reload
 }
+
+# reading_matter: where manual and completions are, a place each line.
+reading_matter() { printf '%s\n' "$MANUAL" "${COMPLETIONS[@]}"; }
+
+put_completions() {
+    local shell file
+    for shell in "${!COMPLETIONS[@]}"; do
+        file=${COMPLETIONS[$shell]}
+        mkdir -p "${file%/*}" && "$COMMAND" completion "$shell" >"$file" || return 1
+    done
+}
+
+# put_manual VERSION: its pages, in place of another version's. A version by hand has none.
+put_manual() {
+    local page
+    remove_manual
+    for page in "$1"/share/zthook/man/*; do
+        [ ! -e "$page" ] || install -D -m 644 -t "$MANUAL/man${page##*.}" "$page" || return 1
+    done
+}
+
+remove_manual() { rm -f "$MANUAL"/man[157]/zthook*; }
 
 # change_over FOLDER ROLE…: another version in place of the one that runs; where one of its daemons
 # does not become ready, that one is back. What the kernels forward goes on all the while.

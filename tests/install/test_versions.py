@@ -74,6 +74,23 @@ def test_an_upgrade_keeps_the_version_before_and_no_older_one(world: World) -> N
     assert not any(one.name.startswith("1.0-") for one in world.all_versions())
 
 
+def test_manual_and_completions_are_those_of_the_version_that_runs(world: World) -> None:
+    pages = {page.name: page.read_text() for page in (ROOT / "docs" / "man").iterdir()}
+    stale = world.folder / "man" / "man1" / "zthook-old.1"
+    stale.parent.mkdir()
+    stale.touch()
+    others = stale.with_name("zsh.1")
+    others.touch()
+    world.do("edge")
+    found = {page for page in (world.folder / "man").rglob("*") if page.is_file()} - {others}
+    assert {page.name: page.read_text() for page in found} == pages
+    assert all(page.parent.name == f"man{page.suffix[1:]}" for page in found)
+    for place in ("bash/zthook", "zsh/_zthook", "fish/zthook"):
+        assert (world.folder / "share" / place).read_text().startswith("zthook, version")
+    world.do("uninstall")
+    assert [page for page in (world.folder / "man").rglob("*") if page.is_file()] == [others]
+
+
 def test_an_upgrade_of_nothing_says_what_to_do(world: World) -> None:
     done = world.run("upgrade")
     assert done.returncode == 1
@@ -227,7 +244,7 @@ def test_uninstall_leaves_nothing_but_what_it_names(world: World, purge: bool) -
     world.do("host", LACKS="python3-libvirt")
     said = world.do("uninstall", *(["--purge"] if purge else []))
     left = set(world.files()) - before
-    assert left - {"completions"} == (set() if purge else kept)
+    assert left == (set() if purge else kept)
     assert "packages that came with it stay: python3-libvirt" in said
     if not purge:
         assert "(--purge removes them)" in said

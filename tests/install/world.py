@@ -14,14 +14,16 @@ set -euo pipefail
 PREFIX={world}/opt UNITS={world}/units HOOKS={world}/hooks
 CONFIGURATION={world}/etc STATE={world}/state
 STORE=$STATE/edge.sqlite STORE_COPY=$STATE/edge.sqlite.before-upgrade
-COMMAND={world}/bin/zthook COMPLETION={world}/completions/zthook
+COMMAND={world}/bin/zthook MANUAL={world}/man
+COMPLETIONS=([bash]={world}/share/bash/zthook)
+COMPLETIONS+=([zsh]={world}/share/zsh/_zthook [fish]={world}/share/fish/zthook)
 PYTHON={world}/tools/python3
 have_systemd() {{ true; }}
 apt_install() {{ :; }}
 have_package() {{ [ "$1" != "${{LACKS:-}}" ]; }}
 virsh() {{ echo "${{LIBVIRT:-9.0.0}}"; }}
 remove_kernel_state() {{ :; }}
-remove_program() {{ rm -rf "$PREFIX" && rm -f "$COMMAND" "$COMPLETION"; }}
+remove_program() {{ rm -rf "$PREFIX" && rm -f "$COMMAND" && remove_reading_matter; }}
 our_version() {{ echo "${{VERSION:-1.0}}"; }}
 main "$@"
 """
@@ -62,7 +64,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("tools", "units", "hooks", "bin"):
+        for name in ("tools", "units", "hooks", "bin", "man"):
             (folder / name).mkdir()
         self.tool("python3", PYTHON)
         self.tool("systemctl", SYSTEMCTL)

@@ -12,7 +12,7 @@ Complete zthook's commands and options with the Tab key.
   zsh   zthook completion zsh  > /usr/local/share/zsh/site-functions/_zthook
   fish  zthook completion fish > ~/.config/fish/completions/zthook.fish
 
-Then open a new shell."""
+Then open a new shell. install.sh has done this for everybody, in all three."""
 
 
 @command("completion", example="zthook completion bash > /etc/bash_completion.d/zthook")
