@@ -1,7 +1,7 @@
 """One guest on two hosts: it waits, is handed over, or moves within its migration group."""
 
 from tests.edge.world import Agent, Edge, uuid
-from zthook.wire.messages import ClaimMessage
+from zthook.wire.messages import ClaimMessage, ListRequest
 
 P, Q = "203.0.113.10", "203.0.113.11"
 X, Y = "192.168.122.50", "192.168.122.51"
@@ -54,6 +54,17 @@ def test_not_before_it_runs_there(edge: Edge) -> None:
     assert edge.reached() == {P: THERE}
 
 
+def test_nor_where_its_annotation_says_its_private_address(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claim(1, P, X)
+    message = ClaimMessage(guest=uuid(1), name="web1", public=P, private=X)
+    said = two.reserve(message).mappings[0]
+    assert (said.state, said.reason) == ("pending", "waits for home1 to let go")
+    assert edge.reached() == {P: HERE}
+    assert two.claim(1, P, X).state == "active"
+    assert edge.reached() == {P: THERE}
+
+
 def test_the_source_does_not_take_it_back(edge: Edge) -> None:
     one, two = two_hosts(edge, group="rack")
     one.claim(1, P, X)
@@ -88,6 +99,74 @@ def test_a_guest_that_moves_back_is_news_again(edge: Edge) -> None:
     one.unclaim(1, P)
     assert one.claim(1, P, X).state == "active"
     assert edge.reached() == {P: HERE}
+
+
+def first_list_on_its_way(edge: Edge, *, group: str | None) -> tuple[Agent, Agent, ListRequest]:
+    """A guest begins to run on home1 and moves to home2 before home1's list arrives."""
+    one, two = two_hosts(edge, group=group)
+    one.look()
+    one.claims[uuid(1), P] = ClaimMessage(guest=uuid(1), name="web1", public=P, private=X)
+    late = one.list_request()
+    two.look()
+    assert two.claim(1, P, X).state == "active"
+    return one, two, late
+
+
+def test_a_first_list_that_comes_late_takes_nothing(edge: Edge) -> None:
+    one, _, late = first_list_on_its_way(edge, group="rack")
+    heard = edge.service.generation("home1", one.session)
+    [said] = one.heard(edge.service.list_claims("home1", late, one.source)).mappings
+    assert (said.state, said.reason) == ("pending", "waits for home2 to let go")
+    assert edge.reached() == {P: THERE}
+    assert edge.service.generation("home1", one.session) > heard, "it is to look again"
+    assert not one.heartbeat().current, "also if it did not hear that"
+    one.look()
+    one.unclaim(1, P)
+    assert edge.reached() == {P: THERE}
+
+
+def test_what_was_doubted_is_believed_of_a_later_look(edge: Edge) -> None:
+    """The guest had gone on from home2 to home1, and the list came in time."""
+    one, two, late = first_list_on_its_way(edge, group="rack")
+    one.heard(edge.service.list_claims("home1", late, one.source))
+    one.list()
+    assert edge.reached() == {P: THERE}, "the same look, said again"
+    one.look()
+    assert one.list().mappings[0].state == "active"
+    assert edge.reached() == {P: HERE}
+    two.look()
+    two.list()
+    assert edge.reached() == {P: HERE}, "and home2 does not take it back"
+
+
+def test_who_left_gives_to_him_who_was_doubted(edge: Edge) -> None:
+    one, two, late = first_list_on_its_way(edge, group="rack")
+    one.heard(edge.service.list_claims("home1", late, one.source))
+    two.claim(1, P, X, leaving=True)
+    assert edge.reached() == {P: HERE}
+
+
+def test_after_a_start_of_the_edge_a_move_is_seen_once_more(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    for agent in (one, two):
+        agent.look()
+    one.claim(1, P, X)
+    edge.boot()
+    assert two.claim(1, P, X).state == "pending"
+    two.look()
+    two.list()
+    assert edge.reached() == {P: THERE}
+
+
+def test_an_older_agent_takes_it_only_until_it_says_that_the_guest_left(edge: Edge) -> None:
+    one, two = two_hosts(edge, group="rack")
+    one.claims[uuid(1), P] = ClaimMessage(guest=uuid(1), name="web1", public=P, private=X)
+    late = one.list_request()
+    two.claim(1, P, X)
+    one.heard(edge.service.list_claims("home1", late, one.source))
+    assert edge.reached() == {P: HERE}
+    one.claim(1, P, X, leaving=True)
+    assert edge.reached() == {P: THERE}
 
 
 def test_two_hosts_of_different_groups_do_not_trust_each_other(edge: Edge) -> None:

@@ -304,7 +304,10 @@ class Sighting:
 
 @dataclass
 class Agent:
-    """A host's agent: sessions, rising sequences, the whole list each time."""
+    """A host's agent: sessions, rising sequences, the whole list each time.
+
+    One that never calls ``look`` is of an older version: it does not say what it had heard.
+    """
 
     edge: Edge
     name: str
@@ -313,6 +316,8 @@ class Agent:
     session: int = 0
     sequence: int = 0
     digest: str = ""
+    moment: int = 0
+    looked: int = 0
     claims: dict[tuple[str, str], ClaimMessage] = field(default_factory=dict)
     epochs: dict[tuple[str, str], int] = field(default_factory=dict)
     last_heard: list[MappingReply] = field(default_factory=list)
@@ -323,7 +328,12 @@ class Agent:
         )
         reply = self.edge.service.open_session(self.name, request, self.source)
         self.session, self.sequence = reply.session, 0
+        self.moment = reply.moment
         return reply
+
+    def look(self) -> None:
+        """From now on its lists are of what it sees now."""
+        self.looked = self.moment
 
     def next(self) -> int:
         self.sequence += 1
@@ -352,7 +362,9 @@ class Agent:
         self.epochs = {key: self.epochs.get(key, 0) for key in self.claims}
         claims = [replace(one, epoch=self.epochs[key]) for key, one in self.claims.items()]
         self.digest = claims_digest(claims)
-        return ListRequest(session=self.session, sequence=self.next(), claims=claims)
+        return ListRequest(
+            session=self.session, sequence=self.next(), claims=claims, heard=self.looked
+        )
 
     def reserve_request(self, *claims: ClaimMessage) -> ReserveRequest:
         return ReserveRequest(session=self.session, sequence=self.next(), claims=list(claims))
@@ -365,6 +377,7 @@ class Agent:
             key = one.guest, one.asked
             self.epochs[key] = max(one.epoch, self.epochs.get(key, 0))
         self.last_heard = reply.mappings
+        self.moment = reply.moment
         return reply
 
     def list(self) -> ClaimsReply:

@@ -16,6 +16,7 @@ def check(before: Protocol, action: Action, after: Protocol) -> None:
     if action[0].startswith("arrives"):
         _late_changes_nothing(before, action, after)
         _takes_only_its_own(before, action, after)
+        _older_look_takes_nothing(before, action, after)
     for host in after.hosts.values():
         _believes_nothing_old(after, host)
 
@@ -95,6 +96,18 @@ def _takes_only_its_own(before: Protocol, action: Action, after: Protocol) -> No
     assert gone or (new.host == sender and moved), f"{sender} took it from {old.host}"
 
 
+def _older_look_takes_nothing(before: Protocol, action: Action, after: Protocol) -> None:
+    """Who was told to run there by a later look keeps his address, though this says elsewhere."""
+    sent = before.flight[int(action[1])]
+    old, new = before.holder(), after.holder()
+    if old is None or new is None or new.host != sent.host or old.host == new.host:
+        return
+    looked, host = before.latest.get(int(old.guest[-4:]), (-1, ""))
+    same = old.guest == new.guest and host == old.host and not old.leaving
+    older = same and before.live(host) and looked > sent.looked
+    assert not older, f"{sent.host} took it from {host}, which looked later"
+
+
 def _believes_nothing_old(state: Protocol, host: Host) -> None:
     """Who believes to have the address that was given away since hears of it, if he is awake."""
     row = state.edge.ledger.host(host.name)
@@ -143,8 +156,8 @@ def _quiet(state: Protocol) -> bool:
 def _speak(state: Protocol, host: Host) -> bool:
     """Whether it had anything to say; if so it said it and was answered."""
     name = host.name
-    if state._physical(host) != host.seen:
-        state._notices(name)
+    if state._physical(host) != host.seen or state._has_heard_more(host):
+        state._looks(name)
     if host.session and not host.due and state._news(host):
         state._hears_of_news(name)
     if not state._to_say(host):

@@ -55,11 +55,15 @@ class Start:
 
 @dataclass
 class Sent:
-    """A message that the edge may get, once or twice, now or later, or not."""
+    """A message that the edge may get, once or twice, now or later, or not.
+
+    ``looked`` is how often guests had moved when its sender last looked.
+    """
 
     host: str
     number: int
     request: ListRequest | SessionRequest
+    looked: int
 
 
 @dataclass
@@ -73,6 +77,9 @@ class Host:
     generation: int = 0
     due: bool = True
     seen: set[int] = field(default_factory=set)
+    looked: int = 0
+    moment: int = 0
+    heard: int = 1
     leaving: set[int] = field(default_factory=set)
     said: tuple[tuple[int, bool], ...] | None = None
     answers: dict[int, MappingReply] = field(default_factory=dict)
@@ -154,8 +161,10 @@ class Protocol:
     def __init__(self, start: Start) -> None:
         self.groups = start.groups
         self.may = dict(start.may)
+        self.moves = start.may["moves"] > 0
         self.where: dict[int, str | None] = dict(start.guests)
-        self.numbers = 0
+        self.numbers = self.moved = 0
+        self.latest: dict[int, tuple[int, str]] = {}
         self.flight: list[Sent] = []
         self.edge = EdgeSide()
         self.hosts = {name: Host(name) for name in start.groups}
@@ -203,7 +212,7 @@ class Protocol:
         may = {
             "sleeps past its lease": self.may["sleeps"] > 0,
             "its agent restarts": self.may["agents"] > 0,
-            "notices": self._physical(host) != host.seen,
+            "looks": self._physical(host) != host.seen or self._has_heard_more(host),
             "sends": host.waiting is None and self._to_say(host),
             "hears of news": self._listens(host) and self._news(host),
             "reads": host.answer is not None,
@@ -226,6 +235,22 @@ class Protocol:
             if self.may["stops"]:
                 found.append(("stops", str(guest)))
         return found
+
+    def _has_heard_more(self, host: Host) -> bool:
+        """Whether a look by what it heard since its last one counts for more."""
+        return self._old(host.name, host.heard) != self._old(host.name, host.moment)
+
+    def _old(self, name: str, heard: int) -> frozenset[str]:
+        """Of which hosts in its group what they said last came after that. Pure waste of states
+        where no guest moves.
+        """
+        older = self.edge.service._looks.older_than(heard)
+        if older is None or not self.moves or self.groups[name] is None:
+            return frozenset()
+        others = (one for one in self.hosts if one != name)
+        return frozenset(
+            one for one in others if self.groups[one] == self.groups[name] and older(one)
+        )
 
     def _physical(self, host: Host) -> set[int]:
         return {guest for guest, here in self.where.items() if here == host.name}
@@ -253,12 +278,12 @@ class Protocol:
     def _spend(self, what: str) -> None:
         self.may[what] -= 1
 
-    def _notices(self, name: str) -> None:
+    def _looks(self, name: str) -> None:
         host = self.hosts[name]
         here = self._physical(host)
         gone = {guest for guest in host.seen - here if self.where[guest] is not None}
         host.leaving |= {guest for guest in gone if host.active(guest)}
-        host.seen = here
+        host.seen, host.looked, host.heard = here, self.moved, max(1, host.moment)
         host.settle()
 
     def _sends(self, name: str) -> None:
@@ -269,7 +294,10 @@ class Protocol:
             host.sequence += 1
             host.due, host.said = False, host.content()
             request = ListRequest(
-                session=host.session, sequence=host.sequence, claims=host.claims()
+                session=host.session,
+                sequence=host.sequence,
+                claims=host.claims(),
+                heard=host.heard,
             )
         else:
             highest = max([0, *(one.epoch for one in host.answers.values())])
@@ -277,7 +305,7 @@ class Protocol:
                 agent="zthook", instance=f"{name}-{host.instance}", highest_epoch=highest
             )
         host.waiting, host.answer = self.numbers, None
-        self.flight.append(Sent(name, self.numbers, request))
+        self.flight.append(Sent(name, self.numbers, request, host.looked))
 
     def _arrives(self, place: str) -> None:
         self._take(self.flight.pop(int(place)))
@@ -303,7 +331,17 @@ class Protocol:
     def _ask(self, sent: Sent, source: IPv4Address) -> object:
         if isinstance(sent.request, SessionRequest):
             return self.edge.service.open_session(sent.host, sent.request, source)
-        return self.edge.service.list_claims(sent.host, sent.request, source)
+        answer = self.edge.service.list_claims(sent.host, sent.request, source)
+        self._note_runs(sent)
+        return answer
+
+    def _note_runs(self, sent: Sent) -> None:
+        """The edge was told where these guests run: the latest look counts."""
+        for claim in _claims(sent):
+            guest = int(claim.guest[-4:])
+            told = sent.looked, sent.host
+            if not claim.leaving and told > self.latest.get(guest, (-1, "")):
+                self.latest[guest] = told
 
     def _reads(self, name: str) -> None:
         host = self.hosts[name]
@@ -311,8 +349,10 @@ class Protocol:
         if isinstance(answer, SessionReply):
             host.session, host.sequence = answer.session, 0
             host.generation, host.due = answer.generation, True
+            host.moment = answer.moment
         elif isinstance(answer, ClaimsReply):
             host.generation = max(host.generation, answer.generation)
+            host.moment = answer.moment
             host.answers = {int(one.guest[-4:]): one for one in answer.mappings}
             host.settle()
         else:
@@ -363,7 +403,7 @@ class Protocol:
         self._spend("agents")
         host = self.hosts[name]
         fresh = Host(name, instance=host.instance + 1, answers=host.answers)
-        fresh.seen = self._physical(host)
+        fresh.seen, fresh.looked = self._physical(host), self.moved
         self.hosts[name] = fresh
 
     def _the_edge_restarts(self) -> None:
@@ -372,10 +412,12 @@ class Protocol:
 
     def _migrates(self, guest: str, to: str) -> None:
         self._spend("moves")
+        self.moved += 1
         self.where[int(guest)] = to
 
     def _stops(self, guest: str) -> None:
         self._spend("stops")
+        self.moved += self.moves
         self.where[int(guest)] = None
 
     # What it is.
@@ -398,7 +440,12 @@ class Protocol:
             [
                 *(row.epoch for row in rows),
                 *(one.epoch for host in self.hosts.values() for one in host.answers.values()),
-                *(one.epoch for sent in self.flight for one in _claims(sent)),
+                *(
+                    one.epoch
+                    for sent in self.flight
+                    if not self._late(sent)
+                    for one in _claims(sent)
+                ),
                 *(one.epoch for host in self.hosts.values() for one in _answers(host.answer)),
             ]
         )
@@ -406,6 +453,8 @@ class Protocol:
         return (
             tuple(sorted(self.where.items(), key=str)),
             tuple(self.may.values()),
+            self.moved,
+            tuple(sorted(self.latest.items())),
             tuple(
                 sorted(
                     (row.key, row.standing, row.private, places[row.place], epochs[row.epoch],
@@ -421,25 +470,51 @@ class Protocol:
         row = self.edge.ledger.host(host.name)
         assert isinstance(row, HostRow)
         mine = [sent for sent in self.flight if sent.host == host.name]
-        lists = [sent.request for sent in mine if isinstance(sent.request, ListRequest)]
+        lists = [one.request for one in mine
+                 if isinstance(one.request, ListRequest) and not self._late(one)]  # fmt: skip
         sessions = _ranks([row.session, host.session, *(one.session for one in lists)])
         sequences = _ranks([row.sequence, host.sequence, *(one.sequence for one in lists)])
         generation = self.edge.service._news.generation(host.name)
         return (
             host.asleep, host.due, self.live(host.name), generation > host.generation,
-            host.content() == host.said, frozenset(host.seen), frozenset(host.leaving),
+            host.content() == host.said, frozenset(host.seen), frozenset(host.leaving), host.looked,
             sessions[host.session], host.session == 0, sessions[row.session],
             sequences[host.sequence], sequences[row.sequence],
             row.instance == f"{host.name}-{host.instance}", row.digest == "",
             host.waiting is not None,
+            *(self._old(host.name, one)
+              for one in (host.heard, host.moment, getattr(host.answer, "moment", 0))),
             _face_of_answer(host.answer, epochs, host.generation),
             tuple(sorted((guest, one.state, epochs[one.epoch])
                          for guest, one in host.answers.items())),
             tuple(
-                (sent.number == host.waiting, _face_of_sent(sent, sessions, sequences, epochs))
+                (sent.number == host.waiting,
+                 self._face_of_sent(sent, sessions, sequences, epochs))
                 for sent in mine
             ),
         )  # fmt: skip
+
+    def _face_of_sent(
+        self, sent: Sent, sessions: dict[int, int], sequences: dict[int, int],
+        epochs: dict[int, int],
+    ) -> object:  # fmt: skip
+        request = sent.request
+        if isinstance(request, SessionRequest):
+            return "session", request.instance
+        if self._late(sent):
+            return "late"
+        claims = tuple((one.guest, one.leaving, epochs[one.epoch]) for one in request.claims)
+        number = sessions[request.session], sequences[request.sequence]
+        return number, claims, sent.looked, self._old(sent.host, request.heard)
+
+    def _late(self, sent: Sent) -> bool:
+        """Whether it is to be refused: one such list is as good as any other."""
+        row, request = self.edge.ledger.host(sent.host), sent.request
+        assert row is not None
+        return isinstance(request, ListRequest) and (request.session, request.sequence) <= (
+            row.session,
+            row.sequence,
+        )
 
 
 def thawed(frozen: Frozen, edge: EdgeSide | None = None) -> Protocol:
@@ -468,12 +543,3 @@ def _face_of_answer(answer: object, epochs: dict[int, int], generation: int) -> 
         told = tuple((one.guest, one.state, epochs[one.epoch]) for one in answer.mappings)
         return "claims", told, answer.generation > generation
     return type(answer).__name__
-
-
-def _face_of_sent(
-    sent: Sent, sessions: dict[int, int], sequences: dict[int, int], epochs: dict[int, int]
-) -> Any:
-    if isinstance(sent.request, SessionRequest):
-        return "session", sent.request.instance
-    claims = tuple((one.guest, one.leaving, epochs[one.epoch]) for one in sent.request.claims)
-    return "list", sessions[sent.request.session], sequences[sent.request.sequence], claims

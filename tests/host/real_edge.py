@@ -65,9 +65,11 @@ class RealEdge:
             self.changes.close()
             self.worker.close()
 
-    def enrol(self, name: str) -> tuple[Credential, httpx.AsyncBaseTransport]:
+    def enrol(
+        self, name: str, group: str | None = None
+    ) -> tuple[Credential, httpx.AsyncBaseTransport]:
         """A credential for a new host, and its way here."""
-        invitation = self.service.add_host(name)
+        invitation = self.service.add_host(name, group=group)
         reply = self.service.enrol(invitation.secret, name)
         credential = Credential(
             "edge-1", CREDENTIAL.address, CREDENTIAL.port, name, "", reply.credential

@@ -30,6 +30,7 @@ async def served(home: Home) -> None:
 async def settled(agent: Agent) -> None:
     """The edge has our list, and there is no news that we have not asked about."""
     await until(lambda: agent.passes.said.answers and not agent.client.list_due)
+    await another_pass(agent)  # the one that sent it may still be at the kernel
 
 
 async def test_a_started_guest_is_claimed_and_a_stopped_one_withdrawn(home: Home) -> None:

@@ -30,9 +30,11 @@ class OtherVersion(Way):
         self, edge: RealEdge, source: str, bend: Callable[[str, int, Any], tuple[int, Any]]
     ) -> None:
         super().__init__(edge, source)
+        self.asked: list[Any] = []
         self._bend = bend
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(json.loads(request.content or b"null"))
         answer = await super().handle_async_request(request)
         content = json.loads(await answer.aread() or b"null")
         status, bent = self._bend(request.url.path, answer.status_code, content)
@@ -66,6 +68,26 @@ async def test_an_agent_works_with_an_edge_that_says_more(edge: RealEdge) -> Non
         assert row.state is MappingState.ACTIVE
         home.start()
         await until(lambda: edge.reached() == {})
+
+
+async def test_an_edge_that_tells_no_moment_is_told_none(edge: RealEdge) -> None:
+    """It takes no field that it does not know."""
+
+    def before_moments(_path: str, status: int, content: Any) -> tuple[int, Any]:
+        if isinstance(content, dict):
+            content = {name: one for name, one in content.items() if name != "moment"}
+        return status, content
+
+    home = home_of(edge, before_moments)
+    async with home.running():
+        home.start(guest(1, ASKED))
+        await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE)})
+        home.start()
+        await until(lambda: edge.reached() == {})
+    assert isinstance(home.transport, OtherVersion)
+    lists = [one for one in home.transport.asked if one and "claims" in one]
+    assert lists
+    assert not [one for one in lists if "heard" in one]
 
 
 @pytest.mark.parametrize("theirs", ["", "0.0.9"])

@@ -6,6 +6,7 @@ way is clear is granted what it asks for (``granting``): whoever waits for more 
 keeps nothing from others meanwhile.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from zthook.edge.asking import MOST_RAISED, content_of, to_row
 from zthook.edge.granting import Granting, waits_for
 from zthook.edge.grounds import Ground
+from zthook.edge.looks import Older
 from zthook.edge.moves import is_elsewhere
 from zthook.model.mappings import Claim
 from zthook.store.ledger import ClaimKey, Ledger
@@ -27,19 +29,27 @@ class Allocator(Granting):
 
     ``leased`` tells whether a host's lease is live, ``now`` is Unix time. Whatever was
     called, ``conclude`` comes last; the book has what was touched. ``incomplete`` is true
-    where a claim was taken but its private address not.
+    where a claim was taken but its private address not, or it was ``doubted``: whether the
+    guest runs there has to be said again, by a host that knows what is known here now.
     """
 
     def __init__(
         self, ledger: Ledger, ground: Ground | None, leased: Callable[[str], bool], now: float
     ) -> None:
         super().__init__(ledger, ground, leased, now)
-        self.incomplete = False
+        self.incomplete = self.doubted = False
+        self._older: Older | None = None
 
     # What hosts ask for.
 
-    def take_list(self, host: HostRow, claims: Sequence[Claim], stamp: Stamp) -> None:
-        """Make the host's claims these; what a later reservation asked for stays as it is."""
+    def take_list(
+        self, host: HostRow, claims: Sequence[Claim], stamp: Stamp, older: Older | None = None
+    ) -> None:
+        """Make the host's claims these; what a later reservation asked for stays as it is.
+
+        ``older`` tells of whom it may not know what he said last, None where it does not say.
+        """
+        self._older = older
         rows = {row.key: row for row in self._ledger.claims_of(host.name)}
         later = {key for key, row in rows.items() if (row.session, row.sequence) > stamp}
         asked = {_key(host, claim): claim for claim in claims}
@@ -81,7 +91,9 @@ class Allocator(Granting):
 
     def _take(self, host: HostRow, claim: Claim, stamp: Stamp | None = None) -> None:
         row = self.addressed(self.book.claim(_key(host, claim)) or self._arrival(host, claim))
-        if self._is_news(row, claim):
+        if stamp is not None and row.standing is not Standing.HOLDING and self._left(row):
+            claim = dataclasses.replace(claim, private=None)  # reserved, it does not run here yet
+        if self._is_news(row, claim) or self._may_be_believed(row, claim):
             row = replace(row, heir=self._comes(row, claim))
         why = self.verdicts.on_claim(host, claim, row)
         if stamp is not None:
@@ -108,16 +120,34 @@ class Allocator(Granting):
         returned = row.leaving and not claim.leaving
         return claim.private is not None and (row.private is None or returned)
 
+    def _may_be_believed(self, row: ClaimRow, claim: Claim) -> bool:
+        """Whether it says again what may have been doubted."""
+        return self._older is not None and claim.private is not None and not row.heir
+
     def _comes(self, row: ClaimRow, claim: Claim) -> bool:
         """Whether the guest has just come from another host.
 
         A claim that was shown an epoch is no news: its guest was here before it moved.
         """
         granted = (row.epoch or claim.epoch) and not row.leaving
-        return not granted and any(
-            other.standing is Standing.HOLDING and is_elsewhere(row, other)
-            for other in self.book.on(row.public)
-        )
+        left = [] if granted else self._left(row)
+        if any(self._may_be_there(one, row) for one in left):
+            self.doubted = self.incomplete = True
+            return False
+        return bool(left)
+
+    def _left(self, row: ClaimRow) -> list[ClaimRow]:
+        """Where its guest holds this elsewhere."""
+        there = [one for one in self.book.on(row.public) if is_elsewhere(row, one)]
+        return [one for one in there if one.standing is Standing.HOLDING]
+
+    def _may_be_there(self, other: ClaimRow, row: ClaimRow) -> bool:
+        """Whether the guest may have gone on to where it has this, since ``row`` was said.
+
+        Only within a group: elsewhere that host has to say itself that the guest left it.
+        """
+        one_group = self._of_one_group(other.host, row.host)
+        return one_group and self._older is not None and self._older(other.host)
 
     def _hold(self, row: ClaimRow, claim: Claim, why: str) -> None:
         content = _content(row, claim)

@@ -119,10 +119,16 @@ class Granting(Standings):
         return True
 
     def _gives_way(self, other: ClaimRow, row: ClaimRow) -> bool:
+        """Whether ``row`` may have what ``other`` has: its host is gone, or its guest is.
+
+        That the guest left its own host says, and then it is wherever another one says that
+        it runs; of hosts in one group it is enough that it has just come to the other one.
+        """
         if not self._leased(other.host):
             return True
-        came = row.heir and row.private is not None and is_elsewhere(row, other)
-        return came and (other.leaving or self._of_one_group(row.host, other.host))
+        if row.private is None or not is_elsewhere(row, other):
+            return False
+        return other.leaving or (row.heir and self._of_one_group(row.host, other.host))
 
     def _of_one_group(self, one: str, other: str) -> bool:
         here, there = self._ledger.host(one), self._ledger.host(other)

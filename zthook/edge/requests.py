@@ -15,6 +15,7 @@ from zthook.edge.carrying import Carrying
 from zthook.edge.grounds import may_use, private_prefixes
 from zthook.edge.leases import Leases
 from zthook.edge.lookout import Lookout
+from zthook.edge.looks import Looks
 from zthook.edge.news import News
 from zthook.edge.outlook import Outlook
 from zthook.edge.passes import Passes
@@ -77,6 +78,7 @@ class Requests:
         self._lookout = Lookout(dataplane, self._outlook, self._kernel)
         self._presence = Presence(ledger, clock, self._leases, self._lookout)
         self._news = News(notify)
+        self._looks = Looks()
         self._carrying = Carrying(
             ledger=ledger,
             clock=clock,
@@ -109,7 +111,9 @@ class Requests:
         with self._ledger.transaction():
             # Above all of an earlier daemon's, also where the store is an old backup.
             self._ledger.raise_to("start", int(self._clock.now()))
-            self._news.begin(self._ledger.next("start") << CHANGES_BITS)
+            start = self._ledger.next("start") << CHANGES_BITS
+            self._news.begin(start)
+            self._looks.begin(start)
             pools = reports.pools_said(self._outlook.settings.pools)
             self._note(Event.STARTED, why=f"zthook {__version__}; pools: {pools}")
         self._passes.whole()
@@ -176,6 +180,7 @@ class Requests:
             generation=self._news.generation(host),
             overlay_mac=self._outlook.overlay_mac,
             version=__version__,
+            moment=self._looks.moment,
         )
 
     def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply:
@@ -188,10 +193,15 @@ class Requests:
         self._lookout.see_ground(claims)
         with self._carrying.deciding() as allocator:
             row = self._presence.admit(host, request, source, allocator)
-            allocator.take_list(row, claims, (request.session, request.sequence))
+            self._looks.says(host)
+            older = self._looks.older_than(request.heard)
+            allocator.take_list(row, claims, (request.session, request.sequence), older)
             digest = "" if allocator.incomplete else claims_digest(request.claims)
             self._ledger.put_host(replace(row, sequence=request.sequence, digest=digest))
-        return self._answer(host, claims)
+        answer = self._answer(host, claims)
+        if allocator.doubted:
+            self._news.wake(host)  # after the answer: it looks again, knowing what that says
+        return answer
 
     def reserve(self, host: str, request: ReserveRequest, source: IPv4Address) -> ClaimsReply:
         """Take claims of one guest beside the others. Raises as ``list_claims``."""
@@ -200,6 +210,7 @@ class Requests:
         self._lookout.see_ground(claims)
         with self._carrying.deciding() as allocator:
             row = self._presence.admit(host, request, source, allocator)
+            self._looks.says(host)
             for claim in claims:
                 kept = self._ledger.claim((host, str(claim.guest), claim.asked))
                 if kept is not None and kept.session == request.session:
@@ -224,6 +235,7 @@ class Requests:
             current=current,
             fault=self._presence.faults().get(host, ""),
             overlay_mac=self._outlook.overlay_mac,
+            moment=self._looks.moment,
         )
 
     def generation(self, host: str, session: int) -> int:
@@ -253,6 +265,7 @@ class Requests:
             generation=self._news.generation(host),
             mappings=mappings,
             pools=reports.pool_views(self._outlook.settings.pools),
+            moment=self._looks.moment,
         )
 
     def _remove(self, row: HostRow, event: Event) -> None:
@@ -267,6 +280,7 @@ class Requests:
                     self._ledger.drop_invitation(invitation.secret)
             self._ledger.put_host(replace(row, credential=None, leaving=True))
         self._presence.forget(row.name)
+        self._looks.forget(row.name)
         self._news.wake(row.name)
         self._passes.forget_removed()
         if self._ledger.host(row.name) is not None:

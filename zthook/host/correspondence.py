@@ -26,10 +26,17 @@ class Correspondence:
     """``answers`` are the edge's by claim, ``pools`` the public addresses that are reached
     through it; both outlive this process. ``names`` has the name of every guest of which
     there is an answer, and of those in ``known``, which the user keeps. ``fault`` is what
-    went wrong with the last list.
+    went wrong with the last list. ``heard`` tells what the edge's ``moment`` was when the
+    look began that claims are decided by.
     """
 
-    def __init__(self, client: EdgeClient, memory: Memory, hint: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: EdgeClient,
+        memory: Memory,
+        hint: Callable[[], None],
+        heard: Callable[[], int],
+    ) -> None:
         told = memory.told.recall()
         if told.edge != client.credential.edge:
             told = Told()
@@ -41,6 +48,7 @@ class Correspondence:
         self._client = client
         self._memory = memory
         self._hint = hint
+        self._heard = heard
         self._sent: list[Claim] = []
         self._backoff = Backoff(chance=random.Random())  # noqa: S311 - spreads load, no secret
 
@@ -55,7 +63,7 @@ class Correspondence:
         if not self._client.list_due and list(now) == self._sent:
             return None
         try:
-            reply = await self._client.list_claims(lambda: self._messages(compose))
+            reply = await self._client.list_claims(lambda: self._messages(compose), self._heard)
         except (Stale, Temporary) as error:
             self.fault = error
             asyncio.get_running_loop().call_later(self._backoff.after(error), self._hint)

@@ -55,7 +55,7 @@ class EdgeClient:
     session doubtful, and cleared by ``greet``; ``fault`` is that failure while it lasts.
     ``renewed``: when the edge last renewed our lease (boottime). ``warning``: what it told
     us then that somebody should look at. ``edge_mac``: its MAC on the overlay as it says
-    itself, empty until it has.
+    itself, empty until it has. ``moment``: the last that it told, see ``ListRequest.heard``.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class EdgeClient:
         self.pulse = Pulse(f"edge {credential.where}", clock, on_change)
         self.session: SessionReply | None = None
         self.list_due = True
-        self.generation = 0
+        self.generation = self.moment = 0
         self.renewed: float | None = None
         self.fault: ZthookError | None = None
         self.warning = ""
@@ -105,12 +105,22 @@ class EdgeClient:
         else:
             await self.heartbeat()
 
-    async def list_claims(self, compose: Callable[[], Sequence[ClaimMessage]]) -> ClaimsReply:
-        """Send everything this host claims. ``compose`` is called when it is our turn."""
+    async def list_claims(
+        self, compose: Callable[[], Sequence[ClaimMessage]], heard: Callable[[], int] = int
+    ) -> ClaimsReply:
+        """Send everything this host claims. ``compose`` and ``heard`` are called when it is
+        our turn; an edge that tells no ``moment`` is told none.
+        """
 
         async def send(session: int, sequence: int) -> ClaimsReply:
             claims = list(compose())
-            message = ListRequest(session=session, sequence=sequence, claims=claims)
+            message = ListRequest(
+                session=session,
+                sequence=sequence,
+                claims=claims,
+                # 1 is before all moments: that it looked before it had heard any.
+                heard=max(1, heard()) if self.moment else 0,
+            )
             self.list_due = False  # news that come while the answer travels set it again
             try:
                 reply = await self._send("PUT", "claims", ClaimsReply, message)
@@ -141,6 +151,7 @@ class EdgeClient:
             self.renewed = self._clock.boottime()
             self.warning = reply.fault
             self.edge_mac = reply.overlay_mac or self.edge_mac
+            self.moment = reply.moment
             if not reply.current or reply.generation > self.generation:
                 self.list_due = True
 
@@ -189,6 +200,7 @@ class EdgeClient:
         self.session = reply
         self.edge_mac = reply.overlay_mac or self.edge_mac
         self.generation = reply.generation
+        self.moment = reply.moment
         self.list_due = True
         self.renewed = self._clock.boottime()
         self._sequence = 0
@@ -196,6 +208,7 @@ class EdgeClient:
 
     def _heard(self, reply: ClaimsReply) -> ClaimsReply:
         self.generation = max(self.generation, reply.generation)
+        self.moment = reply.moment
         self.renewed = self._clock.boottime()
         shown = [mapping.epoch for mapping in reply.mappings]
         self._highest_epoch = max([self._highest_epoch, *shown])

@@ -75,8 +75,9 @@ ReadLeases = Callable[[Path, str], Addresses]
 class Observer:
     """``known`` is false until libvirt has answered once, and the kernel about its guests.
 
-    ``looked`` is when the listing that ``guests`` comes from began (boottime). ``migrated``
-    is called with the guests that it misses because they run on another host now.
+    ``looked`` is when the listing that ``guests`` comes from began (boottime), ``heard`` the
+    edge's ``moment`` as it was known then. ``migrated`` is called with the guests that it
+    misses because they run on another host now.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class Observer:
         hint: Callable[[], None],
         lives: Lives,
         migrated: Callable[[Iterable[Domain]], None],
+        moment: Callable[[], int],
     ) -> None:
         self.known = False
         self.guests: list[Guest] = []
         self.networks: dict[str, Network] = {}
         self.sightings = Sightings()
         self.looked = 0.0
+        self.heard = 0
         self.pulse = Pulse("libvirt", clock)
         self._hypervisor = hypervisor
         self._neighbourhood = neighbourhood
@@ -107,6 +110,7 @@ class Observer:
         self._hint = hint
         self._lives = lives
         self._migrated = migrated
+        self._moment = moment
         self._listed_once = False
         self._listing: asyncio.Task[None] | None = None
         self._asking: dict[UUID, asyncio.Task[None]] = {}
@@ -163,7 +167,7 @@ class Observer:
             self.pulse.bad(HypervisorUnavailable(what, hint="does `virsh list` answer?"))
 
     async def _listed(self) -> None:
-        began = self._clock.boottime()
+        began, heard = self._clock.boottime(), self._moment()
         try:
             guests, networks = await asyncio.gather(
                 self._hypervisor.guests(), self._hypervisor.networks()
@@ -176,7 +180,7 @@ class Observer:
         left = await asyncio.gather(*map(self._is_elsewhere, gone))
         self._migrated([one for one, elsewhere in zip(gone, left, strict=True) if elsewhere])
         self.pulse.good()
-        self.guests, self.networks, self.looked = guests, networks, began
+        self.guests, self.networks, self.looked, self.heard = guests, networks, began, heard
         self._listed_once = True
         self._lives.forget(running, began)
         self._forget(running)

@@ -129,6 +129,7 @@ async def open_agent(
             hint=hinted.set,
             lives=lives,
             migrated=departures.note,
+            moment=lambda: client.moment,
         )
         stack.push_async_callback(observer.close)
         await stack.enter_async_context(parts.arp(observer.hear))

@@ -63,7 +63,7 @@ class Passes:
     ) -> None:
         self.ended = 0
         self.durations = Durations()
-        self.said = Correspondence(client, memory, hinted.set)
+        self.said = Correspondence(client, memory, hinted.set, lambda: observer.heard)
         self._clock = clock
         self._client = client
         self._observer = observer

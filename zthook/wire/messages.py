@@ -3,6 +3,9 @@
 Every message after enrolment carries ``session`` (the rising number the edge gave this
 agent when it started) and ``sequence`` (rising within it): the edge refuses older ones,
 so that a late message changes nothing.
+
+``moment`` in answers is a number that rises whenever any host says where its guests run; 0
+is that of an edge that has none. See ``ListRequest.heard``.
 """
 
 import hashlib
@@ -87,6 +90,7 @@ class SessionReply(Reply, frozen=True):
     generation: int
     overlay_mac: str = ""
     version: str = ""
+    moment: int = 0
 
 
 class ClaimMessage(Message, frozen=True, omit_defaults=True):
@@ -106,12 +110,17 @@ class ClaimMessage(Message, frozen=True, omit_defaults=True):
     epoch: Number = 0
 
 
-class ListRequest(Message, frozen=True):
-    """PUT /v1/claims: everything this host claims now; what it held and left out is withdrawn."""
+class ListRequest(Message, frozen=True, omit_defaults=True):
+    """PUT /v1/claims: everything this host claims now; what it held and left out is withdrawn.
+
+    ``heard`` is the last ``moment`` that the host knew when it began to look at its guests:
+    what others said after that may be newer. 0, or left out: it does not say.
+    """
 
     session: Number
     sequence: Number
     claims: Annotated[list[ClaimMessage], msgspec.Meta(max_length=MAX_CLAIMS)]
+    heard: Number = 0
 
 
 class ReserveRequest(Message, frozen=True):
@@ -162,6 +171,7 @@ class ClaimsReply(Reply, frozen=True):
     generation: int
     mappings: list[MappingReply]
     pools: list[PoolView] = []
+    moment: int = 0
 
 
 class HeartbeatRequest(Message, frozen=True):
@@ -183,6 +193,7 @@ class HeartbeatReply(Reply, frozen=True):
     current: bool
     fault: str = ""
     overlay_mac: str = ""
+    moment: int = 0
 
 
 class ChangesReply(Reply, frozen=True):
