@@ -26,6 +26,8 @@ Stamp = tuple[int, int]
 GROUPS: dict[str, str | None] = {"home1": "rack", "home2": "rack", "home3": None}
 HOSTS = sorted(GROUPS)
 NEVER: Stamp = (0, 0)
+MANY = 10_000
+"""More than a session has messages here."""
 SMALL = Pool("small", (AddressRange.parse("198.51.100.8-198.51.100.9"),), "up1")
 SETTINGS = replace(USUAL, pools=(*USUAL.pools, SMALL))
 """With a pool that guests soon use up."""
@@ -47,6 +49,8 @@ class Conversation(RuleBasedStateMachine):
         self.last_list: dict[str, Stamp] = {}
         self.last_beat: dict[str, Stamp] = {}
         self.reserved: dict[ClaimKey, Stamp] = {}
+        # Sessions that nobody has spoken in; they end with the daemon.
+        self.opened: set[tuple[str, int]] = set()
 
     def make_ledger(self) -> Ledger:
         return MemoryLedger()
@@ -78,6 +82,9 @@ class Conversation(RuleBasedStateMachine):
             except (Crash, StoreError):
                 continue
             self.last_beat.clear()
+            self.opened.clear()
+            for name in self.agents:
+                self.follow_session(name)
             self.oracle.renew(*HOSTS)
             self.oracle.check()
             return
@@ -110,9 +117,19 @@ class Conversation(RuleBasedStateMachine):
             return self.agents[name].heard(service.reserve(name, message, source))
         return service.heartbeat(name, message, source)
 
+    def follow_session(self, name: str) -> None:
+        """Let the agent go on in the valid session, where its own counts no more or never did."""
+        host, agent = self.ledger.inner.host(name), self.agents[name]
+        if host is None:
+            return  # it is being removed
+        if agent.session != host.session and (name, agent.session) not in self.opened:
+            agent.session, agent.sequence = host.session, agent.sequence + MANY
+
     def is_stale(self, name: str, message: Message) -> bool:
-        stamp = message.session, message.sequence
-        if message.session != self.agents[name].session:
+        stamp, host = (message.session, message.sequence), self.ledger.inner.host(name)
+        assert host is not None
+        begins = message.session > host.session and (name, message.session) in self.opened
+        if message.session != host.session and not begins:
             return True
         if isinstance(message, HeartbeatRequest):
             return stamp <= self.last_beat.get(name, NEVER)

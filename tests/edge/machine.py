@@ -21,11 +21,10 @@ from zthook.errors import (
     Refused,
     StoreError,
     TwoAgents,
-    ZthookError,
 )
 from zthook.kernel.edge.fake import Crash
 from zthook.store.rows import Standing
-from zthook.wire.messages import ClaimMessage
+from zthook.wire.messages import ClaimMessage, SessionReply
 
 GUESTS = (1, 2, 3)
 PUBLICS = ("203.0.113.10", "203.0.113.11")
@@ -77,6 +76,7 @@ class AnyOrder(Conversation):
     def hosts_enrol(self) -> None:
         for name in HOSTS:
             self.agents[name] = self.edge.host(name, group=GROUPS[name])
+            self.opened.add((name, self.agents[name].session))
         self.oracle.renew(*HOSTS)
 
     # Guests.
@@ -197,7 +197,7 @@ class AnyOrder(Conversation):
         """The second time it is late, also where a new session began in between."""
         message = self.composed(name, claim, kind)
         if between:
-            self.agent_opens_a_session(name, self.agents[name].instance)
+            self.agent_opens_a_session(name, self.agents[name].instance, speaks=True)
         else:
             self.send(name, message, self.agents[name].source)
         self.send(name, message, self.agents[name].source)
@@ -218,9 +218,12 @@ class AnyOrder(Conversation):
             del self.in_flight[index]
         self.send(name, message, source)
 
-    @rule(name=hosts, instance=st.sampled_from(["first", "second", "third"]))
-    def agent_opens_a_session(self, name: str, instance: str) -> None:
-        """A restart, or a second agent that comes back: then it is named, and gets nothing."""
+    @rule(name=hosts, instance=st.sampled_from(["first", "second", "third"]), speaks=st.booleans())
+    def agent_opens_a_session(self, name: str, instance: str, speaks: bool) -> None:
+        """A restart, or a second agent that comes back: then it is named, and gets nothing.
+
+        Until it speaks, what the one before had sent counts.
+        """
         agent, rows = self.agents[name], self.oracle.rows()
         host = self.ledger.inner.host(name)
         assert host is not None
@@ -236,14 +239,12 @@ class AnyOrder(Conversation):
             assert self.oracle.rows() == rows
         if outcome is not None and not isinstance(outcome, StoreError):
             assert isinstance(outcome, TwoAgents) == back
-        if outcome is None or isinstance(outcome, ZthookError):
+        if isinstance(outcome, SessionReply):
+            self.opened.add((name, outcome.session))
+        else:
             self.follow_session(name)
-
-    def follow_session(self, name: str) -> None:
-        host = self.ledger.inner.host(name)
-        assert host is not None
-        if host.session != self.agents[name].session:
-            self.agents[name].session, self.agents[name].sequence = host.session, 0
+        if speaks:
+            self.heartbeat_arrives(name)
 
     @rule(name=hosts)
     def host_moves_on_the_overlay(self, name: str) -> None:
@@ -327,6 +328,7 @@ class AnyOrder(Conversation):
         self.all_trouble_ends()
         assert self.ledger.inner.host(name) is None
         self.agents[name] = self.edge.host(name, group=GROUPS[name])
+        self.opened.add((name, self.agents[name].session))
         self.oracle.renew(name)
         self.oracle.check()
 

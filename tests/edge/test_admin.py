@@ -183,6 +183,7 @@ def test_shorter_leases_count_from_the_next_renewal(edge: Edge) -> None:
     agent = edge.host("home1")
     edge.service.reload(dataclasses.replace(edge.settings, lease_seconds=10.0))
     assert agent.open().lease_seconds == 10.0
+    agent.heartbeat()
     edge.advance(11)
     assert edge.service.hosts()[0].lease == "ended"
 

@@ -31,6 +31,7 @@ def test_a_message_of_an_earlier_session_is_refused(edge: Edge) -> None:
     agent.claims.clear()
     late = agent.list_request()
     agent.restart("second")
+    agent.heartbeat()
     with pytest.raises(StaleSession):
         edge.service.list_claims("home1", late, agent.source)
     assert edge.state(P, "home1") == "active"

@@ -149,6 +149,7 @@ def test_who_left_gives_to_him_who_was_doubted(edge: Edge) -> None:
 def test_after_a_start_of_the_edge_a_move_is_seen_once_more(edge: Edge) -> None:
     one, two = two_hosts(edge, group="rack")
     for agent in (one, two):
+        agent.heartbeat()
         agent.look()
     one.claim(1, P, X)
     edge.boot()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.edge.world import Agent, Edge, address_of
+from zthook.edge.contacts import MOST_OPENED
 from zthook.errors import StaleSession, TwoAgents
 
 PUBLIC, PRIVATE = "203.0.113.10", "192.168.122.50"
@@ -33,15 +34,79 @@ def test_an_agent_that_restarts_takes_over_and_keeps_what_it_claims(agent: Agent
 
 
 def test_the_one_before_hears_at_once_that_it_is_fenced_off(edge: Edge, agent: Agent) -> None:
-    session, heard = agent.session, edge.service.generation("home1", agent.session)
+    session = agent.session
     agent.restart("second")
-    assert edge.service.generation("home1", agent.session) > heard
+    edge.service.generation("home1", session)
+    edge.woken.clear()
+    agent.heartbeat()
+    assert edge.woken == ["home1"]
     with pytest.raises(StaleSession):
         edge.service.generation("home1", session)
 
 
+def test_whose_request_for_a_session_comes_late_takes_nothing(edge: Edge, agent: Agent) -> None:
+    """It was sent by an agent that has ended since, and nobody reads the answer."""
+    agent.restart("second")
+    agent.list()
+    ended = Agent(edge, "home1", agent.source, instance="between")
+    ended.open()
+    assert agent.list().mappings[0].state == "active"
+    assert agent.heartbeat().fault == fault(edge) == ""
+    agent.open()
+    agent.list()
+    assert fault(edge) == ""
+
+
+def test_but_if_it_speaks_there_are_two(edge: Edge, agent: Agent) -> None:
+    other = Agent(edge, "home1", agent.source, instance="other")
+    other.open()
+    assert agent.heartbeat().fault == ""
+    other.heartbeat()
+    with pytest.raises(StaleSession):
+        agent.heartbeat()
+    with pytest.raises(TwoAgents):
+        agent.open()
+    assert "two agents" in fault(edge)
+
+
+def test_what_was_opened_before_the_valid_session_is_over(edge: Edge, agent: Agent) -> None:
+    late = Agent(edge, "home1", agent.source, instance="late")
+    late.open()
+    agent.restart("second")
+    agent.list()
+    with pytest.raises(StaleSession):
+        late.list()
+
+
+def test_news_are_waited_for_in_a_session_before_anything_is_said_in_it(
+    edge: Edge, agent: Agent
+) -> None:
+    heard = agent.open().generation
+    assert edge.service.generation("home1", agent.session) == heard
+
+
+def test_one_in_which_nobody_spoke_ends_with_the_edges_daemon(edge: Edge, agent: Agent) -> None:
+    agent.restart("second")
+    edge.boot()
+    with pytest.raises(StaleSession):
+        agent.list()
+    agent.open()
+    assert agent.list().mappings[0].state == "active"
+
+
+def test_only_so_many_are_kept(edge: Edge, agent: Agent) -> None:
+    first = Agent(edge, "home1", agent.source, instance="first of many")
+    first.open()
+    for number in range(MOST_OPENED):
+        agent.restart(f"agent {number}")
+    with pytest.raises(StaleSession):
+        first.heartbeat()
+    agent.heartbeat()
+
+
 def test_one_that_was_superseded_and_comes_back_is_named(edge: Edge, agent: Agent) -> None:
     agent.restart("second")
+    agent.heartbeat()
     agent.instance = "first"
     with pytest.raises(TwoAgents) as caught:
         agent.open()

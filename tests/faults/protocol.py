@@ -9,7 +9,6 @@ action; time passes only where a host is silent for a whole lease.
 import pickle
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
 from tests.edge.world import OVERLAY, address_of, overlay_mac, uuid
 from tests.edge.world import SETTINGS as USUAL
@@ -20,7 +19,7 @@ from zthook.kernel.edge.fake import FakeEdgeDataplane, FakeEdgeKernel
 from zthook.model.clock import ManualClock
 from zthook.model.mappings import OverlayDevice
 from zthook.store.memory import MemoryLedger
-from zthook.store.rows import ClaimRow, HostRow, Standing
+from zthook.store.rows import ClaimRow, Standing
 from zthook.wire.messages import (
     ClaimMessage,
     ClaimsReply,
@@ -77,9 +76,7 @@ class Host:
     generation: int = 0
     due: bool = True
     seen: set[int] = field(default_factory=set)
-    looked: int = 0
     moment: int = 0
-    heard: int = 1
     leaving: set[int] = field(default_factory=set)
     said: tuple[tuple[int, bool], ...] | None = None
     answers: dict[int, MappingReply] = field(default_factory=dict)
@@ -212,7 +209,6 @@ class Protocol:
         may = {
             "sleeps past its lease": self.may["sleeps"] > 0,
             "its agent restarts": self.may["agents"] > 0,
-            "looks": self._physical(host) != host.seen or self._has_heard_more(host),
             "sends": host.waiting is None and self._to_say(host),
             "hears of news": self._listens(host) and self._news(host),
             "reads": host.answer is not None,
@@ -236,27 +232,12 @@ class Protocol:
                 found.append(("stops", str(guest)))
         return found
 
-    def _has_heard_more(self, host: Host) -> bool:
-        """Whether a look by what it heard since its last one counts for more."""
-        return self._old(host.name, host.heard) != self._old(host.name, host.moment)
-
-    def _old(self, name: str, heard: int) -> frozenset[str]:
-        """Of which hosts in its group what they said last came after that. Pure waste of states
-        where no guest moves.
-        """
-        older = self.edge.service._looks.older_than(heard)
-        if older is None or not self.moves or self.groups[name] is None:
-            return frozenset()
-        others = (one for one in self.hosts if one != name)
-        return frozenset(
-            one for one in others if self.groups[one] == self.groups[name] and older(one)
-        )
-
     def _physical(self, host: Host) -> set[int]:
         return {guest for guest, here in self.where.items() if here == host.name}
 
     def _to_say(self, host: Host) -> bool:
-        return not host.session or host.due or host.content() != host.said
+        changed = self._physical(host) != host.seen or host.content() != host.said
+        return not host.session or host.due or changed
 
     def _news(self, host: Host) -> bool:
         """Whether the request that the host keeps open at the edge is answered."""
@@ -278,12 +259,14 @@ class Protocol:
     def _spend(self, what: str) -> None:
         self.may[what] -= 1
 
-    def _looks(self, name: str) -> None:
-        host = self.hosts[name]
+    def _look(self, host: Host) -> None:
+        """At once before it sends: how long ago that was makes no difference to a message that
+        may take as long as it likes.
+        """
         here = self._physical(host)
         gone = {guest for guest in host.seen - here if self.where[guest] is not None}
         host.leaving |= {guest for guest in gone if host.active(guest)}
-        host.seen, host.looked, host.heard = here, self.moved, max(1, host.moment)
+        host.seen = here
         host.settle()
 
     def _sends(self, name: str) -> None:
@@ -291,13 +274,14 @@ class Protocol:
         self.numbers += 1
         request: ListRequest | SessionRequest
         if host.session:
+            self._look(host)
             host.sequence += 1
             host.due, host.said = False, host.content()
             request = ListRequest(
                 session=host.session,
                 sequence=host.sequence,
                 claims=host.claims(),
-                heard=host.heard,
+                heard=max(1, host.moment),
             )
         else:
             highest = max([0, *(one.epoch for one in host.answers.values())])
@@ -305,7 +289,7 @@ class Protocol:
                 agent="zthook", instance=f"{name}-{host.instance}", highest_epoch=highest
             )
         host.waiting, host.answer = self.numbers, None
-        self.flight.append(Sent(name, self.numbers, request, host.looked))
+        self.flight.append(Sent(name, self.numbers, request, self.moved))
 
     def _arrives(self, place: str) -> None:
         self._take(self.flight.pop(int(place)))
@@ -337,7 +321,8 @@ class Protocol:
 
     def _note_runs(self, sent: Sent) -> None:
         """The edge was told where these guests run: the latest look counts."""
-        for claim in _claims(sent):
+        assert isinstance(sent.request, ListRequest)
+        for claim in sent.request.claims:
             guest = int(claim.guest[-4:])
             told = sent.looked, sent.host
             if not claim.leaving and told > self.latest.get(guest, (-1, "")):
@@ -381,19 +366,23 @@ class Protocol:
     def _a_lease_passes(self) -> None:
         self.edge.clock.advance(USUAL.lease_seconds + 1)
         for one in self.hosts.values():
-            if not one.asleep and one.session == self._valid_session(one):
+            if not one.asleep and self.counts(one.name, one.session):
                 self.edge.service._leases.renew(one.name)
         self.edge.service.tick()
 
-    def _valid_session(self, host: Host) -> int:
-        row = self.edge.ledger.host(host.name)
-        return row.session if row is not None else 0
+    def counts(self, name: str, session: int) -> bool:
+        """Whether what is said in this session counts."""
+        try:
+            self.edge.service._presence.in_session(name, session)
+        except (Stale, NotAuthenticated):
+            return False
+        return True
 
-    def _departures_end(self) -> None:
-        """For so long hosts remember who left."""
+    def _departures_of_the_stopped_end(self) -> None:
+        """Hosts remember a guest that left for so long, if nobody says that it runs there."""
         self.edge.clock.advance(LASTS_SECONDS)
         for host in self.hosts.values():
-            host.leaving.clear()
+            host.leaving = {guest for guest in host.leaving if self.where[guest] is not None}
 
     def _wakes(self, name: str) -> None:
         self.hosts[name].asleep = False
@@ -402,9 +391,7 @@ class Protocol:
         """What the edge said last is remembered, and nothing else."""
         self._spend("agents")
         host = self.hosts[name]
-        fresh = Host(name, instance=host.instance + 1, answers=host.answers)
-        fresh.seen, fresh.looked = self._physical(host), self.moved
-        self.hosts[name] = fresh
+        self.hosts[name] = Host(name, instance=host.instance + 1, answers=host.answers)
 
     def _the_edge_restarts(self) -> None:
         self._spend("edges")
@@ -431,91 +418,6 @@ class Protocol:
     def live(self, name: str) -> bool:
         return self.edge.service._leases.live(name)
 
-    def face(self) -> object:
-        """The same for two states from which the same can follow: numbers count by their order
-        alone, and what only dates something not at all.
-        """
-        rows = self.rows()
-        epochs = _ranks(
-            [
-                *(row.epoch for row in rows),
-                *(one.epoch for host in self.hosts.values() for one in host.answers.values()),
-                *(
-                    one.epoch
-                    for sent in self.flight
-                    if not self._late(sent)
-                    for one in _claims(sent)
-                ),
-                *(one.epoch for host in self.hosts.values() for one in _answers(host.answer)),
-            ]
-        )
-        places = _ranks([row.place for row in rows])
-        return (
-            tuple(sorted(self.where.items(), key=str)),
-            tuple(self.may.values()),
-            self.moved,
-            tuple(sorted(self.latest.items())),
-            tuple(
-                sorted(
-                    (row.key, row.standing, row.private, places[row.place], epochs[row.epoch],
-                     row.heir, row.after, row.leaving, row.then and row.then.leaving, row.reason)
-                    for row in rows
-                )
-            ),
-            tuple(sorted(self.edge.kernel.sets.get("arriving", ()))),
-            tuple(self._face_of(host, epochs) for host in self.hosts.values()),
-        )  # fmt: skip
-
-    def _face_of(self, host: Host, epochs: dict[int, int]) -> object:
-        row = self.edge.ledger.host(host.name)
-        assert isinstance(row, HostRow)
-        mine = [sent for sent in self.flight if sent.host == host.name]
-        lists = [one.request for one in mine
-                 if isinstance(one.request, ListRequest) and not self._late(one)]  # fmt: skip
-        sessions = _ranks([row.session, host.session, *(one.session for one in lists)])
-        sequences = _ranks([row.sequence, host.sequence, *(one.sequence for one in lists)])
-        generation = self.edge.service._news.generation(host.name)
-        return (
-            host.asleep, host.due, self.live(host.name), generation > host.generation,
-            host.content() == host.said, frozenset(host.seen), frozenset(host.leaving), host.looked,
-            sessions[host.session], host.session == 0, sessions[row.session],
-            sequences[host.sequence], sequences[row.sequence],
-            row.instance == f"{host.name}-{host.instance}", row.digest == "",
-            host.waiting is not None,
-            *(self._old(host.name, one)
-              for one in (host.heard, host.moment, getattr(host.answer, "moment", 0))),
-            _face_of_answer(host.answer, epochs, host.generation),
-            tuple(sorted((guest, one.state, epochs[one.epoch])
-                         for guest, one in host.answers.items())),
-            tuple(
-                (sent.number == host.waiting,
-                 self._face_of_sent(sent, sessions, sequences, epochs))
-                for sent in mine
-            ),
-        )  # fmt: skip
-
-    def _face_of_sent(
-        self, sent: Sent, sessions: dict[int, int], sequences: dict[int, int],
-        epochs: dict[int, int],
-    ) -> object:  # fmt: skip
-        request = sent.request
-        if isinstance(request, SessionRequest):
-            return "session", request.instance
-        if self._late(sent):
-            return "late"
-        claims = tuple((one.guest, one.leaving, epochs[one.epoch]) for one in request.claims)
-        number = sessions[request.session], sequences[request.sequence]
-        return number, claims, sent.looked, self._old(sent.host, request.heard)
-
-    def _late(self, sent: Sent) -> bool:
-        """Whether it is to be refused: one such list is as good as any other."""
-        row, request = self.edge.ledger.host(sent.host), sent.request
-        assert row is not None
-        return isinstance(request, ListRequest) and (request.session, request.sequence) <= (
-            row.session,
-            row.sequence,
-        )
-
 
 def thawed(frozen: Frozen, edge: EdgeSide | None = None) -> Protocol:
     """As it was; with an ``edge`` that is the same, and shared."""
@@ -524,22 +426,3 @@ def thawed(frozen: Frozen, edge: EdgeSide | None = None) -> Protocol:
     state.edge = edge or pickle.loads(frozen.edge)  # noqa: S301
     state._kept = frozen.edge
     return state
-
-
-def _ranks(numbers: list[int]) -> dict[int, int]:
-    return {number: rank for rank, number in enumerate(sorted({0, *numbers}))}
-
-
-def _claims(sent: Sent) -> list[ClaimMessage]:
-    return sent.request.claims if isinstance(sent.request, ListRequest) else []
-
-
-def _answers(answer: object) -> list[MappingReply]:
-    return answer.mappings if isinstance(answer, ClaimsReply) else []
-
-
-def _face_of_answer(answer: object, epochs: dict[int, int], generation: int) -> Any:
-    if isinstance(answer, ClaimsReply):
-        told = tuple((one.guest, one.state, epochs[one.epoch]) for one in answer.mappings)
-        return "claims", told, answer.generation > generation
-    return type(answer).__name__

@@ -6,6 +6,7 @@ never, hosts are silent past their lease and wake, agents and the edge's daemon 
 
 import logging
 from collections.abc import Iterator
+from itertools import combinations
 
 import pytest
 
@@ -25,31 +26,35 @@ def start(groups: dict[str, str | None], guests: dict[int, str], **may: int) -> 
 
 
 SMALL = {
-    "a move in a group": (start(GROUP, ONE, moves=1), 700),
-    "a move between strangers": (start(STRANGERS, ONE, moves=1), 600),
-    "rivals, one of whom sleeps": (start(STRANGERS, RIVALS, sleeps=1), 2500),
-    "rivals, one of whom stops": (start(STRANGERS, RIVALS, stops=1), 1000),
+    "a move in a group": (start(GROUP, ONE, moves=1), 400),
+    "a move in a group, and back": (start(GROUP, ONE, moves=2), 1500),
+    "a move between strangers": (start(STRANGERS, ONE, moves=1), 200),
+    "a guest that stays, with an agent that restarts": (start(GROUP, ONE, agents=1), 300),
+    "rivals, one of whom sleeps": (start(STRANGERS, RIVALS, sleeps=1), 400),
+    "rivals, one of whom stops": (start(STRANGERS, RIVALS, stops=1), 250),
 }
 """With how many states there are at least."""
+FAULTS = ("losses", "doubles", "sleeps", "agents", "edges", "stops")
 LARGE = {
-    "a move in a group, and back": start(GROUP, ONE, moves=2),
-    "a move between strangers, and back": start(STRANGERS, ONE, moves=2),
-    "a move that a rival waits for": start(GROUP, RIVALS, moves=1),
+    "moves between strangers, and back": start(STRANGERS, ONE, moves=2),
     "a move from a rival's host": start(STRANGERS, RIVALS, moves=1),
     **{
-        f"a move in a group, with {fault}": start(GROUP, ONE, moves=1, **{fault: 1})
-        for fault in ("losses", "doubles", "sleeps", "agents", "edges", "stops")
+        f"moves in a group, with {fault}": start(GROUP, ONE, moves=2, **{fault: 1})
+        for fault in FAULTS
     },
     **{
         f"a move between strangers, with {fault}": start(STRANGERS, ONE, moves=1, **{fault: 1})
-        for fault in ("losses", "doubles", "sleeps", "agents", "edges", "stops")
+        for fault in FAULTS
     },
     **{
-        f"rivals, with {fault}": start(STRANGERS, RIVALS, **{fault: 1})
-        for fault in ("losses", "doubles", "agents", "edges")
+        f"a move that a rival waits for, with {fault}": start(GROUP, RIVALS, moves=1, **{fault: 1})
+        for fault in FAULTS
     },
-    "rivals, with losses and sleeps": start(STRANGERS, RIVALS, losses=1, sleeps=1),
-    "a move among three hosts": start(THREE, ONE, moves=1),
+    **{
+        f"rivals, with {one} and {other}": start(STRANGERS, RIVALS, **{one: 1, other: 1})
+        for one, other in combinations(FAULTS, 2)
+    },
+    "moves among three hosts": start(THREE, ONE, moves=2),
 }
 EVERY = 10
 """Of so many states one is also let come to rest, which costs ten times as much as a step."""
@@ -66,10 +71,9 @@ def _quietly() -> Iterator[None]:
 def explore(name: str, begin: Start) -> int:
     """How many states there are."""
     found = Explorer(check, rest, EVERY).explore(begin)
-    rested = ", ".join(f"{count} after {what}" for what, count in sorted(found.rested.items()))
     print(
         f"\n  {name}: {found.states} states, {found.transitions} steps, "
-        f"at most {found.deepest} in a row; came to rest: {rested}"
+        f"at most {found.deepest} in a row; {found.rested} came to rest"
     )
     assert found.rested, "none came to rest"
     return found.states
@@ -85,4 +89,4 @@ def test_every_order_of_a_few_things(name: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", LARGE)
 def test_every_order_of_more(name: str) -> None:
-    assert explore(name, LARGE[name]) > 1000
+    assert explore(name, LARGE[name]) > 500

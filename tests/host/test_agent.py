@@ -250,7 +250,7 @@ async def test_a_conflict_names_the_holder_and_is_granted_when_it_is_free(home: 
         await until(lambda: agent.passes.said.answers)
         [row] = (await agent.status()).mappings
         assert (row.state, row.reason) == (MappingState.CONFLICT, "held by db1 on home2")
-        assert rules(home) == set()
+        await until(lambda: rules(home) == set())
         home.edge.free_elsewhere(str(PUBLIC))
         await served(home)
 

@@ -59,7 +59,7 @@ async def test_the_second_gets_the_address_when_the_first_stops(
         await until(lambda: second.passes.said.answers)
         [row] = (await second.status()).mappings
         assert (row.state, row.reason) == (MappingState.CONFLICT, "held by web1 on home1")
-        assert home2.kernel.rules == frozenset()
+        await until(lambda: home2.kernel.rules == frozenset())
         home1.start()
         await until(lambda: edge.reached() == {str(PUBLIC): str(PRIVATE + 1)})
         await until(lambda: home2.kernel.rules)
@@ -154,4 +154,4 @@ async def test_a_private_address_of_another_host_is_refused_with_the_reason(
         [row] = (await second.status()).mappings
         assert row.state is MappingState.REFUSED
         assert "home1" in row.reason
-        assert home2.kernel.rules == frozenset()
+        await until(lambda: home2.kernel.rules == frozenset())

@@ -3,18 +3,25 @@
 from collections.abc import Mapping
 
 from zthook.edge import sessions
+from zthook.edge.sessions import Opened
 from zthook.model.clock import Clock
 from zthook.store.rows import HostRow
 
+MOST_OPENED = 16
+"""Sessions of one host that nobody has spoken in; of more the oldest are over."""
+
 
 class Contacts:
-    """When hosts were heard, their last heartbeats, and what somebody should look at."""
+    """When hosts were heard, their last heartbeats, sessions that nobody has spoken in yet, and
+    what somebody should look at.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._beats: dict[str, tuple[int, int]] = {}
         self._heard: dict[str, float] = {}
         self._faults: dict[str, tuple[float, str]] = {}
+        self._opened: dict[str, dict[int, Opened]] = {}
 
     @property
     def heard(self) -> Mapping[str, float]:
@@ -25,6 +32,17 @@ class Contacts:
         """The host spoke now, which is told in Unix time."""
         self._heard[host] = now = self._clock.now()
         return now
+
+    def open(self, host: str, opened: Opened) -> None:
+        """The agent that asked for this session may speak in it."""
+        known = self._opened.setdefault(host, {})
+        known[opened.session] = opened
+        for session in sorted(known)[:-MOST_OPENED]:
+            del known[session]
+
+    def opened(self, host: str, session: int) -> Opened | None:
+        """The session, if it was opened since the daemon's start and not long before others."""
+        return self._opened.get(host, {}).get(session)
 
     def beat(self, host: HostRow, session: int, sequence: int) -> None:
         """Take a heartbeat. Raises StaleMessage where a later one of its session came before."""
@@ -49,3 +67,4 @@ class Contacts:
         self._beats.pop(host, None)
         self._heard.pop(host, None)
         self._faults.pop(host, None)
+        self._opened.pop(host, None)

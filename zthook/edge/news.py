@@ -62,6 +62,10 @@ class News:
         self._generation[host] = self.generation(host) + 1
         self._notify(host)
 
+    def nudge(self, host: str) -> None:
+        """Let whoever waits for the host's news see whether it still may."""
+        self._notify(host)
+
 
 def _by_host(seen: dict[ClaimKey, ClaimSeen]) -> tuple[tuple[str, int], ...]:
     """Kept for every address of an edge: a number has to do for what a host was told."""

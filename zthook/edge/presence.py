@@ -1,6 +1,7 @@
 """Hosts as their requests show them: whether one counts, who sent it, and where from."""
 
 import logging
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from zthook.edge.asking import printable
 from zthook.edge.contacts import Contacts
 from zthook.edge.leases import Leases
 from zthook.edge.lookout import Lookout
+from zthook.edge.sessions import Opened
 from zthook.errors import NotAuthenticated, TwoAgents
 from zthook.model.clock import Clock
 from zthook.store.events import Event, EventRow
@@ -23,14 +25,23 @@ log = logging.getLogger(__name__)
 
 class Presence:
     """Who is here. What takes an allocator is called inside its transaction, and leaves the
-    row that it returns to be stored.
+    row that it returns to be stored. ``fenced`` is called with a host's name when its agent
+    was superseded by another.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, leases: Leases, lookout: Lookout) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        leases: Leases,
+        lookout: Lookout,
+        fenced: Callable[[str], None],
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._leases = leases
         self._lookout = lookout
+        self._fenced = fenced
         self.contacts = Contacts(clock)
 
     def host(self, name: str) -> HostRow:
@@ -48,10 +59,31 @@ class Presence:
 
     def open_session(
         self, name: str, request: SessionRequest, source: IPv4Address, allocator: Allocator
-    ) -> HostRow:
-        """An agent starts. Raises NotAuthenticated, TwoAgents."""
-        row = self._new_session(self.host(name), request, source)
-        return self._welcomed(row, source, allocator)
+    ) -> tuple[HostRow, Opened]:
+        """An agent starts: what it may speak in. Raises NotAuthenticated, TwoAgents."""
+        row = self.host(name)
+        try:
+            here = self._leases.live(name)
+            sessions.check_alone(row, request.instance, source, here=here)
+        except TwoAgents as error:
+            self.contacts.accuse(name, error.message, self._leases.seconds)
+            raise
+        session = self._ledger.next("session")
+        opened = Opened(session, request.instance, printable(request.agent))
+        self.contacts.open(name, opened)
+        return self._welcomed(row, source, allocator), opened
+
+    def in_session(self, name: str, session: int) -> HostRow:
+        """The host as whoever speaks in this session makes it.
+
+        Raises NotAuthenticated, StaleSession.
+        """
+        row = self.host(name)
+        opened = self.contacts.opened(name, session) if session > row.session else None
+        if opened is not None:
+            return sessions.begin(row, opened)
+        sessions.check_session(row, session)
+        return row
 
     def admit(
         self,
@@ -61,8 +93,7 @@ class Presence:
         allocator: Allocator,
     ) -> HostRow:
         """A list or reservation that counts. Raises NotAuthenticated, Stale."""
-        row = self.host(name)
-        sessions.check_session(row, request.session)
+        row = self._speaking(name, request.session)
         sessions.check_sequence(row, request.sequence, row.sequence)
         if self._renew(name, source):
             allocator.lease_began(name)
@@ -73,40 +104,34 @@ class Presence:
 
         None where ``welcome`` is due. Raises NotAuthenticated, Stale.
         """
-        row = self.host(name)
-        sessions.check_session(row, request.session)
+        row = self.in_session(name, request.session)
         self.contacts.beat(row, request.session, request.sequence)
         self._look_for_impostors(row, source)
         late = request.sequence <= row.sequence
         moved = not late and self._lookout.next_hop(row, source) != row
-        if not self._leases.live(name) or moved:
+        begins = row.session != self.host(name).session
+        if begins or moved or not self._leases.live(name):
             return None
         self._leases.renew(name)
         self.contacts.hear(name)
         return row
 
-    def welcome(self, name: str, source: IPv4Address, allocator: Allocator) -> HostRow:
-        """The host is back after its lease, or speaks from elsewhere."""
-        return self._welcomed(self.host(name), source, allocator)
+    def welcome(
+        self, name: str, session: int, source: IPv4Address, allocator: Allocator
+    ) -> HostRow:
+        """The host is back after its lease, speaks from elsewhere or in another session."""
+        return self._welcomed(self._speaking(name, session), source, allocator)
 
     def forget(self, name: str) -> None:
         """The host is removed."""
         self._leases.forget(name)
         self.contacts.forget(name)
 
-    def _new_session(self, row: HostRow, request: SessionRequest, source: IPv4Address) -> HostRow:
-        try:
-            return sessions.open_session(
-                row,
-                session=self._ledger.next("session"),
-                instance=request.instance,
-                agent=printable(request.agent),
-                source=source,
-                here=self._leases.live(row.name),
-            )
-        except TwoAgents as error:
-            self.contacts.accuse(row.name, error.message, self._leases.seconds)
-            raise
+    def _speaking(self, name: str, session: int) -> HostRow:
+        before, row = self.host(name), self.in_session(name, session)
+        if before.instance != row.instance:
+            self._fenced(name)
+        return row
 
     def _welcomed(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
         self._renew(row.name, source)

@@ -76,8 +76,8 @@ class Requests:
         self._twins = Twins(ledger, clock, self._leases.live)
         self._outlook = Outlook(ledger, self._kernel, self._twins, settings)
         self._lookout = Lookout(dataplane, self._outlook, self._kernel)
-        self._presence = Presence(ledger, clock, self._leases, self._lookout)
         self._news = News(notify)
+        self._presence = Presence(ledger, clock, self._leases, self._lookout, self._news.nudge)
         self._looks = Looks()
         self._carrying = Carrying(
             ledger=ledger,
@@ -158,20 +158,20 @@ class Requests:
         return EnrolReply(host=host.name, credential=credential)
 
     def open_session(self, host: str, request: SessionRequest, source: IPv4Address) -> SessionReply:
-        """Fence off every earlier session of this host. Raises TwoAgents."""
+        """A session that counts from the first message in it: then earlier ones are over.
+
+        Raises TwoAgents.
+        """
         if request.highest_epoch > MAX_EPOCH:
             raise UsageError(f"no edge granted the epoch {request.highest_epoch}")
-        before = self._presence.host(host)
         with self._carrying.deciding() as allocator:
-            row = self._presence.open_session(host, request, source, allocator)
+            row, opened = self._presence.open_session(host, request, source, allocator)
             self._ledger.put_host(row)
             self._ledger.raise_to("epoch", min(request.highest_epoch, MOST_RAISED))
-        if before.instance != row.instance:
-            self._news.wake(host)  # another agent that waits for news hears that it is fenced off
         ground = self._lookout.ground
         connected = ground.connected if ground is not None else ()
         return SessionReply(
-            session=row.session,
+            session=opened.session,
             host=host,
             edge=self._edge_id,
             lease_seconds=self._leases.seconds,
@@ -227,7 +227,7 @@ class Requests:
         row = self._presence.beat(host, request, source)
         if row is None:
             with self._carrying.deciding() as allocator:
-                row = self._presence.welcome(host, source, allocator)
+                row = self._presence.welcome(host, request.session, source, allocator)
                 self._ledger.put_host(row)
         current = bool(row.digest) and row.digest == request.digest
         return HeartbeatReply(
@@ -243,7 +243,7 @@ class Requests:
 
         Raises NotAuthenticated (the host was removed), StaleSession.
         """
-        sessions.check_session(self._presence.host(host), session)
+        self._presence.in_session(host, session)
         return self._news.generation(host)
 
     def leave(self, host: str) -> None:

@@ -1,5 +1,10 @@
-"""Which messages of a host still count: sessions, sequences, and one agent a credential."""
+"""Which messages of a host still count: sessions, sequences, and one agent a credential.
 
+A session is opened, and counts from the first message in it on. Whose request for one came
+late, when it had ended already, never sends any, so that it takes nothing from its successor.
+"""
+
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
@@ -11,10 +16,17 @@ REMEMBERED = 16
 """Superseded agents kept in mind for each host; older ones count as new."""
 
 
-def open_session(
-    host: HostRow, *, session: int, instance: str, agent: str, source: IPv4Address, here: bool
-) -> HostRow:
-    """The host with ``session`` as the valid one. ``here``: its present agent's lease is live.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that nobody has spoken in yet, and the agent that asked for it."""
+
+    session: int
+    instance: str
+    agent: str
+
+
+def check_alone(host: HostRow, instance: str, source: IPv4Address, *, here: bool) -> None:
+    """Whether ``instance`` may have a session. ``here``: the present agent's lease is live.
 
     An agent that restarts is a new instance and takes over. One that was superseded and
     comes back while its successor lives shows that both run, and so does a new one that
@@ -30,14 +42,18 @@ def open_session(
             hint="stop the one that is not meant, or enrol its machine with a token of its own: "
             "zthook edge host add NAME",
         )
-    others = [one for one in (*host.superseded, host.instance) if one and one != instance]
+
+
+def begin(host: HostRow, opened: Opened) -> HostRow:
+    """The host with this session as the valid one: all earlier ones are fenced off."""
+    others = [one for one in (*host.superseded, host.instance) if one and one != opened.instance]
     return replace(
         host,
-        session=session,
+        session=opened.session,
         sequence=0,
         digest="",
-        instance=instance,
-        agent=agent,
+        instance=opened.instance,
+        agent=opened.agent,
         superseded=tuple(dict.fromkeys(others))[-REMEMBERED:],
     )
 
