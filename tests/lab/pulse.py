@@ -27,8 +27,9 @@ class Beat:
 class Pulse(Beside):
     """Runs on ``machine`` (a lab's) while inside.
 
-    ``kind`` is "udp" (to an echo), "icmp", "tcp" (lines to an echo, both ways), or "download"
-    (only the guest sends: /drip of its page; ``port`` is then 80).
+    ``kind`` is "udp" (to an echo), "flows" (the same, each from another port), "icmp", "tcp"
+    (lines to an echo, both ways), or "download" (only the guest sends: /drip of its page;
+    ``port`` is then 80).
     """
 
     def __init__(self, machine: Any, kind: str, address: str, port: int = 0) -> None:

@@ -90,6 +90,34 @@ def udp(tally: Tally, address: str, port: int) -> None:
         datagrams(tally, sock, lambda number: LINE % number, int)
 
 
+def flows(tally: Tally, address: str, port: int) -> None:
+    """Datagrams to an echo, each from a port of its own: a connection of its own on the way."""
+    asked: dict[socket.socket, float] = {}
+    due = time.monotonic()
+    end: float | None = None
+    while end is None or (asked and time.monotonic() < end):
+        if end is None and time.monotonic() >= due:
+            due += PAUSE
+            one = socket.socket(family(address), socket.SOCK_DGRAM)
+            with suppress(OSError):
+                one.connect((address, port))
+                one.send(LINE % tally.sent)
+            tally.sent += 1
+            asked[one] = time.monotonic()
+        for one in select.select([*asked], [], [], max(0.0, due - time.monotonic()))[0]:
+            with suppress(OSError):
+                one.recv(2048)
+                tally.arrived()
+            asked.pop(one)
+            one.close()
+        for one in [one for one, since in asked.items() if time.monotonic() - since > LAST_SECONDS]:
+            asked.pop(one)
+            one.close()
+        tally.tell()
+        if end is None and ended():
+            end = time.monotonic() + LAST_SECONDS
+
+
 def icmp(tally: Tally, address: str, port: int) -> None:
     """Echo requests."""
     six = ":" in address
@@ -176,7 +204,7 @@ def checksum(content: bytes) -> int:
 
 def _main(kind: str, address: str, port: int) -> None:
     tally = Tally()
-    kinds = {"udp": udp, "icmp": icmp, "tcp": tcp, "download": download}
+    kinds = {"udp": udp, "flows": flows, "icmp": icmp, "tcp": tcp, "download": download}
     try:
         kinds[kind](tally, address, port)
     except (OSError, ValueError) as error:
