@@ -234,6 +234,7 @@ class Edge:
             notify=self.woken.append,
         )
         self.service.start()
+        self.service.tick()
 
     def host(self, name: str, **more: object) -> "Agent":
         """Invite and enrol a host, and start its agent."""

@@ -103,7 +103,7 @@ class Memory:
 
         def send() -> None:
             with Netlink(NETFILTER) as kernel:
-                kernel.carry_out(requests, about=[str(one) for one in connections])
+                kernel.carry_out(requests, about=lambda number: str(connections[number]))
 
         self.inside.call(send)
 

@@ -45,6 +45,10 @@ def first_forward_rule(edge: Edge) -> str:
 @pytest.mark.parametrize("command", DAMAGE.values(), ids=DAMAGE.keys())
 def test_damage_is_noticed_and_mended(top: Topology, edge: Edge, command: str) -> None:
     edge.apply(edge.mapping(ON_LINK), edge.mapping(CONFIGURED, hide=True))
+    edge.change(withdraw=[edge.mapping(CONFIGURED, hide=True)])
+    edge.change(grant=[edge.mapping(CONFIGURED, hide=True)])
+    # The first pass looks at all of it, the second one only glances.
+    assert edge.apply() == edge.apply() == []
     settled = state(edge)
     assert not edge.drifted()
     edge.inside.run(command.replace("HANDLE", first_forward_rule(edge)))
@@ -97,6 +101,7 @@ def state(edge: Edge) -> tuple[str, ...]:
 def test_a_stopped_arp_answer_is_mended(top: Topology, edge: Edge) -> None:
     """The kernel tells nobody of it, so only a pass finds it."""
     edge.apply(edge.mapping(ON_LINK))
+    assert edge.apply() == []
     edge.inside.run(f"ip neigh del proxy {ON_LINK} dev eth0")
     assert not reaches(top.client, ON_LINK)
     asked = "ARP" if top.version == 4 else "solicitations"

@@ -11,7 +11,7 @@ from tests.kernel.topology import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes
-from zthook.kernel.routes import Route, own_routes
+from zthook.kernel.routes import Route, digest, own_routes
 
 pytestmark = pytest.mark.netns
 TABLE = 12300
@@ -178,3 +178,30 @@ def test_routes_for_people() -> None:
     via = Route(ip_network("2001:db8::/32"), 7, IPv6Address("fe80::1"))
     assert str(via) == "2001:db8::/32 via fe80::1"
     assert str(Route(ip_network("::/0"), None)) == "black hole for ::/0"
+
+
+@BOTH
+def test_the_digest_is_another_while_any_of_ours_is(place: Place, version: int) -> None:
+    def seen() -> bytes:
+        return place.inside.call(lambda: digest(place.kernel))
+
+    without = seen()
+    device, base = place.index("zt0"), ip_network(HOSTS[version]).network_address
+    hop = ip_address(GATEWAYS[version])
+    place.set(*(Route(ip_network(base + n), device, hop) for n in range(2000)))
+    before = seen()
+    assert before == seen() != without
+    place.inside.run(f"ip -{version} route add {base + 5000} dev zt1")
+    assert before == seen(), "it is nobody's of ours"
+    place.inside.run(f"ip -{version} route del {base + 1999}")
+    assert seen() != before
+    other = ip_address(OTHERS[version])
+    place.set(Route(ip_network(base + 1999), device, other))
+    assert seen() != before
+    place.set(Route(ip_network(base + 1999), device, hop))
+    assert seen() == before
+
+
+def test_a_digest_of_what_the_kernel_refuses_is_an_error(place: Place) -> None:
+    with pytest.raises(KernelError, match="listing nothing"):
+        place.inside.call(lambda: place.kernel.digest(26, b"", about="listing nothing"))

@@ -127,6 +127,48 @@ def test_the_guests_of_several_hosts(ledger: Ledger) -> None:
     assert ledger.guests_of_several() == [OTHER]
 
 
+def test_one_by_one_are_the_same_claims(ledger: Ledger) -> None:
+    rows = [claim(public=f"203.0.113.{n}", place=n, private=f"10.0.0.{n // 2}") for n in (9, 4, 5)]
+    waiting = claim(guest=OTHER, private=None)
+    with ledger.transaction():
+        for row in rows:
+            ledger.put_claim(msgspec.structs.replace(row, standing=Standing.HOLDING))
+        ledger.put_claim(waiting)
+    assert sorted(ledger.each_claim(), key=lambda row: row.key) == sorted(
+        ledger.claims(), key=lambda row: row.key
+    )
+    assert list(ledger.each_claim(Standing.WAITING)) == [waiting]
+    assert ledger.shared_privates() == {"10.0.0.2"}
+
+
+def test_a_host_is_read_as_it_was_committed(ledger: Ledger) -> None:
+    """Also where it was read inside of a transaction that came to nothing."""
+    before, after = HostRow(name="home1", credential="one"), HostRow(name="home1", credential="two")
+    with ledger.transaction():
+        ledger.put_host(before)
+    assert ledger.host_with("one") == ledger.host("home1") == before
+
+    def undone() -> None:
+        with ledger.transaction():
+            ledger.put_host(after)
+            assert ledger.host_with("two") == ledger.host("home1") == after
+            assert ledger.host_with("one") is None
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        undone()
+    assert ledger.host_with("one") == ledger.host("home1") == before
+    assert ledger.host_with("two") is None
+    with ledger.transaction():
+        ledger.put_host(after)
+    assert ledger.host_with("one") is None
+    assert ledger.host_with("two") == after
+    with ledger.transaction():
+        ledger.drop_host("home1")
+    assert ledger.host("home1") is None
+    assert ledger.host_with("two") is None
+
+
 def test_each_change_is_counted_and_no_look(ledger: Ledger) -> None:
     counts = [ledger.changes]
     for act in (

@@ -75,7 +75,7 @@ class Outlook:
         hosts, pools = {host.name: host for host in self._ledger.hosts()}, self.settings.pools
         wanted = (
             forwarding(row, hosts.get(row.host), pools)
-            for row in self._ledger.claims(Standing.HOLDING)
+            for row in self._ledger.each_claim(Standing.HOLDING)
             if row.private is not None
         )
         return edge_plane(self.settings, self.device, filter(None, wanted))

@@ -1,7 +1,7 @@
 """What the edge does by itself: the looks at the kernel, leases that end, what is overdue."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,8 @@ class Passes:
         self._amiss = self._amiss or bool(self._kernel.fault) or self._drifted()
         if now >= self._next_pass or (self._amiss and now >= self._not_before):
             self.whole()
+        elif self._lookout.judged is None and now >= self._not_before:
+            self._judge()
         self._end_leases()
         self._carrying.tell_of_twins()
 
@@ -129,19 +131,25 @@ class Passes:
 
     def whole(self) -> None:
         """One full pass over the kernel and, where pools or own addresses changed, all claims."""
+        if self.adopt():
+            self._judge()
+
+    def adopt(self) -> bool:
+        """The same, but for the claims: they are judged by the next ``tick``. Whether it did."""
         began, before = self._clock.boottime(), self._clock.spent()
         self._see_overlay()
         self._amiss = False
-        if self._apply() and self._lookout.looked():
+        adopted = self._apply() and self._lookout.looked()
+        if adopted:
             self._learn_neighbours()
             leaving = {row.public for row in self._ledger.claims(Standing.LEAVING)}
             self._carrying.carry_out(leaving)
-            self._judge()
             self.forget_removed()
         ended, spent = self._clock.boottime(), self._clock.spent() - before
         self.durations.note(ended - began)
         self._not_before = ended + spent
         self._next_pass = ended + max(self._outlook.settings.resync_seconds, SHARE * spent)
+        return adopted
 
     def _apply(self) -> bool:
         plane = self._outlook.plane()
@@ -172,17 +180,24 @@ class Passes:
 
     def _judge(self) -> None:
         """Where the ground is another than the one by which claims were judged last."""
+        before = self._clock.spent()
+        try:
+            self._judge_where_due()
+        finally:  # also where the store is full, and it is tried again
+            again = self._clock.boottime() + self._clock.spent() - before
+            self._not_before = max(self._not_before, again)
+
+    def _judge_where_due(self) -> None:
         judged, ground = self._lookout.judged, self._lookout.ground
         if judged != ground:
-            self._judge_these(self._ledger.claims())
+            self._judge_these(self._ledger.each_claim())
         elif judged is not None and ground is not None and judged.served != ground.served:
             self._judge_these(self._kept_from_ports())
         self._lookout.judged = ground
 
-    def _judge_these(self, rows: list[ClaimRow]) -> None:
+    def _judge_these(self, rows: Iterable[ClaimRow]) -> None:
         with self._carrying.deciding() as allocator:
-            for row in rows:
-                allocator.judge(row)
+            allocator.judge_all(rows)
 
     def _kept_from_ports(self) -> list[ClaimRow]:
         """Who may have been kept from an address by what the edge itself served there."""

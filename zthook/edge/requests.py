@@ -104,7 +104,8 @@ class Requests:
     def start(self) -> None:
         """Give every stored host one lease, adopt the kernel. Call once, before anything else.
 
-        Raises StoreError. A kernel that refuses is no error here: ``tick`` tries again.
+        What is claimed is judged anew by the first ``tick``. Raises StoreError. A kernel that
+        refuses is no error here: ``tick`` tries again.
         """
         for host in self._ledger.hosts():
             self._leases.renew(host.name)
@@ -116,7 +117,7 @@ class Requests:
             self._looks.begin(start)
             pools = reports.pools_said(self._outlook.settings.pools)
             self._note(Event.STARTED, why=f"zthook {__version__}; pools: {pools}")
-        self._passes.whole()
+        self._passes.adopt()
         self._twins.begin()
         self._carrying.tell_all()
 

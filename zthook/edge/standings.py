@@ -1,6 +1,6 @@
 """Claims from standing to standing: held, let go, waiting, refused; and what that opens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
@@ -92,6 +92,23 @@ class Standings:
             self.retire(row, Standing.REFUSED, why)
         elif row.standing in (Standing.WAITING, Standing.REFUSED):
             self.wait(row, why)
+
+    def judge_all(self, rows: Iterable[ClaimRow]) -> None:
+        """The same of many, mostly of such as hold what they may; none is changed before the
+        last of them came.
+        """
+        if self._blind:
+            return
+        self.verdicts.shared = self._ledger.shared_privates()
+        doubtful = [row for row in rows if self._is_doubtful(row)]
+        self.verdicts.shared = None
+        for row in doubtful:
+            self.judge(row)
+
+    def _is_doubtful(self, row: ClaimRow) -> bool:
+        if row.standing is Standing.HOLDING:
+            return bool(self.verdicts.on_row(row))
+        return row.standing is not Standing.LEAVING
 
     def addressed(self, row: ClaimRow) -> ClaimRow:
         """The row with the address that is kept for its ``auto``; any other is as it was."""

@@ -1,6 +1,6 @@
 """Whether a claim can be granted at all, as things are in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import ip_address
 
 from zthook.edge.asking import from_row
@@ -13,7 +13,11 @@ from zthook.store.rows import ClaimRow, HostRow, Standing
 
 
 class Verdicts:
-    """``leased`` tells whether a host's lease is live."""
+    """``leased`` tells whether a host's lease is live. ``shared`` are the private addresses of
+    several claims, where that is known: while nobody else's changes, as it is of many at once.
+    """
+
+    shared: Collection[str] | None = None
 
     def __init__(self, ledger: Ledger, ground: Ground, leased: Callable[[str], bool]) -> None:
         self._ledger = ledger
@@ -46,6 +50,8 @@ class Verdicts:
     def _used_by(self, host: HostRow, claim: Claim) -> str:
         """In nat mode a private address is one guest's: why this one can not have it."""
         if claim.private is None or claim.mode is Mode.ROUTED:
+            return ""
+        if self.shared is not None and str(claim.private) not in self.shared:
             return ""
         for other in self._ledger.claims_using(str(claim.private)):
             held = other.standing is Standing.HOLDING and other.mode == Mode.NAT

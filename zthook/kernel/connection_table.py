@@ -158,7 +158,7 @@ def _each(
             )
             if belongs(one := read(payload))
         ]
-        kernel.carry_out(requests, about=[about] * len(requests), fine={errno.ENOENT})
+        kernel.carry_out(requests, about=lambda _: about, fine={errno.ENOENT})
     return len(requests)
 
 

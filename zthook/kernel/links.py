@@ -2,15 +2,15 @@
 
 import errno
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from zthook.kernel import sysctl
-from zthook.kernel.device_listing import listed_addresses, listed_devices
+from zthook.kernel.device_listing import Device, listed_addresses, listed_devices
 from zthook.kernel.netlink import ROUTE, Netlink, attribute, attributes
-from zthook.kernel.route_listing import others_routes
+from zthook.kernel.route_listing import OthersRoute, others_routes
 from zthook.kernel.routes import DESTINATION, DEVICE, FAMILIES, GET, HEADER, NUMBER
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import OverlayDevice
@@ -51,10 +51,17 @@ class OnLink:
 
 def find_device(name: str) -> OverlayDevice | None:
     """The device called ``name`` with its addresses, or None where there is none or it is down."""
-    link = next((one for one in listed_devices() if one.name == name), None)
+    return device_called(name, listed_devices(), listed_addresses())
+
+
+def device_called(
+    name: str, devices: Iterable[Device], addresses: Iterable[tuple[int, IPAddress]]
+) -> OverlayDevice | None:
+    """The same of these devices and addresses."""
+    link = next((one for one in devices if one.name == name), None)
     if link is None or not link.up:
         return None
-    own = tuple(address for index, address in listed_addresses() if index == link.index)
+    own = tuple(address for index, address in addresses if index == link.index)
     return OverlayDevice(name, link.index, link.mac, link.mtu, own)
 
 
@@ -73,15 +80,16 @@ def own_addresses() -> tuple[IPAddress, ...]:
     return tuple(address for _, address in listed_addresses())
 
 
-def connected_prefixes() -> tuple[OnLink, ...]:
+def connected_prefixes(routes: Iterable[OthersRoute] | None = None) -> tuple[OnLink, ...]:
     """What is reached without a gateway, by the main table; our own /32 routes not counted.
 
-    A default route without a gateway (a dialled line) makes nothing on-link.
+    A default route without a gateway (a dialled line) makes nothing on-link. ``routes`` are all
+    of them, where they are at hand.
     """
     names = device_names()
     return tuple(
         OnLink(route.destination, names[hop.device])
-        for route in others_routes()
+        for route in (others_routes() if routes is None else routes)
         for hop in route.hops
         if route.destination.prefixlen and hop.gateway is None and hop.device in names
     )
@@ -93,10 +101,13 @@ def gateways() -> frozenset[IPAddress]:
     return frozenset(hop.gateway for hop in hops if hop.gateway)
 
 
-def default_routes() -> tuple[DefaultRoute, ...]:
-    """Each default route of the main table, of each family the one that is used first first."""
-    names = device_names()
-    defaults = (route for route in others_routes() if not route.destination.prefixlen)
+def default_routes(routes: Iterable[OthersRoute] | None = None) -> tuple[DefaultRoute, ...]:
+    """Each default route of the main table, of each family the one that is used first first.
+
+    ``routes`` are all of them, where they are at hand.
+    """
+    names, listed = device_names(), others_routes() if routes is None else routes
+    defaults = (route for route in listed if not route.destination.prefixlen)
     return tuple(
         DefaultRoute(route.destination.version, names[hop.device], hop.gateway)
         for route in sorted(defaults, key=lambda one: (one.destination.version, one.metric))
@@ -110,11 +121,14 @@ def default_devices() -> frozenset[str]:
     return frozenset(one.device for one in default_routes())
 
 
-def default_source() -> frozenset[IPAddress]:
-    """The addresses that this machine's own connections to the internet have as their source."""
+def default_source(routes: Iterable[OthersRoute] | None = None) -> frozenset[IPAddress]:
+    """The addresses that this machine's own connections to the internet have as their source.
+
+    ``routes`` are all of the main table, where they are at hand.
+    """
     hops = [
         (route.destination.version, hop.device)
-        for route in others_routes()
+        for route in (others_routes() if routes is None else routes)
         for hop in route.hops
         if not route.destination.prefixlen
     ]

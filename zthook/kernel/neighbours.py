@@ -75,35 +75,46 @@ def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | Non
 def proxy_entries() -> frozenset[ProxyEntry]:
     """Every proxy entry of ours, of both families: like routes, they carry protocol 123."""
     return frozenset(
-        ProxyEntry(ip_address(found[DESTINATION]), device) for found, device, _ in _own(PROXY)
+        ProxyEntry(ip_address(found[DESTINATION]), device) for found, device in _own(PROXY)
     )
+
+
+def proxies_digest(kernel: Netlink) -> bytes:
+    """Of every proxy entry, ours and others': the same as long as none of them changes."""
+    return kernel.digest(GET_NEIGHBOUR, _listing(PROXY), about="listing entries")
 
 
 def pinned_entries() -> frozenset[Pinned]:
     """Every permanent entry of ours, of both families and on all devices."""
     return frozenset(
         Pinned(ip_address(found[DESTINATION]), device, found[MAC].hex(":"))
-        for found, device, state in _own(0)
-        if state & PERMANENT and MAC in found
+        for found, device in _own(0)
+        if MAC in found
     )
 
 
-def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int, int]]:
-    """Attributes, device and state of each entry of ours, proxy entries or all others."""
+def _listing(flags: int) -> bytes:
+    return ENTRY.pack(0, 0, 0, flags, 0)
+
+
+def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int]]:
+    """Attributes and device of each entry of ours that stays, proxy entries or all others."""
     with Netlink(ROUTE) as kernel:
-        listed = kernel.dump(GET_NEIGHBOUR, ENTRY.pack(0, 0, 0, flags, 0), about="listing entries")
+        listed = kernel.dump(GET_NEIGHBOUR, _listing(flags), about="listing entries")
     for one in listed:
         family, device, state, _, _ = ENTRY.unpack_from(one)
+        if not flags and not state & PERMANENT:
+            continue  # as most are: each of the overlay's members is somebody's neighbour
         found = attributes(one, ENTRY.size)
         if found.get(PROTOCOL_OF) == bytes([PROTOCOL]) and family in FAMILIES.values():
-            yield found, device, state
+            yield found, device
 
 
 def set_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
     """Make the kernel answer for the address on that device."""
     kernel.carry_out(
         [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _proxy(entry))],
-        about=[f"answering for {entry.address}"],
+        about=lambda _: f"answering for {entry.address}",
     )
 
 
@@ -111,24 +122,26 @@ def remove_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
     """Stop answering; the entry may be gone already."""
     kernel.carry_out(
         [message(DELETE_NEIGHBOUR, ACK, _proxy(entry))],
-        about=[f"no longer answering for {entry.address}"],
+        about=lambda _: f"no longer answering for {entry.address}",
         fine=GONE,
     )
 
 
 def set_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
     """Make the entries be there, in the place of whatever was known of their addresses."""
+    some = [*entries]
     kernel.carry_out(
-        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _encoded(one)) for one in entries],
-        about=[f"pinning {one}" for one in entries],
+        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _encoded(one)) for one in some],
+        about=lambda number: f"pinning {some[number]}",
     )
 
 
 def remove_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
     """Make the entries not be there; each, or its device, may be gone already."""
+    some = [*entries]
     kernel.carry_out(
-        [message(DELETE_NEIGHBOUR, ACK, _encoded(one)) for one in entries],
-        about=[f"no longer pinning {one}" for one in entries],
+        [message(DELETE_NEIGHBOUR, ACK, _encoded(one)) for one in some],
+        about=lambda number: f"no longer pinning {some[number]}",
         fine=GONE,
     )
 

@@ -7,8 +7,9 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from typing import NamedTuple, Self
 
 from zthook.errors import KernelError
@@ -123,6 +124,20 @@ class Netlink:
         """
         return self._answers(message(kind, DUMP, body), about)
 
+    def digest(self, kind: int, body: bytes, *, about: str) -> bytes:
+        """Of every object listed, as it is listed: looking at none of them, in a third of the
+        time. Raises KernelError.
+        """
+        found, last = blake2b(), b""
+        self._send(message(kind, DUMP, body), about)
+        for last in self._at_hand(about):
+            found.update(last)
+        ends = list(_answers_in(last))
+        refused = next((one.code for one in ends if one.kind == ERROR or one.code > 0), 0)
+        if refused or not ends or ends[-1].kind != DONE:
+            raise _refusal(about, refused or errno.ENOBUFS)
+        return found.digest()
+
     @property
     def port(self) -> int:
         """What notifications of changes made by this socket carry."""
@@ -133,22 +148,22 @@ class Netlink:
         self,
         requests: Sequence[bytes],
         *,
-        about: Sequence[str],
+        about: Callable[[int], str],
         fine: Collection[int] = frozenset(),
     ) -> None:
         """Send requests made with the flag ACK; errors in ``fine`` (errno) count as done.
 
-        ``about`` says of each request what it does. Raises KernelError for the first other
-        error; some of the requests after it may have been done.
+        ``about`` tells, where it is asked, what the request of that number does. Raises
+        KernelError for the first other error; some of the requests after it may have been done.
         """
         for first in range(0, len(requests), BATCH):
-            batch, said = requests[first : first + BATCH], about[first : first + BATCH]
-            self._send(b"".join(batch), said[0])
+            batch = requests[first : first + BATCH]
+            self._send(b"".join(batch), about(first))
             # All of them, also after a refusal: what is left is the next batch's first answer.
-            codes = self._codes(said)
-            for what, code in zip(said, codes, strict=True):
+            codes = self._codes(len(batch), about(first))
+            for number, code in enumerate(codes, first):
                 if code and code not in fine:
-                    raise _refusal(what, code)
+                    raise _refusal(about(number), code)
 
     def transact(
         self, subsystem: int, requests: Sequence[tuple[int, bytes]], *, about: Sequence[str]
@@ -174,20 +189,25 @@ class Netlink:
 
     def _all_there(self, about: str) -> Iterator["_Answer"]:
         """What was answered by now, as the kernel has done a transaction once it is sent."""
+        for datagram in self._at_hand(about):
+            yield from _answers_in(datagram)
+
+    def _at_hand(self, about: str) -> Iterator[bytes]:
+        """Each datagram of an answer that waits for nothing but to be taken."""
         self._socket.settimeout(0)
         try:
             while True:
-                yield from self._receive(about)
+                yield self._datagram(about)
         except BlockingIOError:
             return
         finally:
             self._socket.settimeout(LONGEST_ANSWER)
 
-    def _codes(self, about: Sequence[str]) -> list[int]:
+    def _codes(self, count: int, about: str) -> list[int]:
         """The answer to each request sent, as the kernel gives them in their order."""
         codes: list[int] = []
-        while len(codes) < len(about):
-            codes += [one.code for one in self._receive(about[len(codes)])]
+        while len(codes) < count:
+            codes += [one.code for one in self._receive(about)]
         return codes
 
     def _answers(self, request: bytes, about: str) -> Iterator[bytes]:
@@ -212,20 +232,17 @@ class Netlink:
 
     def _receive(self, about: str) -> Iterator["_Answer"]:
         """Each message in one datagram."""
+        yield from _answers_in(self._datagram(about))
+
+    def _datagram(self, about: str) -> bytes:
         try:
-            buffer = self._socket.recv(1 << 18)
+            return self._socket.recv(1 << 18)
         except TimeoutError as error:
             raise KernelError(f"{about}: the kernel did not answer") from error
         except BlockingIOError:
             raise
         except OSError as error:
             raise KernelError(f"{about}: {error.strerror}") from error
-        offset = 0
-        while offset + HEADER.size <= len(buffer):
-            length, kind, flags, number, _ = HEADER.unpack_from(buffer, offset)
-            payload = buffer[offset + HEADER.size : offset + length]
-            yield _Answer(kind, flags, _error_number(kind, payload), payload, number)
-            offset += aligned(length)
 
 
 class _Answer(NamedTuple):
@@ -235,6 +252,15 @@ class _Answer(NamedTuple):
     """The error's number, 0 for none."""
     payload: bytes
     number: int
+
+
+def _answers_in(datagram: bytes) -> Iterator[_Answer]:
+    offset = 0
+    while offset + HEADER.size <= len(datagram):
+        length, kind, flags, number, _ = HEADER.unpack_from(datagram, offset)
+        payload = datagram[offset + HEADER.size : offset + length]
+        yield _Answer(kind, flags, _error_number(kind, payload), payload, number)
+        offset += aligned(length)
 
 
 class _ChangedError(KernelError):

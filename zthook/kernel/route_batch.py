@@ -17,16 +17,18 @@ def set_routes(kernel: Netlink, routes: Collection[Route]) -> None:
 
     Raises KernelError, naming the route that was refused.
     """
+    some = [*routes]
     kernel.carry_out(
-        [message(NEW, CREATE_OR_REPLACE | ACK, encoded(route)) for route in routes],
-        about=[f"setting the route {route}" for route in routes],
+        [message(NEW, CREATE_OR_REPLACE | ACK, encoded(route)) for route in some],
+        about=lambda number: f"setting the route {some[number]}",
     )
 
 
 def remove_routes(kernel: Netlink, routes: Collection[Route]) -> None:
     """Make these not be there; each may be gone already. Raises KernelError."""
+    some = [*routes]
     kernel.carry_out(
-        [message(DELETE, ACK, encoded(route)) for route in routes],
-        about=[f"removing the route {route}" for route in routes],
+        [message(DELETE, ACK, encoded(route)) for route in some],
+        about=lambda number: f"removing the route {some[number]}",
         fine=GONE,
     )

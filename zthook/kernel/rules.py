@@ -109,17 +109,19 @@ def _local(version: int) -> PolicyRule:
 
 
 def _add(kernel: Netlink, rules: Collection[PolicyRule], protocol: int = PROTOCOL) -> None:
+    some = [*rules]
     kernel.carry_out(
-        [message(NEW, CREATE | ACK, _encoded(rule, protocol)) for rule in rules],
-        about=[f"adding {rule}" for rule in rules],
+        [message(NEW, CREATE | ACK, _encoded(rule, protocol)) for rule in some],
+        about=lambda number: f"adding {some[number]}",
         fine={errno.EEXIST},
     )
 
 
 def _remove(kernel: Netlink, rules: Collection[PolicyRule], protocol: int = PROTOCOL) -> None:
+    some = [*rules]
     kernel.carry_out(
-        [message(DELETE, ACK, _encoded(rule, protocol)) for rule in rules],
-        about=[f"removing {rule}" for rule in rules],
+        [message(DELETE, ACK, _encoded(rule, protocol)) for rule in some],
+        about=lambda number: f"removing {some[number]}",
         fine=GONE,
     )
 

@@ -116,4 +116,7 @@ class Pool:
 
 def pool_of(public: IPAddress, pools: Iterable[Pool]) -> Pool | None:
     """The pool that holds ``public``."""
-    return next((pool for pool in pools if public in pool), None)
+    for pool in pools:
+        if public in pool:
+            return pool
+    return None

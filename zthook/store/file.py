@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,10 @@ class StoreFile:
     def __init__(self, path: Path) -> None:
         self.fault = ""
         self._path = path
+        self._hosts: dict[str, HostRow] = {}
+        """As they are in the file, read already: each is asked for again and again."""
+        self._named: dict[str, str] = {}
+        """By credential; it may be another's by now."""
         try:
             self._lock = claim_file(path)
         except BlockingIOError as error:
@@ -101,6 +105,9 @@ class StoreFile:
                 yield
                 with self._explained():
                     self._link.execute("COMMIT")
+            except BaseException:
+                self._hosts.clear()  # of some it is what was put, and is not kept
+                raise
             finally:
                 # SQLite itself ends the transaction on some errors (a full disk).
                 if self._link.in_transaction:
@@ -118,12 +125,15 @@ class StoreFile:
             self.fault = ""
 
     def _rows(self, kind: type[AnyRow], rest: str, *values: Value) -> list[AnyRow]:
-        table = _TABLE[kind]
-        with self._explained():
-            found = self._link.execute(f"SELECT row FROM {table} {rest}", values)  # noqa: S608
-            texts = [text for (text,) in found]
+        return list(self._each(kind, rest, *values))
+
+    def _each(self, kind: type[AnyRow], rest: str, *values: Value) -> Iterator[AnyRow]:
+        table, decode = _TABLE[kind], _DECODERS[kind].decode
         try:
-            return [msgspec.json.decode(text, type=kind) for text in texts]
+            with self._explained():
+                found = self._link.execute(f"SELECT row FROM {table} {rest}", values)  # noqa: S608
+                for (text,) in found:
+                    yield decode(text)
         except msgspec.DecodeError as error:
             raise StoreError(
                 f"the store {self._path} has a row in {table} that is not ours: {error}",
@@ -147,4 +157,7 @@ _TABLE: dict[type[Row], str] = {
     ClaimRow: "claims",
     ReservationRow: "reservations",
     EventRow: "events",
+}
+_DECODERS: dict[type[Row], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in _TABLE
 }

@@ -1,5 +1,6 @@
 """What the edge asks of its store."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -72,6 +73,10 @@ class Ledger(Protocol):
         """All, or all that stand so, by public address as text, then by place."""
         ...
 
+    def each_claim(self, standing: Standing | None = None) -> Iterator[ClaimRow]:
+        """The same one by one, in no order; nothing may be changed before the last."""
+        ...
+
     def claims_on(self, public: str) -> list[ClaimRow]:
         """All that name this public address, by place; "": every ``auto`` without one."""
         ...
@@ -90,6 +95,10 @@ class Ledger(Protocol):
 
     def claims_using(self, private: str) -> list[ClaimRow]:
         """All that name this private address, by place."""
+        ...
+
+    def shared_privates(self) -> set[str]:
+        """The private addresses that several claims name. Costs all claims, though little."""
         ...
 
     def put_claim(self, row: ClaimRow) -> None:

@@ -132,6 +132,9 @@ class MemoryLedger:
         rows = self._chosen(lambda row: standing in (None, row.standing))
         return sorted(rows, key=lambda row: row.public)
 
+    def each_claim(self, standing: Standing | None = None) -> Iterator[ClaimRow]:
+        return iter(self.claims(standing))
+
     def claims_on(self, public: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.public == public)
 
@@ -148,6 +151,10 @@ class MemoryLedger:
 
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._chosen(lambda row: row.private == private)
+
+    def shared_privates(self) -> set[str]:
+        counted = Counter(row.private for row in self._claims.values() if row.private)
+        return {private for private, claims in counted.items() if claims > 1}
 
     def put_claim(self, row: ClaimRow) -> None:
         self._write()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zthook.errors import StoreError
 from zthook.store import schema
+from zthook.store.rows import HostRow
 from zthook.store.sqlite import SqliteLedger
 
 
@@ -14,6 +15,7 @@ class ReadLedger(SqliteLedger):
     def __init__(self, path: Path) -> None:
         self.fault = ""
         self._path = path
+        self._hosts, self._named = {}, {}
         with self._explained():
             place = f"{path.absolute().as_uri()}?mode=ro"
             self._link = sqlite3.connect(place, uri=True, check_same_thread=False)
@@ -31,6 +33,10 @@ class ReadLedger(SqliteLedger):
                 f"{schema.VERSION}",
                 hint="start the daemon of the zthook that is meant: it brings an older store up",
             )
+
+    def host(self, name: str) -> HostRow | None:
+        """As it is now: the daemon may have changed it since the last time."""
+        return self._row(HostRow, "WHERE name = ?", name)
 
     def close(self) -> None:
         self._link.close()

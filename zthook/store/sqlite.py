@@ -1,5 +1,7 @@
 """The ledger on disk: SQLite, each transaction durable before it ends."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from zthook.store import events
@@ -44,12 +46,23 @@ class SqliteLedger(StoreFile):
         return self._rows(HostRow, "ORDER BY name")
 
     def host(self, name: str) -> HostRow | None:
-        return self._row(HostRow, "WHERE name = ?", name)
+        known = self._hosts.get(name)
+        if known is None:
+            known = self._row(HostRow, "WHERE name = ?", name)
+            if known is not None:
+                self._hosts[name] = known
+        return known
 
     def host_with(self, credential: str) -> HostRow | None:
-        return self._row(HostRow, "WHERE credential = ?", credential)
+        known = self._hosts.get(self._named.get(credential, ""))
+        if known is None or known.credential != credential:
+            known = self._row(HostRow, "WHERE credential = ?", credential)
+            if known is not None:
+                self._hosts[known.name], self._named[credential] = known, known.name
+        return known
 
     def put_host(self, row: HostRow) -> None:
+        self._hosts.pop(row.name, None)
         self._write(
             "INSERT INTO hosts VALUES (?1, ?2, ?3) "
             "ON CONFLICT (name) DO UPDATE SET credential = ?2, row = ?3",
@@ -59,6 +72,7 @@ class SqliteLedger(StoreFile):
         )
 
     def drop_host(self, name: str) -> None:
+        self._hosts.pop(name, None)
         self._write("DELETE FROM hosts WHERE name = ?", name)
 
     def invitations(self) -> list[InvitationRow]:
@@ -87,6 +101,11 @@ class SqliteLedger(StoreFile):
             return self._rows(ClaimRow, "ORDER BY public, place")
         return self._rows(ClaimRow, "WHERE standing = ? ORDER BY public, place", standing)
 
+    def each_claim(self, standing: Standing | None = None) -> Iterator[ClaimRow]:
+        if standing is None:
+            return self._each(ClaimRow, "")
+        return self._each(ClaimRow, "WHERE standing = ?", standing)
+
     def claims_on(self, public: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE public = ? ORDER BY place", public)
 
@@ -105,6 +124,14 @@ class SqliteLedger(StoreFile):
 
     def claims_using(self, private: str) -> list[ClaimRow]:
         return self._rows(ClaimRow, "WHERE private = ? ORDER BY place", private)
+
+    def shared_privates(self) -> set[str]:
+        with self._explained():
+            found = self._link.execute(
+                "SELECT private FROM claims WHERE private IS NOT NULL "
+                "GROUP BY private HAVING count(*) > 1"
+            )
+            return {private for (private,) in found}
 
     def put_claim(self, row: ClaimRow) -> None:
         if row.standing in OCCUPYING:

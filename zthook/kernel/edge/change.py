@@ -1,6 +1,6 @@
 """A few mappings more or less, without looking at the others: pure, no kernel."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ class Mappings:
 
     def __init__(self, some: Iterable[Forwarding] = ()) -> None:
         self._by_key: dict[Key, Forwarding] = {}
-        self._at: dict[IPAddress, set[Key]] = defaultdict(set)
+        self._at: dict[IPAddress, tuple[Key, ...]] = {}
         self._to_members6: Counter[str] = Counter()
         self._versions: Counter[int] = Counter()
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
@@ -55,6 +55,12 @@ class Mappings:
     def all(self) -> Collection[Forwarding]:
         """Every one."""
         return self._by_key.values()
+
+    def become(self, wanted: Forwardings) -> None:
+        """The kernel has exactly these now."""
+        there = frozenset(self._by_key.values())
+        if there != wanted:
+            self.record(Difference(frozenset(), there - wanted, wanted - there))
 
     def difference(self, withdraw: Iterable[Forwarding], grant: Iterable[Forwarding]) -> Difference:
         """What these two lists make of the mappings that are there.
@@ -83,15 +89,15 @@ class Mappings:
         """The kernel did it."""
         self._versions = self._after(difference)
         for one in difference.gone:
-            del self._by_key[one.key]
+            del self._by_key[key := one.key]
             for address in _addresses(one):
-                self._at[address].discard(one.key)
-                if not self._at[address]:
-                    del self._at[address]
+                left = tuple(other for other in self._at.pop(address) if other != key)
+                if left:
+                    self._at[address] = left
         for one in difference.come:
-            self._by_key[one.key] = one
+            self._by_key[key := one.key] = one
             for address in _addresses(one):
-                self._at[address].add(one.key)
+                self._at[address] = (*self._at.get(address, ()), key)
         self._to_members6 += _to_members6(difference.come)
         self._to_members6 -= _to_members6(difference.gone)
 

@@ -99,6 +99,8 @@ class KernelEdgeDataplane:
         self._plane: EdgePlane | None = None
         self._mappings: Mappings | None = None
         self._around: Surroundings | None = None
+        self._settled: tuple[EdgePlane, object] | None = None
+        """What was wanted, and a glance at the kernel, when nothing was amiss."""
         self._settings: dict[str, str] = {}
         self._opened: frozenset[int] = frozenset()
         self._closed6 = False
@@ -106,12 +108,15 @@ class KernelEdgeDataplane:
         self._misled: tuple[str, ...] = ()
 
     def apply(self, desired: EdgePlane) -> list[str]:
-        unsure, self._mappings = self._mappings is None, None
+        glance = self._kernel.glance(desired)
+        if self._mappings is not None and (desired, glance) == self._settled:
+            return self._open(self._opened)
+        mappings, self._mappings, self._settled = self._mappings, None, None
         self._plane = desired
         seen, lines = self._with_closed6(self._kernel.look(desired), desired)
         steps = plan(desired, seen)
         self._carry_out(steps)
-        if unsure:
+        if mappings is None:
             # What came before may have ended between a mapping and its connections.
             self._kernel.end_leftovers(
                 desired.pool_ranges,
@@ -122,8 +127,10 @@ class KernelEdgeDataplane:
         self._around = seen.around
         self._settings = _expected(desired, seen.around)
         opened = self._open(frozenset(one.public.version for one in desired.forwardings))
-        self._mappings = Mappings(desired.forwardings)
+        self._mappings = mappings or Mappings()
+        self._mappings.become(desired.forwardings)
         lines += repairs(seen, steps) + opened
+        self._settled = None if lines else (desired, glance)
         self._misled = misled(desired, seen)
         return lines + self._news(waiting(desired, seen))
 
@@ -164,7 +171,7 @@ class KernelEdgeDataplane:
         change = mappings.difference(withdraw, grant)
         if not change:
             return
-        self._mappings = None
+        self._mappings = self._settled = None
         had_ipv6 = bool(mappings.members6())
         if not had_ipv6 and members6_of(change.come):
             # The table has no chains for ways that came since; the next pass makes them.

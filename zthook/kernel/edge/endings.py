@@ -73,6 +73,8 @@ def endings(
     """
     over = {way for one in ending for way in ways_of(one)}
     ways = ways_in(surplus) | over
+    if not ways and not surplus:
+        return NONE_END
     stays = [one for one in after if ways_of(one) & ways - over]
     return Endings(
         gone=frozenset(Through(*way) for way in ways),

@@ -108,6 +108,9 @@ class FakeEdgeKernel(Steps):
 
     # What the dataplane does with it.
 
+    def glance(self, plane: EdgePlane) -> object:
+        return self.look(plane)
+
     def look(self, plane: EdgePlane) -> Seen:
         self._changed = False
         around = self.around(plane)

@@ -1,6 +1,6 @@
 """Where a mapping's packets come from and go to on this machine: pure, no kernel."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_network
@@ -83,18 +83,26 @@ def routes_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Rou
     overlay = around.overlay
     if overlay is None:
         return frozenset()
-    found: dict[tuple[IPAddress, int], Route] = {}
-    for one in sorted(some, key=_order, reverse=True):
-        came = arrival(one, around)
-        if one.mode is Mode.ROUTED:
-            target, table = one.arrives_as, _table(came)
-        else:
-            target, table = one.private, MAIN_TABLE
-            if came is Arrival.ON_LINK:
-                on_link = Route(ip_network(one.arrives_as), overlay.index)
-                found[one.arrives_as, MAIN_TABLE] = on_link
-        found[target, table] = Route(ip_network(target), overlay.index, _hop(one), table)
-    return frozenset(found.values())
+    found: dict[tuple[IPAddress, int], tuple[Forwarding, IPAddress | None]] = {}
+    for one in some:
+        for target, via, table in _targets(one, arrival(one, around)):
+            other = found.setdefault((target, table), (one, via))
+            if other[0] is not one and _order(one) < _order(other[0]):
+                found[target, table] = one, via
+    return frozenset(
+        Route(ip_network(target), overlay.index, via, table)
+        for (target, table), (_, via) in found.items()
+    )
+
+
+def _targets(one: Forwarding, came: Arrival) -> Iterator[tuple[IPAddress, IPAddress | None, int]]:
+    """Destination, gateway and table of each route."""
+    if one.mode is Mode.ROUTED:
+        yield one.arrives_as, _hop(one), _table(came)
+        return
+    yield one.private, _hop(one), MAIN_TABLE
+    if came is Arrival.ON_LINK:
+        yield one.arrives_as, None, MAIN_TABLE
 
 
 def _hop(one: Forwarding) -> IPAddress:

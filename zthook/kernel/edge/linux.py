@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
 from zthook.kernel.connection_ways import Through
+from zthook.kernel.device_listing import listed_addresses, listed_devices
 from zthook.kernel.edge.chains.chain import PASSED
 from zthook.kernel.edge.endings import Endings
 from zthook.kernel.edge.ground import (
@@ -33,6 +34,7 @@ from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
 from zthook.kernel.protected import Served, login_addresses, served_ports
 from zthook.kernel.route_batch import remove_routes, set_routes
+from zthook.kernel.route_listing import OthersRoute, others_routes
 from zthook.kernel.routes import Route
 from zthook.kernel.rules import PolicyRule, add_rules, remove_rules
 from zthook.kernel.watch import Subscription
@@ -53,6 +55,9 @@ class LinuxEdgeKernel:
         self._routes = Netlink(ROUTE)
         self._told = Subscription("link", "address", "route", "rule", "neighbour")
         self._generation = -1
+        self._others: list[OthersRoute] | None = None
+        self._concerned = False
+        """Whether something was told since the last look that calls for another."""
         self._devices: frozenset[str] = frozenset()
         self._ipv6 = False
 
@@ -62,11 +67,41 @@ class LinuxEdgeKernel:
         self._routes.close()
         self._told.close()
 
-    def look(self, plane: EdgePlane) -> Seen:
-        for _ in self._told.drain():
-            pass
+    def _hear(self) -> None:
+        """Take what was told by now, but of what this one did itself."""
+        for one in self._told.drain():
+            if one.port != self._routes.port:
+                if one.kind != "neighbour":
+                    self._others = None
+                self._concerned |= concerns(one, self._devices, ipv6=self._ipv6)
+
+    def _begin(self, plane: EdgePlane) -> None:
+        """Look from here on: what is told later is not seen yet."""
+        self._hear()
+        self._concerned = False
         self._devices, self._ipv6 = plane.uplinks | {plane.overlay}, asks_for_ipv6(plane)
         self._generation = self._nft.generation()
+
+    def _routes_of_others(self) -> list[OthersRoute]:
+        """As they are now. Among tens of thousands of ours they are found only once: the kernel
+        tells what changes of them, and of devices and addresses that they go with.
+        """
+        self._hear()
+        if self._others is None:
+            self._others = others_routes()
+        return self._others
+
+    def glance(self, plane: EdgePlane) -> object:
+        self._begin(plane)
+        around = self.around(plane)
+        return (
+            (self._generation, around, self.settings(settings_of(plane, around))),
+            (routes.digest(self._routes), rules.own_rules()),
+            (neighbours.proxies_digest(self._routes), neighbours.pinned_entries()),
+        )
+
+    def look(self, plane: EdgePlane) -> Seen:
+        self._begin(plane)
         table, around = self._table.listed(), self.around(plane)
         listed = routes.own_routes(None)
         seen = Seen(
@@ -95,16 +130,18 @@ class LinuxEdgeKernel:
 
     def around(self, plane: EdgePlane) -> Surroundings:
         on_link: dict[str, tuple[IPNetwork, ...]] = defaultdict(tuple)
-        for one in links.connected_prefixes():
+        others, devices, own = self._routes_of_others(), listed_devices(), listed_addresses()
+        for one in links.connected_prefixes(others):
             on_link[one.device] += (one.prefix,)
-        defaults = links.default_routes()
+        defaults = links.default_routes(others)
+        up = {one.name: one.index for one in devices if one.up}
         return Surroundings(
-            overlay=self.overlay(plane.overlay),
-            indexes={name: index for index, name in links.device_names().items()},
-            own=frozenset(links.own_addresses()),
+            overlay=links.device_called(plane.overlay, devices, own),
+            indexes={one.name: one.index for one in devices},
+            own=frozenset(address for _, address in own),
             on_link=on_link,
             defaults=defaults,
-            ways=ways_of(plane, defaults, links.devices_up()),
+            ways=ways_of(plane, defaults, up),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
             closed6=sysctl.read(ROUTES6_FOR_ALL) == "0",
             advertised=_advertised(plane),
@@ -113,9 +150,8 @@ class LinuxEdgeKernel:
     def disturbed(self) -> bool:
         if self._nft.generation() != self._generation or self._firewalls.drifted():
             return True
-        # All are read, so that none is left for the next time.
-        told = [one for one in self._told.drain() if one.port != self._routes.port]
-        return any(concerns(one, self._devices, ipv6=self._ipv6) for one in told)
+        self._hear()
+        return self._concerned
 
     def settings(self, paths: Iterable[str]) -> dict[str, str]:
         found = ((path, sysctl.read(path)) for path in paths)
@@ -194,7 +230,7 @@ class LinuxEdgeKernel:
         return neighbours.neighbour_mac(self._routes, address, index)
 
     def default_sources(self) -> frozenset[IPAddress]:
-        return links.default_source()
+        return links.default_source(self._routes_of_others())
 
     def logins(self) -> frozenset[IPAddress]:
         return login_addresses()
@@ -204,7 +240,8 @@ class LinuxEdgeKernel:
 
     def connected(self) -> tuple[IPNetwork, ...]:
         own = map(ip_network, links.own_addresses())
-        return (*(one.prefix for one in links.connected_prefixes()), *own)
+        prefixes = links.connected_prefixes(self._routes_of_others())
+        return (*(one.prefix for one in prefixes), *own)
 
 
 def _advertised(plane: EdgePlane) -> frozenset[str]:

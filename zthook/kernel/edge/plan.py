@@ -153,7 +153,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
     pinned = pinned_at(members6_of(some), around)
     withdraw, grant = _transactions(plane, seen, elements)
     wanted = settings_of(plane, around).items()
-    flushed = seen.labels is None
+    flushed, taken_over = seen.labels is None, _taken_over(plane, seen, elements.missing)
     return in_one(
         Steps(
             withdraw=withdraw,
@@ -168,8 +168,8 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
             proxies_new=proxies - seen.proxies,
             rules_new=rules - seen.rules,
             grant=grant,
-            taken_over=_taken_over(plane, seen, elements.missing),
-            forgiven=through(some) if flushed else frozenset(),
+            taken_over=taken_over,
+            forgiven=taken_over if flushed else frozenset(),
             forgiven_begun=begun_as(elements.wanted) if flushed else frozenset(),
         )
     )
@@ -201,12 +201,11 @@ def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Th
     What is not configured here is dropped as long as nobody has it, and never remembered;
     but for the time in which the table was away.
     """
-    new = ways_in(missing)
-    return through(
-        one
-        for one in plane.forwardings
-        if ways_of(one) & new and (seen.labels is None or one.arrives_as in seen.around.own)
-    )
+    if seen.labels is None:
+        return through(plane.forwardings)
+    own = [one for one in plane.forwardings if one.arrives_as in seen.around.own]
+    new = ways_in(missing) if own else frozenset()
+    return through(one for one in own if ways_of(one) & new)
 
 
 def _transactions(

@@ -1,6 +1,7 @@
 """A full pass's repairs in words."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 
 from zthook.kernel.edge.elements import less
 from zthook.kernel.edge.plan import Seen, Steps
@@ -19,24 +20,26 @@ def repairs(seen: Seen, steps: Steps) -> list[str]:
     withdraw, grant = steps.withdraw, steps.grant
     added = {*_publics(less(withdraw.add, seen.elements)), *_publics(grant.add)}
     removed = {*_publics(withdraw.delete), *_publics(grant.delete)}
-    kinds = (
-        _rules(seen, steps),
-        [] if withdraw.rules else [f"set {name} was refilled" for name in sorted(withdraw.refill)],
-        sorted(f"mapping of {public} is nobody's: removed" for public in removed - added),
-        sorted(f"mapping of {public} was not as it should be: set" for public in added & removed),
-        sorted(f"mapping of {public} was missing: added" for public in added - removed),
-        [] if added or removed else sorted(_led(seen, steps)),
-        sorted(f"{rule} is no mapping's: removed" for rule in steps.rules_gone),
-        sorted(f"{rule} was missing: added" for rule in steps.rules_new),
-        sorted(f"route {route} is no mapping's: removed" for route in steps.routes_gone),
-        sorted(f"route {route} was missing: added" for route in steps.routes_new),
-        sorted(f"neighbour {one} is no mapping's: removed" for one in steps.pinned_gone),
-        sorted(f"neighbour {one} was missing: added" for one in steps.pinned_new),
-        sorted(f"answering {_asked(e)} was on: stopped" for e in steps.proxies_gone),
-        sorted(f"answering {_asked(e)} was off: started" for e in steps.proxies_new),
-        sorted(f"{k} was {seen.settings[k]}: set to {v}" for k, v in steps.settings.items()),
+    settings = [f"{k} was {seen.settings[k]}: set to {v}" for k, v in steps.settings.items()]
+    refilled = () if withdraw.rules else withdraw.refill
+    kinds: tuple[tuple[str, Collection[object]], ...] = (
+        ("{}", _rules(seen, steps)),
+        ("set {} was refilled", refilled),
+        ("mapping of {} is nobody's: removed", removed - added),
+        ("mapping of {} was not as it should be: set", added & removed),
+        ("mapping of {} was missing: added", added - removed),
+        ("{}", () if added or removed else _led(seen, steps)),
+        ("{} is no mapping's: removed", steps.rules_gone),
+        ("{} was missing: added", steps.rules_new),
+        ("route {} is no mapping's: removed", steps.routes_gone),
+        ("route {} was missing: added", steps.routes_new),
+        ("neighbour {} is no mapping's: removed", steps.pinned_gone),
+        ("neighbour {} was missing: added", steps.pinned_new),
+        ("answering {} was on: stopped", [*map(_asked, steps.proxies_gone)]),
+        ("answering {} was off: started", [*map(_asked, steps.proxies_new)]),
+        ("{}", settings),
     )
-    return [line for lines in kinds for line in _shortened(lines)]
+    return [line for said, some in kinds for line in _lines(said, some)]
 
 
 def _asked(entry: ProxyEntry) -> str:
@@ -90,7 +93,9 @@ def misled(plane: EdgePlane, seen: Seen) -> tuple[str, ...]:
     return (*unknown, *beyond)
 
 
-def _shortened(lines: list[str]) -> Iterable[str]:
+def _lines(said: str, some: Collection[object]) -> Iterable[str]:
+    """A line for each, of many for a few of them."""
+    lines = sorted(said.format(one) for one in islice(some, MOST_LINES + 1))
     yield from lines[:MOST_LINES]
-    if len(lines) > MOST_LINES:
-        yield f"and {len(lines) - MOST_LINES} more like: {lines[MOST_LINES]}"
+    if len(some) > MOST_LINES:
+        yield f"and {len(some) - MOST_LINES} more like: {lines[MOST_LINES]}"

@@ -21,7 +21,7 @@ def translated_elements(
     for private in grouped(some, lambda one: one.private).values():
         for one in private:
             for public in known_as(one, arriving):
-                for element in _translated(one, public):
+                for element in _translated(one, public, str(public), str(one.private)):
                     yield one, element
         leaving = [one for one in private if one.egress is Egress.PUBLIC]
         if leaving:
@@ -30,12 +30,14 @@ def translated_elements(
                 yield first, element
 
 
-def _translated(one: Forwarding, public: IPAddress) -> Iterator[Element]:
-    """What clients begin, and its answers."""
-    s, private = family_of(one.private).suffix, one.private
+def _translated(
+    one: Forwarding, address: IPAddress, public: str, private: str
+) -> Iterator[Element]:
+    """What clients begin, and its answers. ``public`` is the address's text, known once."""
+    s = family_of(address).suffix
     yield f"answering{s}", f"{one.next_hop_mac.lower()} . {private} . {public}"
     if one.hide or one.host_hides:
-        yield f"guarded{s}", str(public)
+        yield f"guarded{s}", public
         yield f"sheltered{s}", f"{public} . {private}"
     if one.hide:
         yield f"hiding{s}", f"{public} . {private}"
@@ -44,7 +46,7 @@ def _translated(one: Forwarding, public: IPAddress) -> Iterator[Element]:
     if is_whole(one):
         yield f"arriving{s}", f"{public} . {private}"
     else:
-        yield from _part(one, public)
+        yield from _part(one, address)
 
 
 def _part(one: Forwarding, public: IPAddress) -> Iterator[Element]:
