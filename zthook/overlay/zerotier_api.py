@@ -1,13 +1,16 @@
 """zerotier-one's local API (recorded from 1.14.1), over loopback."""
 
 import ssl
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
 import msgspec
 
 from zthook.errors import OverlayDown
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_SECONDS = 3.0
 """It answers from memory; who takes longer hangs."""
@@ -124,6 +127,8 @@ class ZeroTierApi:
     ) -> Body | None:
         port, seconds = self._port(), self._seconds or TIMEOUT_SECONDS
         headers = {"X-ZT1-Auth": self._read("authtoken.secret")}
+        import httpx  # not before somebody is there to ask: an edge does else without its 10 MB
+
         try:
             with httpx.Client(
                 base_url=f"http://127.0.0.1:{port}",
@@ -144,15 +149,15 @@ class ZeroTierApi:
             raise self._unexpected(path, f"{type(error).__name__} {error}") from error
         return self._understood(path, answer, kind)
 
-    def _understood(self, path: str, answer: httpx.Response, kind: type[Body]) -> Body | None:
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+    def _understood(self, path: str, answer: "httpx.Response", kind: type[Body]) -> Body | None:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise OverlayDown(
                 f"zerotier-one did not take the token of {self._home / 'authtoken.secret'}",
                 hint="is overlay.home the home of the daemon that runs? Else restart zerotier-one",
             )
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != HTTPStatus.OK:
             raise self._unexpected(path, str(answer.status_code))
         try:
             return msgspec.json.decode(answer.content, type=kind)

@@ -1,6 +1,6 @@
 """The edge's dataplane: all that the kernel must have goes in, or a few mappings more or less."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -28,6 +28,7 @@ from zthook.kernel.protected import Served, reasons
 from zthook.kernel.traffic import Traffic
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, Forwarding
+from zthook.model.publication import Egress
 
 
 class EdgeDataplane(Protocol):
@@ -121,7 +122,7 @@ class KernelEdgeDataplane:
             self._kernel.end_leftovers(
                 desired.pool_ranges,
                 through(desired.forwardings),
-                begun_as(all_elements(desired.forwardings)),
+                begun_as(all_elements(_leaving(desired.forwardings))),
                 allowed(desired.forwardings),
             )
         self._around = seen.around
@@ -264,6 +265,11 @@ class KernelEdgeDataplane:
 
     def close(self) -> None:
         self._kernel.close()
+
+
+def _leaving(some: Iterable[Forwarding]) -> list[Forwarding]:
+    """Those whose guests begin connections by them."""
+    return [one for one in some if one.egress is Egress.PUBLIC]
 
 
 def _expected(plane: EdgePlane, around: Surroundings) -> dict[str, str]:

@@ -3,12 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_network
 
 from zthook.kernel.edge.uplinks import TABLES, Way, uplink_routes, uplink_rules, uplink_settings
 from zthook.kernel.links import DefaultRoute, link_local_of
 from zthook.kernel.neighbours import Pinned, ProxyEntry
-from zthook.kernel.routes import MAIN_TABLE, Route
+from zthook.kernel.routes import MAIN_TABLE, Route, single
 from zthook.kernel.rules import FIRST, LOCAL_TABLE, PolicyRule
 from zthook.model.addresses import IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, Forwarding, OverlayDevice
@@ -90,7 +89,7 @@ def routes_of(some: Iterable[Forwarding], around: Surroundings) -> frozenset[Rou
             if other[0] is not one and _order(one) < _order(other[0]):
                 found[target, table] = one, via
     return frozenset(
-        Route(ip_network(target), overlay.index, via, table)
+        Route(single(target), overlay.index, via, table)
         for (target, table), (_, via) in found.items()
     )
 
