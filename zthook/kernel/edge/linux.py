@@ -2,9 +2,10 @@
 
 import socket
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import islice
 
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
@@ -42,6 +43,8 @@ from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
 GENERATIONS = 1 << 32
+HEARD = 100
+"""Routes at a time: what is told of so many fits a socket's usual 208 kB until it is read."""
 LET_THROUGH = passage.Passage(passage.EDGE, passage.Of.PACKET, PASSED)
 
 
@@ -183,10 +186,14 @@ class LinuxEdgeKernel:
         conntrack.end_refused(allowed)
 
     def set_routes(self, some: Collection[Route]) -> None:
-        set_routes(self._routes, some)
+        for part in _parts(some):
+            set_routes(self._routes, part)
+            self._hear()
 
     def remove_routes(self, some: Collection[Route]) -> None:
-        remove_routes(self._routes, some)
+        for part in _parts(some):
+            remove_routes(self._routes, part)
+            self._hear()
 
     def set_proxy(self, entry: ProxyEntry) -> None:
         neighbours.set_proxy(self._routes, entry)
@@ -242,6 +249,13 @@ class LinuxEdgeKernel:
         own = map(ip_network, links.own_addresses())
         prefixes = links.connected_prefixes(self._routes_of_others())
         return (*(one.prefix for one in prefixes), *own)
+
+
+def _parts(some: Collection[Route]) -> Iterator[list[Route]]:
+    """So few at a time that what is told of them all is heard, and nothing of others is lost."""
+    left = iter(some)
+    while part := list(islice(left, HEARD)):
+        yield part
 
 
 def _advertised(plane: EdgePlane) -> frozenset[str]:
