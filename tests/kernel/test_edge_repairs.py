@@ -97,6 +97,14 @@ def state(edge: Edge) -> tuple[str, ...]:
     )
 
 
+def test_what_was_made_for_many_mappings_is_no_drift(top: Topology, edge: Edge) -> None:
+    """More routes than the notifications of fit a socket's buffer."""
+    places = [f"{n // 250}.{n % 250}" for n in range(1000)]
+    edge.apply(*(edge.mapping(f"198.18.{n}", private=f"10.9.{n}") for n in places))
+    assert not edge.drifted()
+    assert edge.apply() == []
+
+
 @both
 def test_a_stopped_arp_answer_is_mended(top: Topology, edge: Edge) -> None:
     """The kernel tells nobody of it, so only a pass finds it."""
