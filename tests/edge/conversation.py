@@ -125,6 +125,12 @@ class Conversation(RuleBasedStateMachine):
         if agent.session != host.session and (name, agent.session) not in self.opened:
             agent.session, agent.sequence = host.session, agent.sequence + MANY
 
+    def forget_messages(self, name: str) -> None:
+        """Whoever has this name now has said nothing yet."""
+        self.last_list.pop(name, None)
+        self.last_beat.pop(name, None)
+        self.reserved = {key: stamp for key, stamp in self.reserved.items() if key[0] != name}
+
     def is_stale(self, name: str, message: Message) -> bool:
         stamp, host = (message.session, message.sequence), self.ledger.inner.host(name)
         assert host is not None

@@ -327,6 +327,7 @@ class AnyOrder(Conversation):
             self.edge.service.generation(name, self.agents[name].session)
         self.all_trouble_ends()
         assert self.ledger.inner.host(name) is None
+        self.forget_messages(name)
         self.agents[name] = self.edge.host(name, group=GROUPS[name])
         self.opened.add((name, self.agents[name].session))
         self.oracle.renew(name)
