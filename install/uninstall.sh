@@ -33,7 +33,7 @@ NEXT
 }
 
 remove_kernel_state() {
-    local command family
+    local command family owner
     for command in iptables-nft ip6tables-nft; do remove_iptables_rules $command; done
     # Only asking legacy iptables for a table would make it.
     ! grep -qsx filter /proc/net/ip_tables_names || remove_iptables_rules iptables-legacy
@@ -62,7 +62,9 @@ remove_kernel_state() {
         ip $family rule flush protocol 123 2>/dev/null || true
         ip $family route flush table all proto 123 2>/dev/null || true
         ip $family neigh flush proxy proto 123 2>/dev/null || true
-        ip $family neigh flush nud permanent proto 123 2>/dev/null || true
+        for owner in 123 124; do
+            ip $family neigh flush nud permanent proto $owner 2>/dev/null || true
+        done
     done
 }
 

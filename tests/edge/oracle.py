@@ -324,6 +324,7 @@ class Oracle:
             next_hop=hop,
             next_hop_mac=overlay_mac(hop),
             uplink=pool.uplink,
+            pinned=self.live(row.host),
             hide=row.client == "hide",
         )
 

@@ -236,11 +236,11 @@ class Edge:
         self.service.start()
         self.service.tick()
 
-    def host(self, name: str, **more: object) -> "Agent":
-        """Invite and enrol a host, and start its agent."""
+    def host(self, name: str, own_mac: str = "", **more: object) -> "Agent":
+        """Invite and enrol a host, and start its agent, which says that it has that MAC."""
         invitation = self.service.add_host(name, **more)  # type: ignore[arg-type]
         self.service.enrol(invitation.secret, f"{name}.lan")
-        agent = Agent(self, name, address_of(name))
+        agent = Agent(self, name, address_of(name), own_mac=own_mac)
         agent.open()
         return agent
 
@@ -322,10 +322,15 @@ class Agent:
     claims: dict[tuple[str, str], ClaimMessage] = field(default_factory=dict)
     epochs: dict[tuple[str, str], int] = field(default_factory=dict)
     last_heard: list[MappingReply] = field(default_factory=list)
+    own_mac: str = ""
+    """What it says that it has on the overlay."""
 
     def open(self, highest_epoch: int = 0) -> SessionReply:
         request = SessionRequest(
-            agent="zthook 0.1.0", instance=self.instance, highest_epoch=highest_epoch
+            agent="zthook 0.1.0",
+            instance=self.instance,
+            highest_epoch=highest_epoch,
+            overlay_mac=self.own_mac,
         )
         reply = self.edge.service.open_session(self.name, request, self.source)
         self.session, self.sequence = reply.session, 0
@@ -371,7 +376,12 @@ class Agent:
         return ReserveRequest(session=self.session, sequence=self.next(), claims=list(claims))
 
     def heartbeat_request(self) -> HeartbeatRequest:
-        return HeartbeatRequest(session=self.session, sequence=self.next(), digest=self.digest)
+        return HeartbeatRequest(
+            session=self.session,
+            sequence=self.next(),
+            digest=self.digest,
+            overlay_mac=self.own_mac,
+        )
 
     def heard(self, reply: ClaimsReply) -> ClaimsReply:
         for one in reply.mappings:

@@ -16,7 +16,9 @@ from zthook.store.ledger import Ledger
 from zthook.store.rows import OCCUPYING, ClaimRow, Standing
 
 
-def forwarding_of(row: ClaimRow, ledger: Ledger, settings: EdgeSettings) -> Forwarding:
+def forwarding_of(
+    row: ClaimRow, ledger: Ledger, settings: EdgeSettings, *, pinned: bool
+) -> Forwarding:
     """What the kernel has to have for a row that holds and whose guest is known."""
     public, host = ip_address(row.public), ledger.host(row.host)
     pool = pool_of(public, settings.pools)
@@ -32,6 +34,7 @@ def forwarding_of(row: ClaimRow, ledger: Ledger, settings: EdgeSettings) -> Forw
         next_hop=IPv4Address(host.address),
         next_hop_mac=host.mac,
         uplink=pool.uplink,
+        pinned=pinned,
         hide=mode is Mode.NAT and row.client == "hide" and row.rewriter == "edge",
         mode=mode,
         egress=Egress(row.egress),
@@ -42,8 +45,9 @@ def forwarding_of(row: ClaimRow, ledger: Ledger, settings: EdgeSettings) -> Forw
 
 def expected(edge: Edge) -> list[Forwarding]:
     """All that the kernel has to have."""
+    there = {host.name for host in edge.service.hosts() if host.lease == "live"}
     return [
-        forwarding_of(row, edge.ledger, edge.settings)
+        forwarding_of(row, edge.ledger, edge.settings, pinned=row.host in there)
         for row in edge.ledger.claims(Standing.HOLDING)
         if row.private is not None
     ]

@@ -107,7 +107,7 @@ def _asked(request: AddressRequest, autos: Counter[str]) -> str:
 def mappings(edge: StormyEdge, rows: Iterable[ClaimRow]) -> list[Forwarding]:
     """What the edge's kernel has to have; called in the one thread that decides."""
     held = (row for row in rows if row.standing is Standing.HOLDING and row.private is not None)
-    return [forwarding_of(row, edge.sqlite, SETTINGS) for row in held]
+    return [forwarding_of(row, edge.sqlite, SETTINGS, pinned=True) for row in held]
 
 
 def _edge_kernel(edge: StormyEdge, rows: Iterable[ClaimRow]) -> Iterator[str]:

@@ -90,7 +90,8 @@ def test_our_table_and_the_way_back_are_seen_as_they_are(
 
     def lacks() -> Any:
         way = Way(Marks(MARK), 12300, 12300)
-        return inside(way_lacks, way, MAPPED.overlay, MAPPED.edge, table.edge_mac, {version})
+        edge = MAPPED.edge, table.edge_mac
+        return inside(way_lacks, way, MAPPED.overlay, *edge, {version}, pinned=True)
 
     assert lacks() == []
     family = "-4" if version == 4 else "-6"
@@ -98,6 +99,9 @@ def test_our_table_and_the_way_back_are_seen_as_they_are(
     assert [one.split(":")[0] for one in lacks()] == [f"IPv{version} rule 12301"]
     host.run("ip", family, "route", "flush", "table", "12301")
     assert len(lacks()) == 2
+    host.run("ip", family, "neigh", "flush", "dev", "zt0", "nud", "permanent")
+    assert lacks()[-1].endswith(f" at {table.edge_mac}")
+    assert len(lacks()) == 3
     host.run("nft", "flush", "chain", "inet", "zthook_host", "forward")
     broken = inside(host_table, MARK)
     assert (broken.there, broken.whole) == (True, False)

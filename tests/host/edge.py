@@ -43,6 +43,12 @@ from zthook.wire.messages import (
 CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home1", "", "credential-home1")
 OTHER_CREDENTIAL = Credential("e1", "192.168.193.222", 9443, "home2", "", "credential-home2")
 OTHER_HOST = "home2"
+EDGE_MAC = "0e:00:00:00:00:01"
+
+
+def mac_of(host: str) -> str:
+    """A host's on the overlay."""
+    return f"02:00:00:00:01:{int(host.removeprefix('home')) + 1:02x}"
 
 
 @dataclass
@@ -66,7 +72,8 @@ class FakeEdge:
     ``pools`` are what ``auto`` is taken from, ``chosen`` what a guest was given of it, for
     ever. ``translated`` is public address → what its packets arrive as. ``holders`` is who
     holds what: each claim's public address. While ``silent`` it does not say what address a
-    guest had elsewhere, while ``full`` it can write down no session.
+    guest had elsewhere, while ``full`` it can write down no session. ``own_macs`` is what hosts
+    said last of theirs.
     """
 
     def __init__(self) -> None:
@@ -79,6 +86,7 @@ class FakeEdge:
         self.holders: dict[Key, str] = {}
         self.epochs: Counter[str] = Counter()
         self.events: list[str] = []
+        self.own_macs: dict[str, str] = {}
         self.two_agents = False
         self.silent = False
         self.full = False
@@ -100,6 +108,7 @@ class FakeEdge:
         side.sequence = 0
         side.digest = ""
         side.instances.append(request.instance)
+        self.own_macs[host] = request.overlay_mac
         return SessionReply(
             session=side.session,
             host=host,
@@ -108,6 +117,7 @@ class FakeEdge:
             prefixes=["192.168.0.0/16"],
             pools=[],
             generation=side.generation,
+            overlay_mac=EDGE_MAC,
             version=__version__,
         )
 
@@ -143,7 +153,12 @@ class FakeEdge:
     def heartbeat(self, host: str, request: HeartbeatRequest) -> HeartbeatReply:
         self._fence(host, request.session, request.sequence)
         side = self.sides[host]
-        return HeartbeatReply(generation=side.generation, current=request.digest == side.digest)
+        self.own_macs[host] = request.overlay_mac
+        return HeartbeatReply(
+            generation=side.generation,
+            current=request.digest == side.digest,
+            overlay_mac=EDGE_MAC,
+        )
 
     def generation(self, host: str, session: int) -> int:
         if session != self.sides[host].session:

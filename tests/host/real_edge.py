@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import httpx
 
-from tests.host.edge import CREDENTIAL
+from tests.host.edge import CREDENTIAL, mac_of
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
@@ -75,7 +75,7 @@ class RealEdge:
             "edge-1", CREDENTIAL.address, CREDENTIAL.port, name, "", reply.credential
         )
         address = IPv4Address("192.168.193.1") + int(name.removeprefix("home"))
-        self.kernel.macs[address] = f"02:00:00:00:01:{address.packed[3]:02x}"
+        self.kernel.macs[address] = mac_of(name)
         return credential, Way(self, str(address))
 
     def reached(self) -> dict[str, str]:

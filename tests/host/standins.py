@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 
-from tests.host.edge import CREDENTIAL, EdgeTransport, FakeEdge
+from tests.host.edge import CREDENTIAL, EDGE_MAC, EdgeTransport, FakeEdge, mac_of
 from tests.host.making import MAC, NETWORKS
 from zthook.config.settings import HostSettings, OverlaySettings
 from zthook.errors import HypervisorUnavailable, KernelError, OverlayDown
@@ -29,7 +29,6 @@ from zthook.model.mappings import GuestRule, HostPlane, OverlayDevice
 if TYPE_CHECKING:
     from zthook.config.places import Places
 
-EDGE_MAC = "0e:00:00:00:00:01"
 DEADLINE = 10.0
 
 
@@ -80,7 +79,8 @@ class Libvirt:
 @dataclass
 class Kernel:
     """The host's kernel; ``broken`` refuses changes. ``events`` is shared with the edge's.
-    ``answering`` is who answers a probe: device and address → MAC.
+    ``answering`` is who answers a probe: device and address → MAC; ``edge_mac`` who answers
+    ARP for the edge, ``own_mac`` the host's on the overlay.
     """
 
     events: list[str] = field(default_factory=list)
@@ -96,6 +96,7 @@ class Kernel:
     overlay_down: bool = False
     applied: int = 0
     edge_mac: str = EDGE_MAC
+    own_mac: str = mac_of("home1")
 
     def apply(self, desired: HostPlane | None) -> list[str]:
         if self.broken:
@@ -120,8 +121,9 @@ class Kernel:
     def drifted(self) -> bool:
         return self.flushed
 
-    def mac_of(self, address: IPv4Address, device: str) -> str | None:
-        return self.edge_mac if (str(address), device) == (CREDENTIAL.address, "zt0") else None
+    def answers(self, address: IPv4Address, mac: str, device: str) -> bool:
+        self.events.append(f"does {mac} have {address} on {device}?")
+        return (str(address), mac, device) == (CREDENTIAL.address, self.edge_mac, "zt0")
 
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         return self.seen.get(device, {})
@@ -152,7 +154,7 @@ class Kernel:
     def observe(self) -> OverlayDevice:
         if self.overlay_down:
             raise OverlayDown("the device zt0 is not there")
-        return OverlayDevice("zt0", 7, "0e:00:00:00:00:02", 2800, ())
+        return OverlayDevice("zt0", 7, self.own_mac, 2800, ())
 
 
 class Home:
@@ -168,7 +170,7 @@ class Home:
         self.way = EdgeTransport(self.edge)
         self.transport = transport or self.way
         self.libvirt = Libvirt()
-        self.kernel = Kernel(self.edge.events)
+        self.kernel = Kernel(self.edge.events, own_mac=mac_of(credential.host))
         self.leases: dict[str, IPAddress] = {MAC: IPv4Address("192.168.122.50")}
         self.settings = HostSettings(
             OverlaySettings("interface", interface="zt0"), required_seconds=1.0

@@ -20,6 +20,7 @@ TOLD = Told.of(
     by_claim([answer(1, "203.0.113.10", arrives_as="10.0.0.10")]),
     {uuid(1): "web1"},
     [AddressRange.parse("203.0.113.10-203.0.113.14")],
+    "0e:00:00:00:00:01",
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -105,16 +106,32 @@ async def test_the_daemon_of_the_edge_comes_back_and_nothing_changes(
 async def test_a_member_that_answers_arp_for_the_edge_is_not_taken_for_it(
     edge: RealEdge, home1: Home
 ) -> None:
+    home1.kernel.edge_mac = "0e:00:00:00:66:66"
     home1.start(guest(1, ASKED))
     async with home1.running() as agent:
         await until(lambda: home1.kernel.plane)
-        await until(lambda: agent.client.edge_mac == OVERLAY.mac)
-        await until(lambda: home1.kernel.plane and home1.kernel.plane.edge_mac == OVERLAY.mac)
-        home1.kernel.edge_mac = "0e:00:00:00:66:66"
+        assert home1.kernel.plane is not None
+        assert (home1.kernel.plane.edge_mac, home1.kernel.plane.pinned) == (OVERLAY.mac, True)
         home1.nudge("neighbour")
         await another_pass(agent)
-        assert home1.kernel.plane is not None
         assert home1.kernel.plane.edge_mac == OVERLAY.mac
+
+
+async def test_the_edge_is_told_by_which_mac_its_host_is_known(edge: RealEdge, home1: Home) -> None:
+    """So that nobody else is believed, not at the first word either."""
+    impostor, address = "0e:00:00:00:66:66", IPv4Address("192.168.193.2")
+    edge.kernel.macs[address] = impostor
+    home1.start(guest(1, ASKED))
+    async with home1.running() as agent:
+        await until(lambda: agent.passes.said.answers)
+        [row] = (await agent.status()).mappings
+        assert row.state is MappingState.PENDING
+        assert "neighbour entry of home1" in row.reason
+        edge.kernel.macs[address] = home1.kernel.own_mac
+        edge.clock.advance(30)
+        edge.service.tick()
+        assert edge.reached() == {str(PUBLIC): str(PRIVATE)}
+        assert {one.mac for one in edge.kernel.pinned} == {home1.kernel.own_mac}
 
 
 @pytest.mark.parametrize("seen", [{}, {PRIVATE - 5: MAC, PRIVATE: MAC}], ids=["none", "several"])
@@ -134,6 +151,27 @@ async def test_a_restart_of_the_agent_costs_a_guest_without_a_lease_nothing(
         assert edge.reached() == {str(PUBLIC): str(PRIVATE)}
         assert edge.kernel.steps == []
         assert {rule.private for rule in home1.kernel.rules} == {PRIVATE}
+
+
+async def test_an_agent_that_starts_without_the_edge_knows_who_it_is(
+    edge: RealEdge, home1: Home, tmp_path: Path
+) -> None:
+    home1.places = Places(tmp_path, tmp_path, tmp_path)
+    home1.start(guest(1, ASKED))
+    async with home1.running() as agent:
+        await until(lambda: home1.kernel.plane and agent.passes.said.answers)
+        await another_pass(agent)
+    before = home1.kernel.plane
+    assert before is not None
+    assert isinstance(home1.transport, Way)
+    home1.transport.down = True
+    home1.kernel.plane = None
+    async with home1.running() as agent:
+        await another_pass(agent)
+        assert home1.kernel.plane == before
+        home1.kernel.edge_mac = "0e:00:00:00:66:66"
+        await agent.kernel.ask_once()
+        await until(lambda: home1.kernel.plane == replace(before, pinned=False))
 
 
 async def test_another_agent_of_this_host_is_named(edge: RealEdge, home1: Home) -> None:

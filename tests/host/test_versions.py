@@ -7,10 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.host.edge import mac_of
 from tests.host.making import PRIVATE, PUBLIC, guest
 from tests.host.real_edge import RealEdge, Way
 from tests.host.standins import Home, until
 from zthook import __version__
+from zthook.errors import UsageError
+from zthook.host.edge_client import EdgeClient
+from zthook.model.clock import SystemClock
 from zthook.model.mappings import MappingState
 from zthook.model.publication import AddressRequest
 
@@ -88,6 +92,48 @@ async def test_an_edge_that_tells_no_moment_is_told_none(edge: RealEdge) -> None
     lists = [one for one in home.transport.asked if one and "claims" in one]
     assert lists
     assert not [one for one in lists if "heard" in one]
+
+
+class BeforeMacs(Way):
+    """To an edge that, while ``older``, takes no word of a host's MAC."""
+
+    older = True
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self.older and "overlay_mac" in json.loads(request.content or b"{}"):
+            unknown = "Object contains unknown field `overlay_mac`"
+            return httpx.Response(400, json={"error": "bad_request", "message": unknown})
+        return await super().handle_async_request(request)
+
+
+async def test_an_edge_that_takes_no_mac_is_told_none_also_where_it_came_meanwhile(
+    edge: RealEdge,
+) -> None:
+    async def own_mac() -> str:
+        return mac_of("home1")
+
+    def told() -> str | None:
+        host = edge.ledger.host("home1")
+        return host.own_mac if host is not None else None
+
+    credential, way = edge.enrol("home1")
+    assert isinstance(way, Way)
+    older = BeforeMacs(edge, way.source)
+    client = EdgeClient(credential, SystemClock(), own_mac=own_mac, transport=older)
+    await client.greet()
+    await client.heartbeat()
+    assert told() == ""
+    older.older, client.session = False, None
+    await client.greet()
+    await client.heartbeat()
+    assert told() == mac_of("home1")
+    older.older = True
+    with pytest.raises(UsageError):
+        await client.heartbeat()
+    await client.greet()
+    await client.heartbeat()
+    assert client.ready
+    await client.close()
 
 
 @pytest.mark.parametrize("theirs", ["", "0.0.9"])

@@ -86,8 +86,16 @@ class World(ABC):
         """Whom the kernel answers ARP for, at our request."""
 
     @abstractmethod
-    def pinned(self) -> set[str]:
-        """The MACs in neighbour entries of ours."""
+    def pinned(self) -> dict[IPv4Address, str]:
+        """The MACs in permanent neighbour entries of ours, by what has them on the overlay."""
+
+    @abstractmethod
+    def settle(self, address: IPv4Address, mac: str) -> None:
+        """Somebody else says for good who has an address on the overlay."""
+
+    @abstractmethod
+    def unsettle(self, address: IPv4Address) -> None:
+        """Somebody takes away what is said of the address there, whoever said it."""
 
     @abstractmethod
     def elements(self) -> Elements:
@@ -155,7 +163,8 @@ class World(ABC):
             and self.routed() == ways
             and self.answered() == on_link | {f.arrives_as for f in routed} & {CONFIGURED}
             and self.has_rule(self.version) == any(f.arrives_as == CONFIGURED for f in routed)
-            and self.pinned() == {f.next_hop_mac for f in some if self.version == 6}
+            and self.pinned()
+            == {f.next_hop: f.next_hop_mac for f in some if f.pinned or self.version == 6}
         )
 
 
@@ -164,6 +173,7 @@ def mapping(
     private: str = "192.168.122.50",
     host: int = 2,
     *,
+    pinned: bool = True,
     hide: bool = False,
     mode: Mode = Mode.NAT,
     egress: Egress = Egress.HOME,
@@ -177,6 +187,7 @@ def mapping(
         next_hop=IPv4Address(f"192.168.193.{host}"),
         next_hop_mac=f"02:00:00:00:00:{host:02x}",
         uplink="eth0",
+        pinned=pinned,
         hide=hide,
         mode=mode,
         egress=egress,
@@ -216,6 +227,7 @@ mappings = st.builds(
     st.sampled_from(PUBLICS),
     st.sampled_from(["192.168.122.50", "192.168.122.51"]),
     st.just(2),
+    pinned=st.booleans(),
     hide=st.booleans(),
     mode=st.sampled_from(Mode),
     egress=st.sampled_from(Egress),
@@ -525,6 +537,35 @@ class EdgeContract:
         fresh.apply(replace(unknown, forwardings=frozenset([A])))
         assert world.holds([A])
 
+    def test_who_a_host_is_nobody_else_says(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        for way in ("settle", "unsettle"):
+            if way == "settle":
+                world.settle(A.next_hop, "02:00:00:00:00:66")
+            else:
+                world.unsettle(A.next_hop)
+            assert dataplane.drifted()
+            (line,) = dataplane.apply(plane(A, B))
+            assert line.startswith("neighbour ")
+            assert line.endswith(f" at {A.next_hop_mac} was missing: added")
+            assert world.holds([A, B])
+            assert not dataplane.drifted()
+
+    def test_a_host_whose_mac_changes_is_followed(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        world.connect(through(A))
+        for mac, way in (("02:00:00:00:07:02", "change"), ("02:00:00:00:08:02", "apply")):
+            changed = replace(A, next_hop_mac=mac)
+            if way == "change":
+                dataplane.change(grant=[changed])
+            else:
+                dataplane.apply(plane(changed, B))
+            assert world.holds([changed, B])
+            assert world.is_connected(through(A))
+            assert dataplane.apply(plane(changed, B)) == []
+
     def test_traffic_is_told_for_each_mapping(self, world: World) -> None:
         dataplane = world.start()
         dataplane.apply(plane(A, B))
@@ -543,6 +584,45 @@ class EdgeContract:
         assert IPv4Network("203.0.113.20/32") in dataplane.connected()
         assert dataplane.mac_of(IPv4Address("192.168.193.2")) == "02:00:00:00:00:02"
         assert dataplane.mac_of(IPv4Address("192.168.193.9")) is None
+
+    def test_a_host_may_be_asked_for_again(self, world: World) -> None:
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        world.connect(through(A))
+        asked = replace(A, pinned=False)
+        dataplane.change(grant=[asked])
+        assert world.holds([asked, B])
+        assert world.start().apply(plane(asked, B)) == []
+        fresh = world.start()
+        fresh.apply(plane(A, B))
+        assert world.holds([A, B])
+        fresh.apply(plane(asked, B))
+        assert world.holds([asked, B])
+        assert world.is_connected(through(A))
+        fresh.change(withdraw=[B])
+        assert world.pinned().keys() == ({A.next_hop} if self.pinned_anyway else set())
+
+    def test_whose_address_two_have_is_asked(self, world: World) -> None:
+        other = replace(B, next_hop=A.next_hop)
+        dataplane = world.start()
+        dataplane.apply(plane(A))
+        dataplane.change(grant=[other])
+        assert world.pinned() == {}
+        assert dataplane.apply(plane(A, other)) == []
+        dataplane.change(withdraw=[A])
+        assert world.holds([other])
+
+    def test_what_others_say_for_good_stays(self, world: World) -> None:
+        world.settle(A.next_hop, "02:00:00:00:00:77")
+        dataplane = world.start()
+        dataplane.apply(plane(A, B))
+        assert world.pinned() == {B.next_hop: B.next_hop_mac}
+        assert dataplane.mac_of(A.next_hop) == "02:00:00:00:00:77"
+        dataplane.change(withdraw=[A, B])
+        assert world.pinned() == {}
+        assert dataplane.mac_of(A.next_hop) == "02:00:00:00:00:77"
+
+    pinned_anyway = False
 
     def test_uplinks_have_ways_of_their_own(self, world: World) -> None:
         world.join()

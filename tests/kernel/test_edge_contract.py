@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import count
 from typing import cast
@@ -35,7 +36,7 @@ from zthook.kernel.edge.dataplane import EdgeDataplane, KernelEdgeDataplane
 from zthook.kernel.edge.fake import Crash, FakeEdgeDataplane, FakeEdgeKernel
 from zthook.kernel.edge.ground import BEFORE_LOCAL, ROUTES6_FOR_ALL
 from zthook.kernel.edge.sets import CLOSED6, Elements
-from zthook.kernel.links import DefaultRoute
+from zthook.kernel.links import DefaultRoute, link_local_of
 from zthook.model.publication import Egress, Mode
 
 D = mapping("203.0.113.33", "192.168.122.70")
@@ -74,8 +75,22 @@ class FakeWorld(World):
     def answered(self) -> set[IPv4Address]:
         return {back(one.address) for one in self.kernel.proxies}
 
-    def pinned(self) -> set[str]:
-        return {one.mac for one in self.kernel.pinned}
+    def pinned(self) -> dict[IPv4Address, str]:
+        return {back(one.address): one.mac for one in self.kernel.pinned}
+
+    def settle(self, address: IPv4Address, mac: str) -> None:
+        assert self.kernel.device is not None
+        for one in [one for one in self.kernel.pinned if back(one.address) == address]:
+            self.kernel.pinned.remove(one)  # it stays ours, and says another MAC
+            self.kernel.pinned.add(replace(one, mac=mac))
+            self.kernel.touch()
+            return
+        self.kernel.settled.add((address, self.kernel.device.index))
+        self.kernel.macs[address] = mac
+
+    def unsettle(self, address: IPv4Address) -> None:
+        self.kernel.pinned = {one for one in self.kernel.pinned if back(one.address) != address}
+        self.kernel.touch()
 
     def elements(self) -> Elements:
         return {name: frozenset(some) for name, some in self.kernel.sets.items()}
@@ -191,10 +206,21 @@ class RealWorld(World):
             for line in self._where.run("ip neigh show proxy").splitlines()
         }
 
-    def pinned(self) -> set[str]:
+    def pinned(self) -> dict[IPv4Address, str]:
         listed = self._where.run("ip neigh show nud permanent").splitlines()
         ours = (line.split() for line in listed if "proto 123" in line)
-        return {words[words.index("lladdr") + 1] for words in ours}
+        return {back(ip_address(one[0])): one[one.index("lladdr") + 1] for one in ours}
+
+    def _said_at(self, address: IPv4Address) -> str:
+        found = [one for one in self.pinned().items() if one[0] == address]
+        return str(link_local_of(found[0][1])) if self.version == 6 else str(address)
+
+    def settle(self, address: IPv4Address, mac: str) -> None:
+        said = self._said_at(address)
+        self._where.run(f"ip neigh replace {said} lladdr {mac} dev zt0 nud permanent")
+
+    def unsettle(self, address: IPv4Address) -> None:
+        self._where.run(f"ip neigh del {self._said_at(address)} dev zt0")
 
     def elements(self) -> Elements:
         listed = json.loads(self._where.run("nft -j list table inet zthook"))
@@ -258,7 +284,7 @@ class RealWorld(World):
             "ip link set zt0-far up",
             "ip link set zt0 up",
             f"ip addr add {OVERLAY_ADDRESS}/24 dev zt0",
-            "ip neigh add 192.168.193.2 lladdr 02:00:00:00:00:02 dev zt0",
+            "ip neigh add 192.168.193.2 lladdr 02:00:00:00:00:02 dev zt0 nud stale",
         )
 
 
@@ -273,6 +299,9 @@ class TestFake(EdgeContract):
 class TestFakeOfIPv6(EdgeContract):
     examples = 25
     test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
+    test_whose_address_two_have_is_asked = None  # type: ignore[assignment]  # it goes by MACs
+    test_what_others_say_for_good_stays = None  # type: ignore[assignment]  # the same
+    pinned_anyway = True
 
     @pytest.fixture
     def world(self) -> World:
@@ -298,6 +327,9 @@ class TestReal(EdgeContract):
 class TestRealOfIPv6(EdgeContract):
     examples = 5
     test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
+    test_whose_address_two_have_is_asked = None  # type: ignore[assignment]  # it goes by MACs
+    test_what_others_say_for_good_stays = None  # type: ignore[assignment]  # the same
+    pinned_anyway = True
 
     @pytest.fixture
     def world(self) -> Iterator[World]:
@@ -413,12 +445,14 @@ def test_the_order_of_steps() -> None:
     world.kernel.steps.clear()
     dataplane.change(grant=[A])
     granting = [step.split()[0] for step in world.kernel.steps]
-    expected = ["set", "set", "set", "nft", "open"]
-    assert granting == expected, "routes and the ARP answer, then elements, then other firewalls"
+    expected = ["pin", "set", "set", "set", "nft", "open"]
+    assert granting == expected, (
+        "who the host is, routes and the ARP answer, then elements, then other firewalls"
+    )
     world.kernel.steps.clear()
     dataplane.change(withdraw=[A])
     withdrawing = [step.split()[0] for step in world.kernel.steps]
-    assert withdrawing == ["nft", "end", "remove", "remove", "remove", "open"]
+    assert withdrawing == ["nft", "end", "remove", "remove", "no", "remove", "open"]
 
 
 def test_forwarding_is_turned_on_after_the_rules() -> None:

@@ -29,6 +29,8 @@ DAMAGE = {
     "route of the address deleted": "ip route del 203.0.113.30",
     "route bent": "ip route replace 192.168.122.50 via 192.168.193.3 proto 123",
     "route invented": "ip route add 192.168.122.99 via 192.168.193.3 proto 123",
+    "host asked for": "ip neigh replace 192.168.193.2 lladdr 02:00:00:00:00:66 dev zt0 nud stale",
+    "host invented": "ip neigh add 192.168.193.9 lladdr 02:00:00:00:00:09 dev zt0 protocol 123",
     "forwarding off": "sysctl -qw net.ipv4.conf.zt0.forwarding=0",
     "forwarding off everywhere": "sysctl -qw net.ipv4.conf.eth0.forwarding=0",
     "forwarding on for everybody": "sysctl -qw net.ipv4.ip_forward=1",
@@ -93,6 +95,7 @@ def state(edge: Edge) -> tuple[str, ...]:
         settled(edge.inside.run("nft -s list table inet zthook")),
         edge.inside.run("ip route show proto 123"),
         edge.inside.run("ip neigh show proxy"),
+        edge.inside.run("ip neigh show nud permanent"),
         edge.inside.run("sysctl net.ipv4.conf.eth0 net.ipv4.conf.zt0 net.ipv4.neigh.eth0"),
     )
 

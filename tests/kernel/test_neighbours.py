@@ -11,7 +11,10 @@ from tests.kernel.topology import SILENCE, Namespace, eventually, mac
 from zthook.kernel.announce import announce
 from zthook.kernel.links import link_local_of
 from zthook.kernel.neighbours import (
+    OF_EDGE,
+    OF_HOST,
     Pinned,
+    PinnedEntries,
     ProxyEntry,
     neighbour_mac,
     pinned_entries,
@@ -46,6 +49,10 @@ def kernel(where: Namespace) -> Iterator[Netlink]:
     made.close()
 
 
+def own() -> frozenset[Pinned]:
+    return pinned_entries(OF_EDGE).own
+
+
 def index(where: Namespace, device: str = "zt0") -> int:
     return int(where.run(f"cat /sys/class/net/{device}/ifindex"))
 
@@ -64,15 +71,20 @@ def test_ours_are_told_from_others(where: Namespace, kernel: Netlink) -> None:
     for proxy in proxies:
         where.call(lambda one=proxy: set_proxy(kernel, one))
     for entry in pinned:
-        where.call(lambda one=entry: set_pinned(kernel, [one]))
+        where.call(lambda one=entry: set_pinned(kernel, [one], OF_EDGE))
     assert where.call(proxy_entries) == proxies
-    assert where.call(pinned_entries) == pinned
+    assert where.call(own) == pinned
+    others = {(ip_address(one), device) for one in ("192.0.2.8", "fe80::8")}
+    assert where.call(lambda: pinned_entries(OF_EDGE)).others == others
+    assert where.call(lambda: pinned_entries(OF_HOST)) == PinnedEntries(
+        frozenset(), frozenset(others | {(one.address, device) for one in pinned})
+    )
     for proxy in proxies:
         where.call(lambda one=proxy: remove_proxy(kernel, one))
     for entry in pinned:
         where.call(lambda one=entry: remove_pinned(kernel, [one]))
     assert where.call(proxy_entries) == frozenset()
-    assert where.call(pinned_entries) == frozenset()
+    assert where.call(own) == frozenset()
     assert "192.0.2.9" in where.run("ip neigh show proxy")
     assert where.run("ip neigh show nud permanent").count("02:00:00:00:00:08") == 2
 
@@ -85,12 +97,12 @@ def test_a_pinned_entry_is_changed_and_gone(
     before, after = (Pinned(address, device, mac) for mac in MACS)
     where.run(f"ip -{version} neigh add {address} lladdr {MACS[1]} dev zt0 nud reachable")
     for entry in (before, before, after):
-        where.call(lambda one=entry: set_pinned(kernel, [one]))
-        assert where.call(pinned_entries) == {entry}
+        where.call(lambda one=entry: set_pinned(kernel, [one], OF_EDGE))
+        assert where.call(own) == {entry}
         assert where.call(lambda: neighbour_mac(kernel, address, device)) == entry.mac
     for _ in range(2):
         where.call(lambda: remove_pinned(kernel, [after]))
-        assert where.call(pinned_entries) == frozenset()
+        assert where.call(own) == frozenset()
     assert where.call(lambda: neighbour_mac(kernel, address + 9, device)) is None
     where.run(f"ip -{version} neigh add {address + 9} dev zt0 nud failed")
     assert where.call(lambda: neighbour_mac(kernel, address + 9, device)) is None
@@ -108,7 +120,7 @@ def test_nobody_on_the_link_moves_a_pinned_address(
         far.run("ip link set far up")
         pinned, other = ADDRESSES[version], ADDRESSES[version] + 1
         entry, device = Pinned(pinned, index(where), MACS[0]), index(far, "far")
-        where.call(lambda: set_pinned(kernel, [entry]))
+        where.call(lambda: set_pinned(kernel, [entry], OF_EDGE))
         where.run(f"ip -{version} neigh add {other} lladdr {MACS[1]} dev zt0 nud stale")
 
         def believed() -> bool:
@@ -118,7 +130,7 @@ def test_nobody_on_the_link_moves_a_pinned_address(
             return seen == mac(far, "far")
 
         assert eventually(believed)
-        assert where.call(pinned_entries) == {entry}
+        assert where.call(own) == {entry}
     finally:
         far.close()
 
@@ -136,7 +148,7 @@ def test_a_pinned_link_local_address_is_a_way_to_a_mac(where: Namespace, kernel:
         )
         via = link_local_of(mac(host, "far"))
         entry = Pinned(via, index(where), mac(host, "far"))
-        where.call(lambda: set_pinned(kernel, [entry]))
+        where.call(lambda: set_pinned(kernel, [entry], OF_EDGE))
         where.call(lambda: set_routes(kernel, [Route(ip_network(public), entry.device, via)]))
         six = socket.AF_INET6, socket.SOCK_DGRAM
         with (
@@ -161,11 +173,11 @@ def test_entries_go_with_their_device(where: Namespace, kernel: Netlink) -> None
     device = index(where)
     pinned = [Pinned(one, device, MACS[0]) for one in ADDRESSES.values()]
     for entry in pinned:
-        where.call(lambda one=entry: set_pinned(kernel, [one]))
+        where.call(lambda one=entry: set_pinned(kernel, [one], OF_EDGE))
     where.run("ip link set far down")
-    assert where.call(pinned_entries) == set(pinned), "no carrier is no reason"
+    assert where.call(own) == set(pinned), "no carrier is no reason"
     where.run("ip link set zt0 down")
-    assert where.call(pinned_entries) == frozenset()
+    assert where.call(own) == frozenset()
     where.run("ip link del zt0")
     for entry in pinned:
         where.call(lambda one=entry: remove_pinned(kernel, [one]))
@@ -180,5 +192,5 @@ def test_a_machine_without_ipv6_is_asked_and_told_nothing(
     entry = ProxyEntry(ip_address("192.0.2.1"), device)
     where.call(lambda: set_proxy(kernel, entry))
     assert where.call(proxy_entries) == {entry}
-    assert where.call(pinned_entries) == frozenset()
+    assert where.call(own) == frozenset()
     where.call(lambda: remove_pinned(kernel, [Pinned(ADDRESSES[6], device, MACS[0])]))

@@ -80,6 +80,12 @@ class World(Protocol):
     def remove_policy_rule(self) -> None:
         """Somebody deletes the policy rule of ours."""
 
+    def pinned(self) -> dict[str, str]:
+        """Address → MAC of the permanent neighbours that are ours."""
+
+    def unpin(self) -> None:
+        """Somebody has it asked again who the edge is."""
+
     def remove_overlay(self) -> None: ...
 
     def return_overlay(self) -> None: ...
@@ -189,6 +195,35 @@ class HostDataplaneContract:
         assert world.dataplane.apply(plane(WEB, mac="02:00:00:00:03:33"))
         assert world.dataplane.apply(plane(WEB, mac="02:00:00:00:03:33".upper())) == []
 
+    def test_who_the_edge_is_nobody_else_says(self, world: World) -> None:
+        there = {str(EDGE): EDGE_MAC}
+        asked = replace(plane(WEB), pinned=False)
+        world.dataplane.apply(plane(WEB))
+        assert world.pinned() == there
+        world.unpin()
+        assert world.dataplane.drifted()
+        (line,) = world.dataplane.apply(plane(WEB))
+        assert line.startswith(f"neighbour {EDGE} at {EDGE_MAC}")
+        assert line.endswith("was missing: added")
+        assert world.pinned() == there
+        assert world.dataplane.apply(asked)
+        assert world.pinned() == {}
+        assert world.dataplane.apply(asked) == []
+        world.dataplane.apply(plane(WEB))
+        assert world.another().apply(plane(WEB)) == []
+        assert world.pinned() == there
+        elsewhere = replace(plane(WEB, mac="02:00:00:00:03:33"), edge=EDGE + 1)
+        assert world.dataplane.apply(elsewhere)
+        assert world.pinned() == {str(EDGE + 1): "02:00:00:00:03:33"}
+        world.dataplane.apply(None)
+        assert world.pinned() == {}
+
+    def test_who_answers_nobody_is_not_there(self, world: World) -> None:
+        world.see_edge()
+        world.leave_edge()
+        assert not world.dataplane.answers(EDGE, EDGE_MAC, OVERLAY)
+        assert not world.dataplane.answers(EDGE, EDGE_MAC, "zt9")
+
     def test_an_absent_overlay_is_told_once_and_followed_when_it_returns(
         self, world: World
     ) -> None:
@@ -217,12 +252,10 @@ class HostDataplaneContract:
         assert not successor.drifted()
 
     def test_neighbours_and_own_addresses(self, world: World) -> None:
-        assert world.dataplane.mac_of(EDGE, OVERLAY) is None
+        assert world.dataplane.neighbours(OVERLAY) == {}
         world.see_edge()
-        assert world.dataplane.mac_of(EDGE, OVERLAY) == EDGE_MAC
         assert world.dataplane.neighbours(OVERLAY) == {EDGE: EDGE_MAC}
         assert world.dataplane.neighbours("zt9") == {}
-        assert world.dataplane.mac_of(EDGE, "zt9") is None
         router = IPv4Address("192.168.193.99")
         assert router not in world.dataplane.gateways()
         world.route_by(router)
@@ -244,11 +277,11 @@ class HostDataplaneContract:
     def test_a_neighbour_that_answers_no_probe_is_known_no_more(self, world: World) -> None:
         world.see_edge()
         world.leave_edge()
-        assert world.dataplane.mac_of(EDGE, OVERLAY) == EDGE_MAC
+        assert world.dataplane.neighbours(OVERLAY) == {EDGE: EDGE_MAC}
 
         def forgotten() -> bool:
             world.dataplane.probe(EDGE, OVERLAY)  # again and again, as passes do
-            return world.dataplane.mac_of(EDGE, OVERLAY) is None
+            return not world.dataplane.neighbours(OVERLAY)
 
         wait_until(forgotten, 20, f"{EDGE} is known no more")
         world.dataplane.probe(EDGE, OVERLAY)

@@ -319,8 +319,8 @@ class Spoken:
     def __init__(self, dataplane: KernelHostDataplane, version: int) -> None:
         self._dataplane = dataplane
         self._version = version
-        self.drifted, self.traffic, self.close = (
-            dataplane.drifted, dataplane.traffic, dataplane.close,
+        self.drifted, self.traffic, self.answers, self.close = (
+            dataplane.drifted, dataplane.traffic, dataplane.answers, dataplane.close,
         )  # fmt: skip
 
     def apply(self, desired: HostPlane | None) -> list[str]:

@@ -28,6 +28,13 @@ class FakeWorld:
     def remove_policy_rule(self) -> None:
         self.dataplane.objects.discard("IPv4 policy rules")
 
+    def pinned(self) -> dict[str, str]:
+        found = (one.split() for one in self.dataplane.objects if one.startswith("neighbour "))
+        return {words[1]: words[3] for words in found}
+
+    def unpin(self) -> None:
+        self.dataplane.objects.remove(f"neighbour {EDGE} at {EDGE_MAC} dev {OVERLAY}")
+
     def remove_overlay(self) -> None:
         self.dataplane.remove_device(OVERLAY)
 
@@ -83,13 +90,22 @@ class KernelWorld:
     def traces(self) -> bool:
         routes = self._shown("ip", "route", "show", "table", "all", "proto", "123")
         rules = self._shown("ip", "rule", "show")
-        return bool(self._shown("nft", "list", "ruleset") or routes) or "fwmark" in rules
+        left = self._shown("nft", "list", "ruleset") or routes or self.pinned()
+        return bool(left) or "fwmark" in rules
 
     def flush(self) -> None:
         self.space.run("nft", "delete", "table", "inet", "zthook_host")
 
     def remove_policy_rule(self) -> None:
         self.space.ip("rule del preference 12300")
+
+    def pinned(self) -> dict[str, str]:
+        listed = self._shown("ip", "neigh", "show", "nud", "permanent").splitlines()
+        found = (line.split() for line in listed if "proto 124" in line)
+        return {words[0]: words[words.index("lladdr") + 1] for words in found}
+
+    def unpin(self) -> None:
+        self.space.ip(f"neigh del {EDGE} dev {OVERLAY}")
 
     def remove_overlay(self) -> None:
         self.space.ip(f"link del {OVERLAY}")

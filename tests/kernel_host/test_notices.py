@@ -35,7 +35,9 @@ TOLD = [
     (route(IPV6, 12300), False, True),
     (Notification("rule", 0, IPV4 + bytes(11)), True, True),
     (Notification("rule", 0, IPV6 + bytes(11)), False, True),
-    (neighbour(IPV6, 123), False, True),
+    (neighbour(IPV6, 124), True, True),
+    (neighbour(IPV4, 124), True, True),
+    (neighbour(IPV4, 123), False, False),
     (neighbour(IPV6, 0), False, False),
     (Notification("lost", 0, b""), True, True),
 ]

@@ -84,7 +84,8 @@ def test_it_alone_has_nothing_of_ipv4(home: Home) -> None:
         inside(dataplane.apply, SIX)
         found = elements_of(home, six=False)
         assert {name for name, count in found.items() if count} == {"overlay", "edge", "bridges"}
-        assert way_of(home, 4) == before
+        agents = f"{SIX.edge} dev zt0 lladdr {EDGE_MAC} PERMANENT proto 124"
+        assert way_of(home, 4).splitlines() == [*before.splitlines(), f"{agents} "]
         assert inside(sysctl.read, "net/ipv4/ip_forward") == "0"
         assert inside(dataplane.apply, SIX) == []
         inside(dataplane.apply, None)
@@ -110,7 +111,7 @@ def test_who_the_edge_is_nobody_can_say_but_it(home: Home, dataplane: Spoken) ->
     """The entry is permanent; without it the next packet would ask who has the address."""
     inside, host = home.inside["host"], home.spaces["host"]
     inside(dataplane.apply, SIX)
-    pinned = f"{HOP} dev zt0 lladdr {EDGE_MAC} PERMANENT proto 123"
+    pinned = f"{HOP} dev zt0 lladdr {EDGE_MAC} PERMANENT proto 124"
     assert pinned in host.run("ip", "-6", "neigh", "show").stdout
     for command in (f"neigh del {HOP} dev zt0", f"neigh replace {HOP} dev zt0 lladdr 2:0:0:0:6:6"):
         host.ip(command)

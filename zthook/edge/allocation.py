@@ -206,6 +206,7 @@ class Allocator(Granting):
 
     def lease_ended(self, host: str) -> None:
         """What this host holds is claimable now."""
+        self.next_hop_moved(host)
         for row in self._ledger.claims_of(host):
             if row.standing is Standing.HOLDING:
                 self.open(row.public)
@@ -218,7 +219,7 @@ class Allocator(Granting):
                 self.open(row.public)
 
     def next_hop_moved(self, host: str) -> None:
-        """What this host holds is reached by another way now."""
+        """What this host holds is reached by another way now, or may be soon."""
         rows = self._ledger.claims_of(host)
         self.book.touched |= {row.public for row in rows if row.standing is Standing.HOLDING}
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from zthook.config.settings import OverlaySettings
 from zthook.edge.grounds import Ground
+from zthook.edge.macs import believed_mac, doubt, reckoned_mac
 from zthook.edge.outlook import Outlook
 from zthook.edge.plane import KernelSide, overlay_address6
 from zthook.errors import KernelError
 from zthook.model.addresses import IPAddress, pool_of
 from zthook.model.mappings import Auto, Claim
-from zthook.overlay.member_mac import member_mac
 from zthook.store.rows import HostRow
 
 if TYPE_CHECKING:
@@ -84,30 +85,27 @@ class Lookout:
             return None
 
     def impostor(self, host: HostRow, source: IPv4Address) -> str:
-        """What is to be said where another than the host's member answers for its address."""
-        expected, found = self._member_mac(host), self.mac_of(source)
-        if expected is None or found in (None, expected):
-            return ""
-        return (
-            f"{source}, by which {host.name} speaks, is answered for by {found} on the overlay, "
-            f"and its member {host.member} has {expected}"
-        )
-
-    def _member_mac(self, host: HostRow) -> str | None:
-        """What the overlay itself makes sure of; None where it does not, or for whom is unknown."""
-        overlay = self._outlook.settings.overlay
-        if overlay.driver != "zerotier" or not overlay.network or not host.member:
-            return None
-        return member_mac(overlay.network, host.member)
+        """What is to be said where another than the host may answer for its address."""
+        return doubt(self._overlay, host, str(source), self.mac_of(source))
 
     def next_hop(self, host: HostRow, source: IPv4Address) -> HostRow:
         """The host as ``source`` shows where it is reached.
 
-        Its MAC is its member's, where that is known: another member can answer ARP for its
-        address. Else the neighbour's, and what it had stays until that is known: a mapping
-        without it would end.
+        Who is known by ARP alone stays where he was until that tells of him there.
         """
-        mac = self._member_mac(host) or self.mac_of(source)
-        if mac is None and host.mac is not None:
-            return host
+        mac = reckoned_mac(self._overlay, host)
+        if mac is None:
+            found = self.mac_of(source)
+            if found is None and host.mac not in (None, host.own_mac):
+                return host
+            mac = believed_mac(host, found)
         return replace(host, address=str(source), mac=mac)
+
+    def as_member(self, host: HostRow) -> HostRow:
+        """The host by the MAC of its member, where that is known: it need not be heard for it."""
+        mac = reckoned_mac(self._overlay, host)
+        return host if mac is None or host.address is None else replace(host, mac=mac)
+
+    @property
+    def _overlay(self) -> OverlaySettings:
+        return self._outlook.settings.overlay

@@ -1,10 +1,11 @@
 """What is so now, from the ledger and from what the kernel has: nothing here changes either."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 from zthook.config.settings import EdgeSettings
+from zthook.edge.macs import is_pinned
 from zthook.edge.moves import is_elsewhere
 from zthook.edge.news import ClaimSeen
 from zthook.edge.plane import KernelSide, Key, edge_plane, forwarding, overlay_address
@@ -13,17 +14,23 @@ from zthook.edge.twins import Twins
 from zthook.model.addresses import pool_of
 from zthook.model.mappings import Claim, EdgePlane, Forwarding, OverlayDevice
 from zthook.store.ledger import ClaimKey, Ledger
-from zthook.store.rows import ClaimRow, Standing
+from zthook.store.rows import ClaimRow, HostRow, Standing
 from zthook.wire.messages import MappingReply
 
 
 class Outlook:
     """Looks; ``settings`` are those in force, ``device`` the overlay's as it was known last,
-    ``overlay_up`` whether it is there now, with an address.
+    ``overlay_up`` whether it is there now, with an address. ``leased`` tells whether a host's
+    lease is live.
     """
 
     def __init__(
-        self, ledger: Ledger, kernel: KernelSide, twins: Twins, settings: EdgeSettings
+        self,
+        ledger: Ledger,
+        kernel: KernelSide,
+        twins: Twins,
+        settings: EdgeSettings,
+        leased: Callable[[str], bool],
     ) -> None:
         self.settings = settings
         self.device: OverlayDevice | None = None
@@ -31,6 +38,7 @@ class Outlook:
         self._ledger = ledger
         self._kernel = kernel
         self._twins = twins
+        self._leased = leased
         self._planned: tuple[tuple[Any, ...], EdgePlane] | None = None
 
     @property
@@ -55,7 +63,12 @@ class Outlook:
         """What the kernel should have for this row."""
         if row.standing is not Standing.HOLDING or row.private is None:
             return None
-        return forwarding(row, self._ledger.host(row.host), self.settings.pools)
+        return self._forwarding(row, self._ledger.host(row.host))
+
+    def _forwarding(self, row: ClaimRow, host: HostRow | None) -> Forwarding | None:
+        leased = self._leased(row.host)
+        pinned = host is not None and is_pinned(self.settings.overlay, host, leased=leased)
+        return forwarding(row, host, self.settings.pools, pinned=pinned)
 
     def desired_on(self, public: str) -> dict[Key, Forwarding]:
         """What the kernel should have for this public address, by ``Forwarding.key``."""
@@ -65,16 +78,19 @@ class Outlook:
         return {one.key: one for one in wanted}
 
     def plane(self) -> EdgePlane:
-        """Everything the kernel should have; the same object where nothing changed since."""
+        """Everything the kernel should have; the same object where nothing changed since.
+
+        A lease that begins or ends is noted in the ledger, and so is a change of it.
+        """
         of = self._ledger.changes, self.settings, self.device
         if self._planned is None or self._planned[0] != of:
             self._planned = of, self._plan()
         return self._planned[1]
 
     def _plan(self) -> EdgePlane:
-        hosts, pools = {host.name: host for host in self._ledger.hosts()}, self.settings.pools
+        hosts = {host.name: host for host in self._ledger.hosts()}
         wanted = (
-            forwarding(row, hosts.get(row.host), pools)
+            self._forwarding(row, hosts.get(row.host))
             for row in self._ledger.each_claim(Standing.HOLDING)
             if row.private is not None
         )
@@ -155,7 +171,7 @@ class Outlook:
         wanted = self.desired(row)
         if wanted is None:
             return f"waits for the overlay's neighbour entry of {row.host}"
-        if self._kernel.has(wanted):
+        if self._kernel.forwards(wanted):
             return ""
         why = self._kernel.fault
         return f"waits for the edge's kernel: {why}" if why else "waits for the edge's kernel"

@@ -207,10 +207,10 @@ class Passes:
     def _learn_neighbours(self) -> None:
         for host in self._ledger.hosts():
             if host.address is not None and host.mac is None:
-                mac = self._lookout.mac_of(IPv4Address(host.address))
-                if mac is not None:
+                known = self._lookout.next_hop(host, IPv4Address(host.address))
+                if known != host:
                     with self._carrying.deciding() as allocator:
-                        self._ledger.put_host(replace(host, mac=mac))
+                        self._ledger.put_host(known)
                         allocator.next_hop_moved(host.name)
 
     def forget_removed(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,13 @@ Key = tuple[IPAddress, IPAddress]
 """``Forwarding.key``."""
 
 
-def forwarding(row: ClaimRow, host: HostRow | None, pools: Iterable[Pool]) -> Forwarding | None:
-    """What the kernel must have for a row that holds; None while something of it is unknown."""
+def forwarding(
+    row: ClaimRow, host: HostRow | None, pools: Iterable[Pool], *, pinned: bool
+) -> Forwarding | None:
+    """What the kernel must have for a row that holds; None while something of it is unknown.
+
+    ``pinned`` as in Forwarding.
+    """
     public = ip_address(row.public)
     pool = pool_of(public, pools)
     if pool is None or host is None or not (row.private and host.address and host.mac):
@@ -36,6 +42,7 @@ def forwarding(row: ClaimRow, host: HostRow | None, pools: Iterable[Pool]) -> Fo
         next_hop=IPv4Address(host.address),
         next_hop_mac=host.mac,
         uplink=pool.uplink,
+        pinned=pinned,
         hide=rewriter == Rewriter.EDGE,
         host_hides=rewriter == Rewriter.HOST,
         mode=mode,
@@ -101,6 +108,10 @@ class KernelSide:
     def has(self, one: Forwarding) -> bool:
         """Whether it has exactly this mapping."""
         return one in self.on(str(one.public))
+
+    def forwards(self, one: Forwarding) -> bool:
+        """The same, but for whether its host's MAC is pinned: packets pass all the same."""
+        return any(replace(has, pinned=one.pinned) == one for has in self.on(str(one.public)))
 
     def other_than(self, wanted: frozenset[Forwarding]) -> set[str]:
         """The public addresses for which it has something else."""

@@ -71,7 +71,8 @@ class Presence:
         session = self._ledger.next("session")
         opened = Opened(session, request.instance, printable(request.agent))
         self.contacts.open(name, opened)
-        return self._welcomed(row, source, allocator), opened
+        row = self._welcomed(row, request.overlay_mac, source, allocator)
+        return row, opened
 
     def in_session(self, name: str, session: int) -> HostRow:
         """The host as whoever speaks in this session makes it.
@@ -95,7 +96,7 @@ class Presence:
         """A list or reservation that counts. Raises NotAuthenticated, Stale."""
         row = self._speaking(name, request.session)
         sessions.check_sequence(row, request.sequence, row.sequence)
-        if self._renew(name, source):
+        if self._renew(name, source, allocator):
             allocator.lease_began(name)
         return self._heard_from(row, source, allocator)
 
@@ -106,9 +107,10 @@ class Presence:
         """
         row = self.in_session(name, request.session)
         self.contacts.beat(row, request.session, request.sequence)
-        self._look_for_impostors(row, source)
+        told = replace(row, own_mac=request.overlay_mac)
+        self._look_for_impostors(told, source)
         late = request.sequence <= row.sequence
-        moved = not late and self._lookout.next_hop(row, source) != row
+        moved = not late and self._lookout.next_hop(told, source) != row
         begins = row.session != self.host(name).session
         if begins or moved or not self._leases.live(name):
             return None
@@ -117,10 +119,13 @@ class Presence:
         return row
 
     def welcome(
-        self, name: str, session: int, source: IPv4Address, allocator: Allocator
+        self, name: str, request: HeartbeatRequest, source: IPv4Address, allocator: Allocator
     ) -> HostRow:
-        """The host is back after its lease, speaks from elsewhere or in another session."""
-        return self._welcomed(self._speaking(name, session), source, allocator)
+        """The host is back after its lease, speaks from elsewhere or in another session, or has
+        another MAC.
+        """
+        row = self._speaking(name, request.session)
+        return self._welcomed(row, request.overlay_mac, source, allocator)
 
     def forget(self, name: str) -> None:
         """The host is removed."""
@@ -133,16 +138,21 @@ class Presence:
             self._fenced(name)
         return row
 
-    def _welcomed(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
-        self._renew(row.name, source)
+    def _welcomed(
+        self, row: HostRow, own_mac: str, source: IPv4Address, allocator: Allocator
+    ) -> HostRow:
+        self._renew(row.name, source, allocator)
         allocator.lease_began(row.name)
-        return self._heard_from(row, source, allocator)
+        if own_mac != row.own_mac:
+            allocator.next_hop_moved(row.name)
+        return self._heard_from(replace(row, own_mac=own_mac), source, allocator)
 
-    def _renew(self, name: str, source: IPv4Address) -> bool:
-        """The lease; whether it began."""
+    def _renew(self, name: str, source: IPv4Address, allocator: Allocator) -> bool:
+        """The lease; whether it began: then its host need not be asked for any more."""
         began = self._leases.renew(name)
         if began:
             self._note(Event.LEASE_BEGAN, name, source)
+            allocator.next_hop_moved(name)
         return began
 
     def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:

@@ -74,7 +74,7 @@ class Requests:
         self._kernel = KernelSide(dataplane)
         self._sampling = Sampling[tuple[IPAddress, IPAddress]](clock)
         self._twins = Twins(ledger, clock, self._leases.live)
-        self._outlook = Outlook(ledger, self._kernel, self._twins, settings)
+        self._outlook = Outlook(ledger, self._kernel, self._twins, settings, self._leases.live)
         self._lookout = Lookout(dataplane, self._outlook, self._kernel)
         self._news = News(notify)
         self._presence = Presence(ledger, clock, self._leases, self._lookout, self._news.nudge)
@@ -228,7 +228,7 @@ class Requests:
         row = self._presence.beat(host, request, source)
         if row is None:
             with self._carrying.deciding() as allocator:
-                row = self._presence.welcome(host, request.session, source, allocator)
+                row = self._presence.welcome(host, request, source, allocator)
                 self._ledger.put_host(row)
         current = bool(row.digest) and row.digest == request.digest
         return HeartbeatReply(

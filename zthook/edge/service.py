@@ -126,7 +126,7 @@ class EdgeService(Requests):
         secret = enrolment.new_secret()
         expires = now + expires_seconds
         with self._carrying.deciding() as allocator:
-            host = enrolment.permitted(
+            permitted = enrolment.permitted(
                 enrolment.named(self._ledger.host(name), name),
                 member=member,
                 prefixes=prefixes,
@@ -134,6 +134,10 @@ class EdgeService(Requests):
                 group=group,
                 known=self._outlook.settings.pools,
             )
+            # Who comes back as another member is not heard before he is reached as that one.
+            host = self._lookout.as_member(permitted)
+            if host != permitted:
+                allocator.next_hop_moved(name)
             enrolment.invite(self._ledger, host, secret, expires=expires, now=now)
             until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires))
             self._note(Event.HOST_ADDED, host=name, why=f"its token is good until {until}")

@@ -73,6 +73,7 @@ class Agent:
         """All tasks, for ever; one that fails ends them all and raises."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.kernel.watch())
+            tasks.create_task(self.kernel.ask())
             tasks.create_task(self.link.follow())
             tasks.create_task(self.link.beat())
             tasks.create_task(self.passes.run())

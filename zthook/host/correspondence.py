@@ -45,6 +45,7 @@ class Correspondence:
         self.pools = tuple(map(AddressRange.parse, told.pools))
         self.known: frozenset[UUID] = frozenset()
         self.fault: ZthookError | None = None
+        client.edge_mac = client.edge_mac or told.mac
         self._client = client
         self._memory = memory
         self._hint = hint
@@ -97,5 +98,5 @@ class Correspondence:
         self.answers = after
         kept = {key[0] for key in after} | self.known
         self.names = {guest: name for guest, name in self.names.items() if guest in kept}
-        edge = self._client.credential.edge
-        self._memory.told.keep(Told.of(edge, after, self.names, self.pools))
+        edge, mac = self._client.credential.edge, self._client.edge_mac
+        self._memory.told.keep(Told.of(edge, after, self.names, self.pools, mac))

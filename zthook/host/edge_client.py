@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import httpx
+from msgspec.structs import replace
 
 from zthook import __version__
 from zthook.errors import (
@@ -45,6 +46,12 @@ T = TypeVar("T")
 
 CHANGES_SLACK = 10.0
 """How much longer than the edge holds a request for changes we wait for its answer."""
+USUAL_LEASE = 60.0
+"""While no session has told it yet."""
+
+
+async def _no_member() -> str:
+    return ""
 
 
 class EdgeClient:
@@ -56,6 +63,7 @@ class EdgeClient:
     ``renewed``: when the edge last renewed our lease (boottime). ``warning``: what it told
     us then that somebody should look at. ``edge_mac``: its MAC on the overlay as it says
     itself, empty until it has. ``moment``: the last that it told, see ``ListRequest.heard``.
+    ``own_mac`` is what we say of ourselves.
     """
 
     def __init__(
@@ -64,6 +72,7 @@ class EdgeClient:
         clock: Clock,
         *,
         on_change: Callable[[], None] = lambda: None,
+        own_mac: Callable[[], Awaitable[str]] = _no_member,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.credential = credential
@@ -77,6 +86,10 @@ class EdgeClient:
         self.edge_mac = ""
         self.lost = asyncio.Event()
         self._clock = clock
+        self._own_mac = own_mac
+        self._tells_mac = True
+        self._heard_at: float | None = None
+        self._lease = USUAL_LEASE
         self._lock = asyncio.Lock()
         self._sequence = 0
         self._digest = ""
@@ -89,6 +102,11 @@ class EdgeClient:
     def ready(self) -> bool:
         """Whether there is a session and the edge answered last time."""
         return self.session is not None and self.pulse.up
+
+    @property
+    def silent(self) -> bool:
+        """Whether the edge has said nothing yet, or nothing for the time of a lease."""
+        return self._heard_at is None or self._clock.boottime() - self._heard_at > self._lease
 
     async def close(self) -> None:
         """Close the connections; nothing is withdrawn."""
@@ -146,8 +164,17 @@ class EdgeClient:
         """Renew the lease; sets ``list_due`` where the edge lacks our list or has news."""
 
         async def send(session: int, sequence: int) -> None:
-            message = HeartbeatRequest(session=session, sequence=sequence, digest=self._digest)
-            reply = await self._send("POST", "heartbeat", HeartbeatReply, message)
+            message = HeartbeatRequest(
+                session=session,
+                sequence=sequence,
+                digest=self._digest,
+                overlay_mac=await self._own_mac() if self._tells_mac else "",
+            )
+            try:
+                reply = await self._send("POST", "heartbeat", HeartbeatReply, message)
+            except UsageError:
+                self.session = None  # an older edge came in its place: greet that one
+                raise
             self.renewed = self._clock.boottime()
             self.warning = reply.fault
             self.edge_mac = reply.overlay_mac or self.edge_mac
@@ -191,13 +218,9 @@ class EdgeClient:
         return await send(session.session, self._sequence)
 
     async def _open(self) -> SessionReply:
-        message = SessionRequest(
-            agent=f"zthook {__version__}",
-            instance=self._instance,
-            highest_epoch=self._highest_epoch,
-        )
-        reply = await self._send("POST", "session", SessionReply, message)
+        reply = await self._begin()
         self.session = reply
+        self._lease = reply.lease_seconds
         self.edge_mac = reply.overlay_mac or self.edge_mac
         self.generation = reply.generation
         self.moment = reply.moment
@@ -205,6 +228,23 @@ class EdgeClient:
         self.renewed = self._clock.boottime()
         self._sequence = 0
         return reply
+
+    async def _begin(self) -> SessionReply:
+        message = SessionRequest(
+            agent=f"zthook {__version__}",
+            instance=self._instance,
+            highest_epoch=self._highest_epoch,
+            overlay_mac=await self._own_mac(),
+        )
+        self._tells_mac = True
+        try:
+            return await self._send("POST", "session", SessionReply, message)
+        except UsageError:
+            if not message.overlay_mac:
+                raise
+            self._tells_mac = False  # an older edge refuses what it does not know
+            message = replace(message, overlay_mac="")
+            return await self._send("POST", "session", SessionReply, message)
 
     def _heard(self, reply: ClaimsReply) -> ClaimsReply:
         self.generation = max(self.generation, reply.generation)
@@ -249,4 +289,5 @@ class EdgeClient:
 
     def _answered(self) -> None:
         self.fault = None
+        self._heard_at = self._clock.boottime()
         self.pulse.good()

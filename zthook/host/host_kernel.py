@@ -22,6 +22,8 @@ COALESCE_SECONDS = 0.1
 """After a nudge: our own changes are told to us as well, and others' come in bursts."""
 CHECK_SECONDS = 1.0
 """Between two checks for drift; with the pass that follows, a repair takes under two."""
+ASK_SECONDS = 5.0
+"""Between two questions whether a silent edge is where it was."""
 
 
 class Dataplane(Protocol):
@@ -29,7 +31,7 @@ class Dataplane(Protocol):
 
     def apply(self, desired: HostPlane | None) -> list[str]: ...
     def drifted(self) -> bool: ...
-    def mac_of(self, address: IPv4Address, device: str) -> str | None: ...
+    def answers(self, address: IPv4Address, mac: str, device: str) -> bool: ...
     def traffic(self) -> Mapping[IPAddress, Traffic]: ...
 
 
@@ -45,8 +47,9 @@ class HostKernel:
 
     What was seen last stays: while the overlay is away its rules wait for its return.
     ``repaired`` counts what others changed and was put right since the start. ``told_mac`` is
-    what the edge says of its MAC itself; only while that is empty, ARP is believed, which any
-    member of the overlay may answer.
+    what the edge says of its MAC itself: ARP, which any member of the overlay may answer, has
+    no say in it. Nor has it in where the edge's address is, unless the edge is ``silent`` and
+    no more where it was.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ class HostKernel:
         clock: Clock,
         hint: Callable[[], None],
         on_overlay: Callable[[], None] = lambda: None,
-        told_mac: Callable[[], str] = lambda: "",
+        told_mac: Callable[[], str],
+        silent: Callable[[], bool],
     ) -> None:
         self.device: OverlayDevice | None = None
         self.side: EdgeSide | None = None
@@ -71,6 +75,8 @@ class HostKernel:
         self._work = work
         self._hint = hint
         self._told_mac = told_mac
+        self._silent = silent
+        self._there = True
         self.repaired = 0
         self._applied: HostPlane | None = None
         self._right = False
@@ -152,18 +158,45 @@ class HostKernel:
             self.kernel.bad(error)
             return True
 
+    async def ask(self) -> None:
+        """While the edge is silent, see now and then whether it is where it was; for ever."""
+        while True:
+            await self.ask_once()
+            await asyncio.sleep(ASK_SECONDS)
+
+    async def ask_once(self) -> None:
+        """Its machine may be there though its daemon is not: then its MAC answers.
+
+        One that has another MAC now could not be heard for as long as its address is taken to
+        be at the one before.
+        """
+        side, there = self.side, True
+        if side is not None and self._silent():
+            try:
+                ask = self._dataplane.answers  # it may take a second: not in the kernel's thread
+                there = await asyncio.to_thread(ask, side.edge, side.edge_mac, side.overlay)
+            except KernelError as error:
+                self.overlay.bad(error)
+        if there != self._there:
+            self._there = there
+            self.nudge()
+
     async def _follow_edge(self) -> None:
         try:
             self.device = device = await self._work(self._overlay.observe)
-            mac: str | None = self._told_mac()
-            if not mac:
-                mac = await self._work(lambda: self._dataplane.mac_of(self._edge, device.name))
         except (OverlayDown, KernelError) as error:
             self.overlay.bad(error)
             return
         self.overlay.good()
-        if mac is not None:
-            self.side = EdgeSide(device.name, self._edge, mac)
+        if mac := self._told_mac():
+            there = not self._silent() or self._there
+            self.side = EdgeSide(device.name, self._edge, mac, pinned=there)
+
+    async def own_mac(self) -> str:
+        """This host's MAC on the overlay; empty where that was never seen."""
+        if self.device is None:
+            await self._follow_edge()
+        return self.device.mac.lower() if self.device is not None else ""
 
     async def traffic(self) -> Mapping[IPAddress, Traffic]:
         """Counted by private address; empty where the kernel does not say."""

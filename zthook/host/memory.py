@@ -21,21 +21,30 @@ Addresses = dict[str, tuple[IPAddress, ...]]
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What ``edge`` (its id) said last of claims and pools, and guests' names by UUID."""
+    """What ``edge`` (its id) said last of claims, pools and its MAC; guests' names by UUID."""
 
     edge: str = ""
     answers: list[MappingReply] = []
     names: dict[str, str] = {}
     pools: list[str] = []
+    mac: str = ""
 
     @classmethod
-    def of(cls, edge: str, answers: Answers, names: Names, pools: Iterable[AddressRange]) -> "Told":
+    def of(
+        cls,
+        edge: str,
+        answers: Answers,
+        names: Names,
+        pools: Iterable[AddressRange],
+        mac: str,
+    ) -> "Told":
         """As it is kept."""
         return cls(
             edge,
             list(answers.values()),
             {str(guest): name for guest, name in names.items()},
             [str(one) for one in pools],
+            mac,
         )
 
 

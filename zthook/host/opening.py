@@ -96,8 +96,16 @@ async def open_agent(
             if client.pulse.up:
                 missed.retry()
 
+        async def own_mac() -> str:
+            # Behind a LAN gateway it is the gateway's by which the edge reaches us.
+            return "" if settings.via is not None else await kernel.own_mac()
+
         client = EdgeClient(
-            credential, parts.clock, on_change=edge_turned, transport=parts.transport
+            credential,
+            parts.clock,
+            on_change=edge_turned,
+            own_mac=own_mac,
+            transport=parts.transport,
         )
         stack.push_async_callback(client.close)
         link = EdgeLink(client, hinted.set, parts.clock)
@@ -110,6 +118,7 @@ async def open_agent(
             hint=hinted.set,
             on_overlay=link.poke,
             told_mac=lambda: client.edge_mac,
+            silent=lambda: client.silent,
         )
         await stack.enter_async_context(parts.kernel_watch(kernel.nudge))
         lives, departures = Lives(parts.clock), Departures(parts.clock)

@@ -15,11 +15,15 @@ from zthook.wire.messages import MappingReply
 
 @dataclass(frozen=True, slots=True)
 class EdgeSide:
-    """The way to the edge: the overlay device here, the edge's address and MAC on it."""
+    """The way to the edge: the overlay device here, the edge's address and MAC on it.
+
+    ``pinned`` as in HostPlane.
+    """
 
     overlay: str
     edge: IPv4Address
     edge_mac: str
+    pinned: bool = True
 
 
 def rules(wanted: Iterable[Desired], answers: Answers) -> frozenset[GuestRule]:
@@ -94,7 +98,15 @@ def plane(
 ) -> HostPlane:
     """The plane with ``wanted`` rules, and those ``kept`` that they do not replace."""
     lingering = {_lingering(rule, wanted) for rule in kept if not _is_replaced(rule, wanted)}
-    return HostPlane(side.overlay, side.edge, side.edge_mac, wanted | lingering, pools, newcomers)
+    return HostPlane(
+        overlay=side.overlay,
+        edge=side.edge,
+        edge_mac=side.edge_mac,
+        rules=wanted | lingering,
+        pools=pools,
+        newcomers=newcomers,
+        pinned=side.pinned,
+    )
 
 
 def _is_replaced(old: GuestRule, wanted: frozenset[GuestRule]) -> bool:

@@ -1,6 +1,6 @@
 """Neighbours' MAC addresses, entries that make the kernel answer for an address, and pinned ones.
 
-Those of ours carry protocol 123, as our routes do.
+Those of an edge's carry protocol 123, as our routes do, and a host's 124: one machine may be both.
 """
 
 import errno
@@ -9,6 +9,7 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from zthook.kernel.netlink import (
     ACK,
@@ -21,6 +22,8 @@ from zthook.kernel.netlink import (
 )
 from zthook.model.addresses import IPAddress
 
+OF_EDGE, OF_HOST = PROTOCOL, 124
+"""Whose an entry is."""
 PROXY = 0x08
 PERMANENT = 0x80
 # NUD_INCOMPLETE, NUD_FAILED, NUD_NOARP say nothing of who has the address.
@@ -73,9 +76,9 @@ def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | Non
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:
-    """Every proxy entry of ours, of both families: like routes, they carry protocol 123."""
+    """Every proxy entry of ours, of both families."""
     return frozenset(
-        ProxyEntry(ip_address(found[DESTINATION]), device) for found, device in _own(PROXY)
+        ProxyEntry(one.address, one.device) for one in _listed(PROXY) if one.owner == OF_EDGE
     )
 
 
@@ -84,21 +87,37 @@ def proxies_digest(kernel: Netlink) -> bytes:
     return kernel.digest(GET_NEIGHBOUR, _listing(PROXY), about="listing entries")
 
 
-def pinned_entries() -> frozenset[Pinned]:
-    """Every permanent entry of ours, of both families and on all devices."""
-    return frozenset(
-        Pinned(ip_address(found[DESTINATION]), device, found[MAC].hex(":"))
-        for found, device in _own(0)
-        if MAC in found
+@dataclass(frozen=True, slots=True)
+class PinnedEntries:
+    """Permanent entries of both families, on all devices: ours, and where others have theirs."""
+
+    own: frozenset[Pinned]
+    others: frozenset[tuple[IPAddress, int]]
+
+
+def pinned_entries(owner: int) -> PinnedEntries:
+    """As the kernel has them; ``owner`` says whose are own."""
+    listed = [one for one in _listed(0) if one.mac]
+    return PinnedEntries(
+        frozenset(Pinned(one.address, one.device, one.mac) for one in listed if one.owner == owner),
+        frozenset((one.address, one.device) for one in listed if one.owner != owner),
     )
+
+
+class _Entry(NamedTuple):
+    address: IPAddress
+    device: int
+    mac: str
+    """Empty where it has none."""
+    owner: int
 
 
 def _listing(flags: int) -> bytes:
     return ENTRY.pack(0, 0, 0, flags, 0)
 
 
-def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int]]:
-    """Attributes and device of each entry of ours that stays, proxy entries or all others."""
+def _listed(flags: int) -> Iterator[_Entry]:
+    """Each entry that stays, proxy entries or all others."""
     with Netlink(ROUTE) as kernel:
         listed = kernel.dump(GET_NEIGHBOUR, _listing(flags), about="listing entries")
     for one in listed:
@@ -106,8 +125,9 @@ def _own(flags: int) -> Iterator[tuple[dict[int, bytes], int]]:
         if not flags and not state & PERMANENT:
             continue  # as most are: each of the overlay's members is somebody's neighbour
         found = attributes(one, ENTRY.size)
-        if found.get(PROTOCOL_OF) == bytes([PROTOCOL]) and family in FAMILIES.values():
-            yield found, device
+        if family in FAMILIES.values():
+            address, mac = ip_address(found[DESTINATION]), found.get(MAC, b"").hex(":")
+            yield _Entry(address, device, mac, found.get(PROTOCOL_OF, bytes(1))[0])
 
 
 def set_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
@@ -127,11 +147,11 @@ def remove_proxy(kernel: Netlink, entry: ProxyEntry) -> None:
     )
 
 
-def set_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
+def set_pinned(kernel: Netlink, entries: Collection[Pinned], owner: int) -> None:
     """Make the entries be there, in the place of whatever was known of their addresses."""
     some = [*entries]
     kernel.carry_out(
-        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _encoded(one)) for one in some],
+        [message(NEW_NEIGHBOUR, CREATE_OR_REPLACE | ACK, _encoded(one, owner)) for one in some],
         about=lambda number: f"pinning {some[number]}",
     )
 
@@ -146,16 +166,16 @@ def remove_pinned(kernel: Netlink, entries: Collection[Pinned]) -> None:
     )
 
 
-def _encoded(entry: Pinned) -> bytes:
+def _encoded(entry: Pinned, owner: int = 0) -> bytes:
     mac = attribute(MAC, bytes.fromhex(entry.mac.replace(":", "")))
-    return _ours(entry.address, entry.device, 0) + mac
+    return _ours(entry.address, entry.device, 0, owner) + mac
 
 
 def _proxy(entry: ProxyEntry) -> bytes:
-    return _ours(entry.address, entry.device, PROXY)
+    return _ours(entry.address, entry.device, PROXY, OF_EDGE)
 
 
-def _ours(address: IPAddress, device: int, flags: int) -> bytes:
+def _ours(address: IPAddress, device: int, flags: int, owner: int) -> bytes:
     head = ENTRY.pack(FAMILIES[address.version], device, PERMANENT, flags, 0)
     head += attribute(DESTINATION, address.packed)
-    return head + attribute(PROTOCOL_OF, bytes([PROTOCOL]))
+    return head + attribute(PROTOCOL_OF, bytes([owner]))

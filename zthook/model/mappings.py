@@ -83,7 +83,8 @@ class Forwarding:
     ``arrives_as`` is the destination of packets on the uplink (``public`` but for a
     provider's 1:1 translation). ``next_hop_mac`` is the host's on the overlay, the only MAC
     its packets may have, and ``next_hop`` its IPv4 overlay address, both taken from its
-    authenticated connection; IPv6 goes to the MAC. ``hide`` is true where the edge rewrites
+    authenticated connection; IPv6 goes to the MAC. ``pinned``: so does what goes to
+    ``next_hop``, and nobody is asked who has it. ``hide`` is true where the edge rewrites
     the client's address, ``host_hides`` where the host does.
 
     In mode ROUTED the edge translates nothing: the host gets what arrives, and ``private``
@@ -96,6 +97,7 @@ class Forwarding:
     next_hop: IPv4Address
     next_hop_mac: str
     uplink: str
+    pinned: bool = True
     hide: bool = False
     host_hides: bool = False
     mode: Mode = Mode.NAT
@@ -175,7 +177,8 @@ class HostPlane:
     """Everything the host's kernel should have for its mapped guests.
 
     With no ``rules`` nothing of ours stays in the kernel. ``edge_mac`` is what all packets
-    of the edge come from, and IPv6 for it goes to. ``pools`` are the public addresses that
+    of the edge come from, and IPv6 for it goes to. ``pinned``: so does what goes to ``edge``,
+    and nobody is asked who has it. ``pools`` are the public addresses that
     are reached through the edge, whoever of this host asks for them.
 
     ``newcomers``, by bridge and MAC, came from another host in the middle of their connections,
@@ -188,6 +191,7 @@ class HostPlane:
     rules: frozenset[GuestRule] = frozenset()
     pools: tuple[AddressRange, ...] = ()
     newcomers: frozenset[tuple[str, str]] = frozenset()
+    pinned: bool = True
 
     def __bool__(self) -> bool:
         """Whether there is anything to have."""

@@ -159,8 +159,9 @@ class HostRow(Row, frozen=True):
     ``prefixes`` None means the default ones, ``pools`` empty every pool. ``credential`` is
     a SHA-256 in hex, None before enrolment. ``session`` is the valid one, ``sequence`` that
     of its last list, ``digest`` that list's, empty where the host should send it again.
-    ``superseded`` are the agents (instances) that were fenced off, oldest first.
-    ``leaving`` while the kernel has yet to let go of a removed host's mappings.
+    ``superseded`` are the agents (instances) that were fenced off, oldest first. ``mac`` is
+    that by which it is known on the overlay, ``own_mac`` what it says itself, empty where it
+    says nothing. ``leaving`` while the kernel has yet to let go of a removed host's mappings.
     """
 
     name: str
@@ -178,6 +179,7 @@ class HostRow(Row, frozen=True):
     digest: str = ""
     address: str | None = None
     mac: str | None = None
+    own_mac: str = ""
     seen: float | None = None
     leaving: bool = False
 

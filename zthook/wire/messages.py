@@ -22,6 +22,11 @@ Asked = Annotated[str, msgspec.Meta(min_length=2, max_length=96)]
 PortText = Annotated[str, msgspec.Meta(min_length=5, max_length=24)]
 """``tcp/80``, ``tcp/80:8080``, ``udp/27000-27100``: see ``zthook.model.publication.PortRange``."""
 Prefix = Annotated[str, msgspec.Meta(min_length=2, max_length=49)]
+Mac = Annotated[
+    str,
+    msgspec.Meta(pattern="^(|[0-9a-f]{2}(:[0-9a-f]{2}){5})$", max_length=len("00:00:00:00:00:00")),
+]
+"""Lower case; empty where it is not known."""
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Uuid = Annotated[
     str, msgspec.Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -59,12 +64,17 @@ class EnrolReply(Hushed, Reply, frozen=True):
     credential: str
 
 
-class SessionRequest(Message, frozen=True):
-    """POST /v1/session. ``instance`` is random and lasts one agent process."""
+class SessionRequest(Message, frozen=True, omit_defaults=True):
+    """POST /v1/session. ``instance`` is random and lasts one agent process.
+
+    ``overlay_mac`` is the host's own on the overlay; empty, or left out: it is no member itself,
+    or does not say.
+    """
 
     agent: Text
     instance: Text
     highest_epoch: Number = 0
+    overlay_mac: Mac = ""
 
 
 class PoolView(Reply, frozen=True):
@@ -174,12 +184,16 @@ class ClaimsReply(Reply, frozen=True):
     moment: int = 0
 
 
-class HeartbeatRequest(Message, frozen=True):
-    """POST /v1/heartbeat: renews the lease. ``digest`` is that of the last list (see below)."""
+class HeartbeatRequest(Message, frozen=True, omit_defaults=True):
+    """POST /v1/heartbeat: renews the lease. ``digest`` is that of the last list (see below).
+
+    ``overlay_mac`` as in SessionRequest.
+    """
 
     session: Number
     sequence: Number
     digest: Text = ""
+    overlay_mac: Mac = ""
 
 
 class HeartbeatReply(Reply, frozen=True):

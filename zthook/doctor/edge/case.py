@@ -1,6 +1,7 @@
 """The edge that is looked at: what several checks need, each looked for once."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from zthook.config.loading import load_edge
 from zthook.config.places import Places
 from zthook.config.settings import EdgeSettings
 from zthook.edge.admin_views import EdgeReport
+from zthook.edge.macs import is_pinned
 from zthook.edge.plane import edge_plane, forwarding
 from zthook.edge.views import MappingView
 from zthook.errors import DaemonUnreachable, OverlayDown
@@ -18,7 +20,7 @@ from zthook.kernel.edge.inspecting import Drift, drift
 from zthook.model.mappings import EdgePlane, OverlayDevice
 from zthook.overlay import open_overlay
 from zthook.store.reading import ReadLedger
-from zthook.store.rows import Standing
+from zthook.store.rows import HostRow, Standing
 from zthook.wire.control import ask
 
 DAEMON_SECONDS = 3.0
@@ -72,11 +74,18 @@ class EdgeCase:
         pools = self.settings.pools
         with closing(ReadLedger(self.places.store)) as ledger:
             hosts = {one.name: one for one in ledger.hosts()}
+            pinned = self._pinned(hosts.values())
             wanted = [
-                forwarding(row, hosts.get(row.host), pools)
+                forwarding(row, hosts.get(row.host), pools, pinned=row.host in pinned)
                 for row in ledger.claims(Standing.HOLDING)
             ]
         return edge_plane(self.settings, self.overlay, filter(None, wanted))
+
+    def _pinned(self, hosts: Iterable[HostRow]) -> set[str]:
+        """Whose MACs are. Without a daemon as with it: at its start it gives each host a lease."""
+        said = self.daemon.status.hosts if self.daemon else ()
+        ended, overlay = {one.name for one in said if one.lease == "ended"}, self.settings.overlay
+        return {one.name for one in hosts if is_pinned(overlay, one, leased=one.name not in ended)}
 
     @cached_property
     def drift(self) -> Drift:

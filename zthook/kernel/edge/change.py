@@ -1,7 +1,7 @@
 """A few mappings more or less, without looking at the others: pure, no kernel."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from zthook.kernel.connection_ways import Through
@@ -12,13 +12,19 @@ from zthook.kernel.edge.ground import (
     Surroundings,
     arrival,
     beside_main,
-    members6_of,
+    members_of,
     pinned_at,
     proxies_of,
     routes_of,
     rules_of,
 )
-from zthook.kernel.edge.plan import Steps, in_one, wanted_elements, without_replaced
+from zthook.kernel.edge.plan import (
+    Steps,
+    in_one,
+    wanted_elements,
+    without_moved,
+    without_replaced,
+)
 from zthook.kernel.edge.rules import Transaction
 from zthook.kernel.edge.sets import Elements
 from zthook.kernel.rules import PolicyRule
@@ -27,6 +33,7 @@ from zthook.model.mappings import Forwarding
 from zthook.model.publication import Mode, in_each_others_way
 
 Forwardings = frozenset[Forwarding]
+Members = Mapping[IPAddress, Counter[str]]
 Key = tuple[IPAddress, IPAddress]
 
 
@@ -48,7 +55,7 @@ class Mappings:
     def __init__(self, some: Iterable[Forwarding] = ()) -> None:
         self._by_key: dict[Key, Forwarding] = {}
         self._at: dict[IPAddress, tuple[Key, ...]] = {}
-        self._to_members6: Counter[str] = Counter()
+        self._members: dict[IPAddress, Counter[str]] = {}
         self._versions: Counter[int] = Counter()
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
 
@@ -98,8 +105,11 @@ class Mappings:
             self._by_key[key := one.key] = one
             for address in _addresses(one):
                 self._at[address] = (*self._at.get(address, ()), key)
-        self._to_members6 += _to_members6(difference.come)
-        self._to_members6 -= _to_members6(difference.gone)
+        for address, macs in self.members(difference)[1].items():
+            if macs:
+                self._members[address] = macs
+            else:
+                self._members.pop(address, None)
 
     def versions(self, difference: Difference) -> tuple[frozenset[int], frozenset[int]]:
         """The families that have any mapping, and those that have one afterwards."""
@@ -127,13 +137,19 @@ class Mappings:
             if self._by_key[key].mode is Mode.ROUTED and key[0] == address
         )
 
-    def members6(self, without: Iterable[Forwarding] = ()) -> frozenset[str]:
-        """The members that IPv6 goes to, and would go to without these."""
-        return frozenset(self._to_members6 - _to_members6(without))
+    def members(self, difference: Difference) -> tuple[Members, Members]:
+        """Of the addresses by which these mappings go: which members have them, and afterwards."""
+        come, gone = members_of(difference.come), members_of(difference.gone)
+        before = {one: self._members.get(one, Counter()) for one in come.keys() | gone.keys()}
+        after = {
+            one: macs + come.get(one, Counter()) - gone.get(one, Counter())
+            for one, macs in before.items()
+        }
+        return before, after
 
-
-def _to_members6(some: Iterable[Forwarding]) -> Counter[str]:
-    return Counter(member for one in some for member in members6_of([one]))
+    def has_ipv6(self) -> bool:
+        """Whether any of them asks for anything of IPv6."""
+        return self._versions[6] > 0
 
 
 def _addresses(one: Forwarding) -> set[IPAddress]:
@@ -157,19 +173,17 @@ def plan_change(mappings: Mappings, change: Difference, around: Surroundings) ->
     proxies, proxies_after = proxies_of(before, around), proxies_of(after, around)
     rules, rules_after = _rules(mappings, change, around)
     rules, rules_after = rules | leading, rules_after | leading_after
-    pinned = pinned_at(mappings.members6(), around)
-    left = mappings.members6(without=change.gone) | members6_of(change.come)
-    pinned_after = pinned_at(left, around)
+    pinned, pinned_after = (pinned_at(some, around) for some in mappings.members(change))
     return in_one(
         Steps(
             withdraw=Transaction(delete=at_once),
             ended=endings(surplus, after, change.ending),
-            pinned_gone=pinned - pinned_after,
             routes_gone=without_replaced(routes - routes_after, routes_after),
+            pinned_gone=without_moved(pinned - pinned_after, pinned_after),
             proxies_gone=proxies - proxies_after,
             rules_gone=rules - rules_after,
-            routes_new=routes_after - routes,
             pinned_new=pinned_after - pinned,
+            routes_new=routes_after - routes,
             proxies_new=proxies_after - proxies,
             rules_new=rules_after - rules,
             grant=Transaction(delete=moved, add=missing),

@@ -13,7 +13,7 @@ from zthook.kernel.edge.ground import (
     ROUTES6_FOR_ALL,
     ROUTES_FOR_ALL,
     Surroundings,
-    members6_of,
+    is_ipv6,
     settings6_of,
     settings_of,
 )
@@ -143,7 +143,7 @@ class KernelEdgeDataplane:
         """
         remembered = self._closed6 or bool(seen.elements.get(CLOSED6))
         off, lines = seen.around.closed6, list[str]()
-        if members6_of(desired.forwardings):
+        if any(map(is_ipv6, desired.forwardings)):
             self._closed6 = remembered or off
         elif remembered and not off:
             self._kernel.set(ROUTES6_FOR_ALL, "0")
@@ -173,13 +173,13 @@ class KernelEdgeDataplane:
         if not change:
             return
         self._mappings = self._settled = None
-        had_ipv6 = bool(mappings.members6())
-        if not had_ipv6 and members6_of(change.come):
+        had_ipv6 = mappings.has_ipv6()
+        if not had_ipv6 and any(map(is_ipv6, change.come)):
             # The table has no chains for ways that came since; the next pass makes them.
             around = self._around = replace(self._begin_ipv6(plane), ways=around.ways)
         self._carry_out(plan_change(mappings, change, around))
         mappings.record(change)
-        if had_ipv6 and not mappings.members6():
+        if had_ipv6 and not mappings.has_ipv6():
             self._end_ipv6()
         come = frozenset(one.public.version for one in change.come)
         families = self._opened | come if mappings.all() else frozenset()
@@ -222,8 +222,9 @@ class KernelEdgeDataplane:
         kernel.remove_rules(steps.rules_gone)
         for path, value in steps.settings.items():
             kernel.set(path, value)
-        kernel.set_routes(steps.routes_new)
+        # Before the routes by them: at no moment is anybody asked who has a host's address.
         kernel.set_pinned(steps.pinned_new)
+        kernel.set_routes(steps.routes_new)
         for entry in steps.proxies_new:
             kernel.set_proxy(entry)
         kernel.add_rules(steps.rules_new)

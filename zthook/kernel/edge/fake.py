@@ -44,7 +44,8 @@ class FakeEdgeKernel(Steps):
 
     ``device`` None: the overlay's device is away (its routes go with it). ``own`` are the
     machine's addresses, ``on_link`` device → prefixes, ``defaults`` the default routes of
-    others, ``connections`` all that conntrack has, through mappings or not.
+    others, ``macs`` who answers ARP, ``settled`` others' permanent neighbours, ``connections``
+    all that conntrack has, through mappings or not.
     """
 
     def __init__(self, device: OverlayDevice | None = OVERLAY) -> None:
@@ -65,6 +66,7 @@ class FakeEdgeKernel(Steps):
         self.routes: set[Route] = set()
         self.proxies: set[ProxyEntry] = set()
         self.pinned: set[Pinned] = set()
+        self.settled: set[tuple[IPAddress, int]] = set()
         self.rules: set[PolicyRule] = set()
         self.opened: frozenset[int] = frozenset()
         self.connections: set[Connection] = set()
@@ -135,6 +137,7 @@ class FakeEdgeKernel(Steps):
             defaults=tuple(self.defaults),
             ways=ways_of(plane, self.defaults, self.indexes),
             routes_anyway=self.sysctls[ROUTES_FOR_ALL] != "0",
+            settled=frozenset(self.settled),
             closed6=self.sysctls[ROUTES6_FOR_ALL] == "0",
         )
 
@@ -205,14 +208,15 @@ class FakeEdgeKernel(Steps):
         self.proxies.discard(entry)
 
     def set_pinned(self, some: Collection[Pinned]) -> None:
-        present = {one.address: one for one in self.pinned}
+        present = {(one.address, one.device): one for one in self.pinned}
         for entry in some:
             self._step(f"pin {entry}")
             if self.device is None or entry.device != self.device.index:
                 raise KernelError(f"pinning {entry}: the kernel says No such device")
-            self.pinned.discard(present.get(entry.address, entry))
+            place = entry.address, entry.device
+            self.pinned.discard(present.get(place, entry))
             self.pinned.add(entry)
-            present[entry.address] = entry
+            present[place] = entry
 
     def remove_pinned(self, some: Collection[Pinned]) -> None:
         self._drop("no longer pin", some, self.pinned)
@@ -243,7 +247,10 @@ class FakeEdgeKernel(Steps):
         return self.device if self.device is not None and self.device.name == name else None
 
     def neighbour_mac(self, address: IPAddress, device: str) -> str | None:
-        return self.macs.get(address) if self.overlay(device) is not None else None
+        if self.overlay(device) is None:
+            return None
+        pinned = (one.mac for one in self.pinned if one.address == address)
+        return next(pinned, self.macs.get(address))
 
     def default_sources(self) -> frozenset[IPAddress]:
         return frozenset(self.sources)

@@ -1,5 +1,6 @@
 """Where a mapping's packets come from and go to on this machine: pure, no kernel."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -42,7 +43,8 @@ class Surroundings:
     ``on_link`` the prefixes that each device reaches without a gateway. ``defaults`` are the
     main table's default routes, of each family the one that is used first first, ``ways`` what
     uplinks have beside that. ``routes_anyway``: IPv4 forwarding is on for the whole machine,
-    so others rely on it.
+    so others rely on it. ``settled`` are the addresses, and the devices' indexes, of which
+    others have said for good who has them.
 
     Of IPv6 there is only that of the whole machine. ``closed6``: it is off, or on for mappings
     alone. ``advertised`` are those of /proc/sys/net/ipv6/conf who follow a router's
@@ -56,6 +58,7 @@ class Surroundings:
     defaults: tuple[DefaultRoute, ...]
     ways: tuple[Way, ...]
     routes_anyway: bool
+    settled: frozenset[tuple[IPAddress, int]] = frozenset()
     closed6: bool = False
     advertised: frozenset[str] = frozenset()
 
@@ -109,16 +112,36 @@ def _hop(one: Forwarding) -> IPAddress:
     return one.next_hop if one.private.version == 4 else link_local_of(one.next_hop_mac)
 
 
-def members6_of(some: Iterable[Forwarding]) -> frozenset[str]:
-    """The MACs of the members that IPv6 goes to."""
-    return frozenset(one.next_hop_mac.lower() for one in some if one.private.version == 6)
+def is_ipv6(one: Forwarding) -> bool:
+    """Whether it asks for anything of IPv6."""
+    return one.private.version == 6
 
 
-def pinned_at(members: Iterable[str], around: Surroundings) -> frozenset[Pinned]:
-    """Their MACs at the addresses that IPv6 routes go by: nobody is asked who has them."""
+def members_of(some: Iterable[Forwarding]) -> dict[IPAddress, Counter[str]]:
+    """The addresses by which routes go and of which nobody is asked who has them.
+
+    By each the MACs of the members that have it, and how many mappings say so.
+    """
+    found: dict[IPAddress, Counter[str]] = defaultdict(Counter)
+    for one in some:
+        if one.pinned or is_ipv6(one):
+            found[_hop(one)][one.next_hop_mac.lower()] += 1
+    return dict(found)
+
+
+def pinned_at(
+    members: Mapping[IPAddress, Collection[str]], around: Surroundings
+) -> frozenset[Pinned]:
+    """Their MACs as permanent neighbours. Where two have one address nobody knows whose it is."""
     if around.overlay is None:
         return frozenset()
-    return frozenset(Pinned(link_local_of(mac), around.overlay.index, mac) for mac in members)
+    device = around.overlay.index
+    return frozenset(
+        Pinned(address, device, mac)
+        for address, macs in members.items()
+        for mac in macs
+        if len(macs) == 1 and (address, device) not in around.settled
+    )
 
 
 def _order(one: Forwarding) -> tuple[int, int, int]:
@@ -167,18 +190,21 @@ def settings_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:
     """What has to be set under /proc/sys, and nothing beyond.
 
     Forwarding on our own devices alone: net.ipv4.ip_forward would open the machine's
-    others too. Loose rp_filter on the overlay, where a guest's router may report errors, and
-    on uplinks with ways of their own. No delay before ARP is answered (it is up to 0.8 s by
-    default). Of IPv6 nothing before there is a mapping of it.
+    others too. No redirects, which a router heeds none of: by one of them a neighbour draws
+    to himself what goes to a guest. Loose rp_filter on the overlay, where a guest's router
+    may report errors, and on uplinks with ways of their own. No delay before ARP is answered
+    (it is up to 0.8 s by default). Of IPv6 nothing before there is a mapping of it.
     """
     uplinks = sorted(plane.uplinks & around.indexes.keys())
-    wanted = {f"net/ipv4/conf/{uplink}/forwarding": "1" for uplink in uplinks}
+    overlay = [around.overlay.name] if around.overlay is not None else []
+    wanted = {f"net/ipv4/conf/{name}/accept_redirects": "0" for name in (*uplinks, *overlay)}
+    wanted |= {f"net/ipv4/conf/{uplink}/forwarding": "1" for uplink in uplinks}
     wanted |= {f"net/ipv4/neigh/{uplink}/proxy_delay": "0" for uplink in uplinks}
     wanted |= uplink_settings(around.ways, around.defaults)
-    if around.overlay is not None:
-        wanted[f"net/ipv4/conf/{around.overlay.name}/rp_filter"] = "2"
-        wanted[f"net/ipv4/conf/{around.overlay.name}/forwarding"] = "1"
-    return wanted | (settings6_of(plane, around) if members6_of(plane.forwardings) else {})
+    for name in overlay:
+        wanted[f"net/ipv4/conf/{name}/rp_filter"] = "2"
+        wanted[f"net/ipv4/conf/{name}/forwarding"] = "1"
+    return wanted | (settings6_of(plane, around) if any(map(is_ipv6, plane.forwardings)) else {})
 
 
 def settings6_of(plane: EdgePlane, around: Surroundings) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from zthook.kernel.edge.ground import Arrival, arrival, members6_of
+from zthook.kernel.edge.ground import Arrival, arrival, is_ipv6
 from zthook.kernel.edge.linux import LET_THROUGH, LinuxEdgeKernel
 from zthook.kernel.edge.plan import Seen, plan
 from zthook.kernel.edge.report import repairs
@@ -47,7 +47,7 @@ def drift(plane: EdgePlane) -> Drift:
 
 def _with_closed6(seen: Seen, plane: EdgePlane) -> Seen:
     """As the daemon remembers it in the table."""
-    closed6 = bool(members6_of(plane.forwardings)) and (
+    closed6 = any(map(is_ipv6, plane.forwardings)) and (
         bool(seen.elements.get(CLOSED6)) or seen.around.closed6
     )
     return replace(seen, around=replace(seen.around, closed6=closed6))

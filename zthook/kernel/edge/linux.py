@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 from itertools import islice
+from typing import TypeVar
 
 from zthook.kernel import conntrack, links, neighbours, routes, rules, sysctl
 from zthook.kernel.announce import announce
@@ -19,8 +20,6 @@ from zthook.kernel.edge.ground import (
     ROUTES_FOR_ALL,
     RULED_TABLES,
     Surroundings,
-    members6_of,
-    pinned_at,
     settings_of,
 )
 from zthook.kernel.edge.notices import concerns
@@ -30,7 +29,7 @@ from zthook.kernel.edge.table import EdgeTable
 from zthook.kernel.edge.uplinks import is_uplinks, ways_of
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.keeper import Firewalls, Opening
-from zthook.kernel.neighbours import Pinned, ProxyEntry
+from zthook.kernel.neighbours import OF_EDGE, Pinned, ProxyEntry
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.nft import Nft
 from zthook.kernel.protected import Served, login_addresses, served_ports
@@ -42,9 +41,12 @@ from zthook.kernel.watch import Subscription
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
 from zthook.model.mappings import EdgePlane, OverlayDevice
 
+T = TypeVar("T")
+
 GENERATIONS = 1 << 32
 HEARD = 100
-"""Routes at a time: what is told of so many fits a socket's usual 208 kB until it is read."""
+"""Routes or pinned neighbours at a time: what is told of so many fits a socket's usual 208 kB
+until it is read."""
 LET_THROUGH = passage.Passage(passage.EDGE, passage.Of.PACKET, PASSED)
 
 
@@ -100,21 +102,20 @@ class LinuxEdgeKernel:
         return (
             (self._generation, around, self.settings(settings_of(plane, around))),
             (routes.digest(self._routes), rules.own_rules()),
-            (neighbours.proxies_digest(self._routes), neighbours.pinned_entries()),
+            (neighbours.proxies_digest(self._routes), neighbours.pinned_entries(OF_EDGE).own),
         )
 
     def look(self, plane: EdgePlane) -> Seen:
         self._begin(plane)
         table, around = self._table.listed(), self.around(plane)
-        listed = routes.own_routes(None)
         seen = Seen(
             around=around,
             labels=table.labels if table else None,
             elements=table.elements if table else {},
             counters={},
-            routes=frozenset(one for one in listed if one.table in EDGE_TABLES),
+            routes=frozenset(one for one in routes.own_routes(None) if one.table in EDGE_TABLES),
             proxies=neighbours.proxy_entries(),
-            pinned=_pinned(listed, pinned_at(members6_of(plane.forwardings), around)),
+            pinned=neighbours.pinned_entries(OF_EDGE).own,
             rules=frozenset(
                 one for one in rules.own_rules() if one.table in RULED_TABLES or is_uplinks(one)
             ),
@@ -146,6 +147,7 @@ class LinuxEdgeKernel:
             defaults=defaults,
             ways=ways_of(plane, defaults, up),
             routes_anyway=sysctl.read(ROUTES_FOR_ALL) != "0",
+            settled=neighbours.pinned_entries(OF_EDGE).others,
             closed6=sysctl.read(ROUTES6_FOR_ALL) == "0",
             advertised=_advertised(plane),
         )
@@ -203,10 +205,14 @@ class LinuxEdgeKernel:
         neighbours.remove_proxy(self._routes, entry)
 
     def set_pinned(self, some: Collection[Pinned]) -> None:
-        neighbours.set_pinned(self._routes, some)
+        for part in _parts(some):
+            neighbours.set_pinned(self._routes, part, OF_EDGE)
+            self._hear()
 
     def remove_pinned(self, some: Collection[Pinned]) -> None:
-        neighbours.remove_pinned(self._routes, some)
+        for part in _parts(some):
+            neighbours.remove_pinned(self._routes, part)
+            self._hear()
 
     def add_rules(self, some: Collection[PolicyRule]) -> None:
         # In the order in which they are asked: a packet that finds one finds those before it.
@@ -251,7 +257,7 @@ class LinuxEdgeKernel:
         return (*(one.prefix for one in prefixes), *own)
 
 
-def _parts(some: Collection[Route]) -> Iterator[list[Route]]:
+def _parts(some: Collection[T]) -> Iterator[list[T]]:
     """So few at a time that what is told of them all is heard, and nothing of others is lost."""
     left = iter(some)
     while part := list(islice(left, HEARD)):
@@ -262,11 +268,3 @@ def _advertised(plane: EdgePlane) -> frozenset[str]:
     if not asks_for_ipv6(plane):
         return frozenset()
     return links.router_advertised(plane.uplinks | {links.LATER_DEVICES})
-
-
-def _pinned(listed: Iterable[Route], wanted: Collection[Pinned]) -> frozenset[Pinned]:
-    """Those of ours but what a host's routes go by, should it be the same machine."""
-    theirs = {one.via for one in listed if one.table not in EDGE_TABLES}
-    return frozenset(
-        one for one in neighbours.pinned_entries() if one in wanted or one.address not in theirs
-    )

@@ -20,7 +20,7 @@ from zthook.kernel.edge.endings import (
 from zthook.kernel.edge.ground import (
     Surroundings,
     beside_main,
-    members6_of,
+    members_of,
     pinned_at,
     proxies_of,
     routes_of,
@@ -69,13 +69,13 @@ class Steps:
 
     withdraw: Transaction = NOTHING
     ended: Endings = NONE_END
-    pinned_gone: frozenset[Pinned] = frozenset()
     routes_gone: frozenset[Route] = frozenset()
+    pinned_gone: frozenset[Pinned] = frozenset()
     proxies_gone: frozenset[ProxyEntry] = frozenset()
     rules_gone: frozenset[PolicyRule] = frozenset()
     settings: Mapping[str, str] = field(default_factory=dict)
-    routes_new: frozenset[Route] = frozenset()
     pinned_new: frozenset[Pinned] = frozenset()
+    routes_new: frozenset[Route] = frozenset()
     proxies_new: frozenset[ProxyEntry] = frozenset()
     rules_new: frozenset[PolicyRule] = frozenset()
     grant: Transaction = NOTHING
@@ -106,6 +106,12 @@ def without_replaced(gone: Iterable[Route], wanted: Iterable[Route]) -> frozense
     """The routes that have to be removed, as none of the same destination takes their place."""
     kept = {(route.destination, route.table) for route in wanted}
     return frozenset(one for one in gone if (one.destination, one.table) not in kept)
+
+
+def without_moved(gone: Iterable[Pinned], wanted: Iterable[Pinned]) -> frozenset[Pinned]:
+    """The entries that have to be removed, as their addresses are not pinned to another MAC."""
+    kept = {(one.address, one.device) for one in wanted}
+    return frozenset(one for one in gone if (one.address, one.device) not in kept)
 
 
 def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
@@ -150,7 +156,7 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
     routes, rules = beside_main({one.arrives_as.version for one in some}, around)
     routes, proxies = routes | routes_of(some, around), proxies_of(some, around)
     rules |= rules_of({one.arrives_as for one in some if one.mode is Mode.ROUTED}, around)
-    pinned = pinned_at(members6_of(some), around)
+    pinned = pinned_at(members_of(some), around)
     withdraw, grant = _transactions(plane, seen, elements)
     wanted = settings_of(plane, around).items()
     flushed, taken_over = seen.labels is None, _taken_over(plane, seen, elements.missing)
@@ -158,13 +164,13 @@ def plan(plane: EdgePlane, seen: Seen) -> Steps:
         Steps(
             withdraw=withdraw,
             ended=endings(elements.surplus, some),
-            pinned_gone=_unpinned(plane, seen, pinned),
             routes_gone=_gone(plane, seen, routes),
+            pinned_gone=_unpinned(plane, seen, pinned),
             proxies_gone=seen.proxies - proxies,
             rules_gone=seen.rules - rules,
             settings={path: to for path, to in wanted if seen.settings.get(path, to) != to},
-            routes_new=routes - seen.routes,
             pinned_new=pinned - seen.pinned,
+            routes_new=routes - seen.routes,
             proxies_new=proxies - seen.proxies,
             rules_new=rules - seen.rules,
             grant=grant,
@@ -188,11 +194,11 @@ def _gone(plane: EdgePlane, seen: Seen, wanted: frozenset[Route]) -> frozenset[R
 
 def _unpinned(plane: EdgePlane, seen: Seen, wanted: frozenset[Pinned]) -> frozenset[Pinned]:
     """The same of members' entries."""
-    gone = seen.pinned - wanted
+    gone = without_moved(seen.pinned - wanted, wanted)
     if seen.around.overlay is not None:
         return gone
-    needed = members6_of(plane.forwardings)
-    return frozenset(one for one in gone if one.mac not in needed)
+    needed = members_of(plane.forwardings)
+    return frozenset(one for one in gone if one.mac not in needed.get(one.address, ()))
 
 
 def _taken_over(plane: EdgePlane, seen: Seen, missing: Elements) -> frozenset[Through]:

@@ -1,8 +1,11 @@
 """The host's dataplane: the kernel takes mapped guests' packets from the edge, and back to it."""
 
+import socket
+from ipaddress import IPv4Address
 from typing import Protocol
 
 from zthook.errors import KernelError
+from zthook.kernel.asking import ask_all
 from zthook.kernel.conntrack import forgive_marked
 from zthook.kernel.firewalls import passage
 from zthook.kernel.firewalls.firewalld import Reach
@@ -55,10 +58,6 @@ class HostDataplane(Protocol):
         """Whether ``apply`` has to look again: cheap; true until one has succeeded."""
         ...
 
-    def mac_of(self, address: IPAddress, device: str) -> str | None:
-        """The MAC of a neighbour, None where it or the device is not known."""
-        ...
-
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         """Address → MAC on ``device``; empty where there is no such device."""
         ...
@@ -67,6 +66,13 @@ class HostDataplane(Protocol):
         """Ask now who has ``address`` on ``device``: ``neighbours`` tells in three seconds.
 
         Nothing happens where there is no such device.
+        """
+        ...
+
+    def answers(self, address: IPv4Address, mac: str, device: str) -> bool:
+        """Whether ``mac`` itself says now, by ARP, that it has ``address``; within a second.
+
+        Others may say so too. False where there is no such device. For any thread.
         """
         ...
 
@@ -157,7 +163,7 @@ class KernelHostDataplane:
         if found is None:
             self._forgive()
         lines += self._end_others(plane) + settings.forward(versions)
-        lines += self._way.remove(but=versions)
+        lines += self._way.narrow(versions)
         return lines + self._firewalls.keep(self._opening(plane) if versions else None)
 
     def _edge(self, plane: HostPlane) -> Edge:
@@ -165,7 +171,10 @@ class KernelHostDataplane:
         self._away = device is None
         hops: dict[int, IPAddress] = {4: plane.edge, 6: link_local_of(plane.edge_mac)}
         asked = {version: hop for version, hop in hops.items() if version in families(plane)}
-        return Edge(asked, device.index if device else None, plane.edge_mac)
+        pinned = {hop for version, hop in asked.items() if version == 6}
+        # Of IPv4 also where it is not mapped: what the agent and the edge say is of that.
+        pinned |= {plane.edge} if plane.pinned else set()
+        return Edge(asked, device.index if device else None, plane.edge_mac, frozenset(pinned))
 
     def _opening(self, plane: HostPlane) -> Opening:
         """What is marked has passed our own table, which comes before the firewalls."""
@@ -239,9 +248,6 @@ class KernelHostDataplane:
         stay = settings.stay(plane.overlay, families(plane))
         return stay and settings.bridged(families(plane)) == self._bridged
 
-    def mac_of(self, address: IPAddress, device: str) -> str | None:
-        return self.neighbours(device).get(address)
-
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         found = find_device(device)
         return neighbours(self._ip, found.index) if found else {}
@@ -249,6 +255,12 @@ class KernelHostDataplane:
     def probe(self, address: IPAddress, device: str) -> None:
         if found := find_device(device):
             probe(self._ip, address, found.index)
+
+    def answers(self, address: IPv4Address, mac: str, device: str) -> bool:
+        wanted = mac.lower()
+        if device not in (name for _, name in socket.if_nameindex()):
+            return False
+        return wanted in ask_all(device, [address], lambda found: wanted in found[address])[address]
 
     def own_addresses(self) -> frozenset[IPAddress]:
         return frozenset(own_addresses())

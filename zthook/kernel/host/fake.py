@@ -1,5 +1,7 @@
 """A host's kernel in memory, for tests: the same contract as the real one."""
 
+from ipaddress import IPv4Address
+
 from zthook.kernel.host.translations import (
     Translation,
     arrival,
@@ -18,7 +20,7 @@ class FakeHostDataplane:
     """What a test may look at and change, as another program would with the real kernel:
 
     ``objects`` are the things of ours that the kernel has, in words. ``known`` is device →
-    neighbours, ``silent`` those that answer no probe, ``own`` the machine's addresses,
+    neighbours, ``silent`` those that answer nobody, ``own`` the machine's addresses,
     ``routers`` its gateways, ``prefixes`` what is on-link at each device, ``counted`` the
     traffic. ``connections`` are the private addresses to which the edge's connections stand.
     With ``fault`` set every call raises it.
@@ -54,6 +56,7 @@ class FakeHostDataplane:
         versions = families(plane)
         return {
             "table",
+            *self._pinned(plane),
             f"{plane.overlay}: members other than {plane.edge_mac.lower()} dropped",
             *(one for version in versions for one in self._way(plane, version)),
             *(one for rule in plane.rules for one in _guest(rule)),
@@ -67,6 +70,14 @@ class FakeHostDataplane:
             return always
         hop = plane.edge if version == plane.edge.version else link_local_of(plane.edge_mac)
         return [*always, f"route via {hop} dev {plane.overlay}"]
+
+    def _pinned(self, plane: HostPlane) -> list[str]:
+        if plane.overlay not in self.known:
+            return []
+        pinned = [plane.edge] if plane.pinned else []
+        six = [link_local_of(plane.edge_mac)] if 6 in families(plane) else []
+        mac = plane.edge_mac.lower()
+        return [f"neighbour {one} at {mac} dev {plane.overlay}" for one in (*pinned, *six)]
 
     def _end_others(self, guests: set[IPAddress]) -> None:
         self.connections &= guests
@@ -96,9 +107,6 @@ class FakeHostDataplane:
         self._ask()
         return self.objects != self._applied
 
-    def mac_of(self, address: IPAddress, device: str) -> str | None:
-        return self.neighbours(device).get(address)
-
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         self._ask()
         return dict(self.known.get(device, {}))
@@ -107,6 +115,10 @@ class FakeHostDataplane:
         self._ask()
         if address in self.silent:
             self.known.get(device, {}).pop(address, None)
+
+    def answers(self, address: IPv4Address, mac: str, device: str) -> bool:
+        there = self.neighbours(device).get(address) == mac.lower()
+        return there and address not in self.silent
 
     def own_addresses(self) -> frozenset[IPAddress]:
         self._ask()

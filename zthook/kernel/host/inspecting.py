@@ -41,18 +41,27 @@ def host_table(mark: int) -> HostTable:
 
 
 def way_lacks(
-    way: Way, overlay: str, edge: IPAddress, edge_mac: str, families: Collection[int]
+    way: Way,
+    overlay: str,
+    edge: IPAddress,
+    edge_mac: str,
+    families: Collection[int],
+    *,
+    pinned: bool,
 ) -> list[str]:
     """What marked packets lack on their way to the edge, a line each. Raises KernelError.
 
-    Without the edge's MAC, which our table has, nothing can be said of IPv6.
+    Without the edge's MAC, which our table has, nothing can be said of IPv6, nor of who has
+    the edge's address; ``pinned`` says whether that has to be known for good.
     """
     hops: dict[int, IPAddress] = {4: edge}
     if edge_mac:
         hops[6] = link_local_of(edge_mac)
     asked = {version: hop for version, hop in hops.items() if version in families}
     device = find_device(overlay)
-    return way.lacks(Edge(asked, device.index if device else None, edge_mac))
+    index = device.index if device else None
+    known = {hop for version, hop in asked.items() if edge_mac and (pinned or version == 6)}
+    return way.lacks(Edge(asked, index, edge_mac, frozenset(known)))
 
 
 def host_standings(mark: int, families: Collection[int]) -> list[Standing]:

@@ -5,7 +5,8 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from zthook.kernel.netlink import PROTOCOL, attributes
+from zthook.kernel.neighbours import OF_HOST
+from zthook.kernel.netlink import attributes
 from zthook.kernel.watch import Notification
 
 # Of linux/if_link.h, linux/rtnetlink.h, linux/neighbour.h: attributes, and the sizes of what
@@ -35,12 +36,12 @@ class About:
             return name.rstrip(b"\0") == self.overlay.encode()
         if one.kind == "lost":
             return True
+        if one.kind == "neighbour":
+            found = attributes(one.payload, NEIGHBOUR_HEADER).get(NEIGHBOUR_PROTOCOL, b"")
+            return found == bytes([OF_HOST])
         if VERSIONS.get(one.payload[0]) not in self.versions:
             return False
         if one.kind == "route":
             found = attributes(one.payload, ROUTE_HEADER).get(ROUTE_TABLE, bytes(4))
             return struct.unpack("=I", found)[0] in self.tables
-        if one.kind == "neighbour":
-            found = attributes(one.payload, NEIGHBOUR_HEADER).get(NEIGHBOUR_PROTOCOL, b"")
-            return found == bytes([PROTOCOL])
         return True

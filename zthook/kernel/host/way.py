@@ -4,7 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from zthook.kernel.host.marks import Marks
-from zthook.kernel.neighbours import Pinned, pinned_entries, remove_pinned, set_pinned
+from zthook.kernel.neighbours import (
+    OF_HOST,
+    Pinned,
+    PinnedEntries,
+    pinned_entries,
+    remove_pinned,
+    set_pinned,
+)
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes
 from zthook.kernel.routes import ANYWHERE, MAIN_TABLE, Route, own_routes
@@ -18,12 +25,14 @@ HOST_MASK_BITS = 2
 @dataclass(frozen=True, slots=True)
 class Edge:
     """The next hops by IP version, only those that are asked for; ``device`` is the overlay's
-    index, None while it is away, ``mac`` whose all packets to the edge are.
+    index, None while it is away, ``mac`` whose all packets to the edge are. Of the addresses
+    in ``pinned`` nobody is asked whether they are there.
     """
 
     hops: Mapping[int, IPAddress]
     device: int | None
     mac: str
+    pinned: frozenset[IPAddress] = frozenset()
 
 
 class Way:
@@ -42,13 +51,14 @@ class Way:
     def keep(self, edge: Edge) -> list[str]:
         """Make marked packets of the edge's IP versions go to it, or nowhere.
 
-        The routes come first and the rules last, so that at no moment a marked packet leaves
-        by another line. A line for each thing that was put right.
+        Who the edge is comes first, then the routes, and the rules last, so that at no moment
+        a marked packet leaves by another line, or goes to another member. A line for each
+        thing that was put right.
         """
         versions = edge.hops.keys()
         found = {one for one in self._routes() if one.destination.version in versions}
-        lines = _keep_routes(found, self._wanted_routes(edge))
-        lines += self._keep_pinned(_wanted_pinned(edge)) if 6 in versions else []
+        lines = _keep_pinned(_wanted_pinned(edge))
+        lines += _keep_routes(found, self._wanted_routes(edge))
         rules = _rules()
         missing = [rule for rule in self._wanted_rules(versions) if rule not in rules]
         with Netlink(ROUTE) as kernel:
@@ -59,17 +69,22 @@ class Way:
 
     def lacks(self, edge: Edge) -> list[str]:
         """What ``keep`` would add, a line each; nothing is changed."""
-        rules, routes = _rules(), self._routes()
+        rules, routes, pinned = _rules(), self._routes(), pinned_entries(OF_HOST)
         missing = [rule for rule in self._wanted_rules(edge.hops.keys()) if rule not in rules]
-        return [str(rule) for rule in missing] + [
-            _named(route) for route in self._wanted_routes(edge) if route not in routes
-        ]
+        return (
+            [str(rule) for rule in missing]
+            + [_named(route) for route in self._wanted_routes(edge) if route not in routes]
+            + [f"neighbour {one}" for one in _lacking(_wanted_pinned(edge), pinned)]
+        )
 
-    def remove(self, *, but: Collection[int] = ()) -> list[str]:
-        """Take everything away, but what is of these IP versions."""
-        lines = self._remove_rules({rule for rule in _rules() if rule.version not in but})
-        lines += self._keep_pinned(set()) if 6 not in but else []
-        routes = {one for one in self._routes() if one.destination.version not in but}
+    def remove(self) -> list[str]:
+        """Take everything away."""
+        return self.narrow(()) + _keep_pinned(())
+
+    def narrow(self, versions: Collection[int]) -> list[str]:
+        """Take the rules and routes away that are of other IP versions than these."""
+        lines = self._remove_rules({rule for rule in _rules() if rule.version not in versions})
+        routes = {one for one in self._routes() if one.destination.version not in versions}
         return lines + _keep_routes(routes, ())
 
     def _routes(self) -> set[Route]:
@@ -84,22 +99,6 @@ class Way:
             Route(ANYWHERE[version], edge.device, hop, table)
             for version, hop in edge.hops.items()
             for table in (first, second)
-        ]
-
-    def _keep_pinned(self, wanted: set[Pinned]) -> list[str]:
-        """Whatever else is pinned, such as an edge's MAC of before whose routes others removed;
-        but what other routes go by is an edge's own, should it be the same machine.
-        """
-        found = pinned_entries()
-        surplus = found - wanted
-        if surplus:
-            others = {one.via for one in own_routes(None) if one.table not in self.tables}
-            surplus = frozenset(one for one in surplus if one.address not in others)
-        with Netlink(ROUTE) as kernel:
-            remove_pinned(kernel, surplus)
-            set_pinned(kernel, wanted - found)
-        return [f"neighbour {one} removed" for one in surplus] + [
-            f"neighbour {one} was missing: added" for one in wanted - found
         ]
 
     def _wanted_rules(self, versions: Collection[int]) -> list[PolicyRule]:
@@ -147,7 +146,23 @@ def _named(route: Route) -> str:
 
 
 def _wanted_pinned(edge: Edge) -> set[Pinned]:
-    hop = edge.hops.get(6)
-    if hop is None or edge.device is None:
+    if edge.device is None:
         return set()
-    return {Pinned(hop, edge.device, edge.mac.lower())}
+    return {Pinned(address, edge.device, edge.mac.lower()) for address in edge.pinned}
+
+
+def _lacking(wanted: Collection[Pinned], entries: PinnedEntries) -> set[Pinned]:
+    """But where others have said for good who has an address: that stays theirs to say."""
+    return {one for one in wanted if (one.address, one.device) not in entries.others} - entries.own
+
+
+def _keep_pinned(wanted: Collection[Pinned]) -> list[str]:
+    entries = pinned_entries(OF_HOST)
+    new, there = _lacking(wanted, entries), {(one.address, one.device) for one in wanted}
+    gone = {one for one in entries.own if (one.address, one.device) not in there}
+    with Netlink(ROUTE) as kernel:
+        remove_pinned(kernel, gone)
+        set_pinned(kernel, new, OF_HOST)
+    return [f"neighbour {one} removed" for one in gone] + [
+        f"neighbour {one} was missing: added" for one in new
+    ]
