@@ -1,18 +1,30 @@
 """What an edge's checks find where all is as it should be, and where just one thing is broken."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import msgspec
 
-from zthook.doctor.edge import api, arrival, daemon, hosts, kernel, pools, settings, store
+from zthook.config.settings import OverlaySettings
+from zthook.doctor.edge import (
+    api,
+    arrival,
+    daemon,
+    hosts,
+    kernel,
+    neighbours,
+    pools,
+    settings,
+    store,
+)
 from zthook.doctor.finding import Finding, Outcome
 from zthook.edge.admin_views import EdgeReport
 from zthook.edge.views import DriftView, EdgeStatus, HostView, MappingView, TrafficView
 from zthook.kernel.protected import Served
 from zthook.model.addresses import AddressRange, IPAddress, Pool
 from zthook.model.publication import Protocol
+from zthook.overlay.member_mac import member_mac
 
 OVERLAY = (ip_address("192.168.193.222"),)
 LISTENING = Served(Protocol.TCP, 9443, OVERLAY[0])
@@ -31,6 +43,8 @@ STATUS = EdgeStatus(
 REPORT = EdgeReport(status=STATUS, pools=[], listening="192.168.193.222:9443", problems=[])
 PUBLIC = ip_address("203.0.113.10")
 MAC = "02:00:00:00:00:77"
+NETWORK, PLAIN = "b87d70f46bc5c578", OverlaySettings("interface", interface="br0")
+HOME1_AT = IPv4Address("192.168.193.2")
 HOME1 = HostView(
     name="home1",
     enrolled=True,
@@ -41,8 +55,8 @@ HOME1 = HostView(
     group=None,
     hostname="home1",
     agent="0.1.0",
-    address="192.168.193.2",
-    mac=None,
+    address=str(HOME1_AT),
+    mac="02:00:00:00:00:02",
     last_seen=0.0,
     lease="live",
     lease_seconds=50.0,
@@ -91,6 +105,11 @@ def given(pool: Pool, protected: dict[IPAddress, str]) -> Finding:
     return pools.judge([pool], {"eth0", "lo"}, protected)
 
 
+def nearby(claim: set[str], host: HostView = HOME1, overlay: OverlaySettings = PLAIN) -> Finding:
+    """These say that they have home1's address."""
+    return neighbours.judge([host], {HOME1_AT: claim}, overlay)
+
+
 FINE: dict[str, Finding] = {
     "daemon": daemon.judge(REPORT, "0.1.0"),
     "daemon, of whose problems others are about": daemon.judge(
@@ -99,6 +118,8 @@ FINE: dict[str, Finding] = {
     "store": store.judge(1, 1, ((STORE, 0o600),)),
     "API": api.judge(9443, OVERLAY, [LISTENING, UDP, SSH]),
     "hosts": hosts.judge([HOME1, HOME2]),
+    "neighbours": nearby({HOME1.mac or ""}),
+    "neighbours that are silent": nearby(set()),
     "pools": given(HK, OWN),
     "settings": settings.judge([]),
     "kernel": drifting(),
@@ -135,6 +156,29 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
         Outcome.FAIL,
         "two agents use",
         hosts.judge([msgspec.structs.replace(HOME1, fault="two agents use the credential")]),
+    ),
+    "an impostor": (
+        Outcome.WARN,
+        f"192.168.193.2 of home1 is claimed by {MAC} too; what is mapped goes to {HOME1.mac}",
+        nearby({HOME1.mac or "", MAC}),
+    ),
+    "an impostor on ZeroTier": (
+        Outcome.WARN,
+        f"claimed by {member_mac(NETWORK, '89e92ceee5')} (ZeroTier node 89e92ceee5) too",
+        nearby(
+            {member_mac(NETWORK, "89e92ceee5")},
+            overlay=OverlaySettings("zerotier", network=NETWORK),
+        ),
+    ),
+    "an impostor of a silent host": (
+        Outcome.FAIL,
+        f"is claimed by {MAC}, and which is home1's MAC is not sure",
+        nearby({MAC}, msgspec.structs.replace(HOME1, lease="ended")),
+    ),
+    "an impostor of one that is not known": (
+        Outcome.FAIL,
+        f"is claimed by {MAC}, and",
+        nearby({MAC}, msgspec.structs.replace(HOME1, mac=None)),
     ),
     "no pool": (Outcome.WARN, "no pool", pools.judge([], {"eth0"}, {})),
     "no uplink": (Outcome.FAIL, "eth0, the uplink", pools.judge([HK], {"lo"}, {})),
@@ -174,4 +218,5 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
 SKIPPED: dict[str, Finding] = {
     "arrival without a mapping": arrival.judge({}, [], 1000.0),
     "hosts without one": hosts.judge([]),
+    "neighbours without a host": neighbours.judge([], {}, PLAIN),
 }

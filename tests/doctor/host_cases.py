@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from zthook.config.settings import OverlaySettings
 from zthook.doctor import firewalls
 from zthook.doctor.finding import Finding, Outcome
 from zthook.doctor.host import (
@@ -22,6 +23,7 @@ from zthook.doctor.host import (
     hook,
     libvirt,
     mapping,
+    neighbour,
     overlay,
     path,
     private,
@@ -39,7 +41,8 @@ from zthook.model.guests import Domain, Interface, NetworkKind
 from zthook.model.mappings import MappingState, OverlayDevice
 from zthook.model.publication import AddressRequest, Problem, Publication
 
-EDGE = IPv4Address("192.168.193.222")
+EDGE, EDGE_MAC = IPv4Address("192.168.193.222"), "02:00:00:00:02:22"
+PLAIN = OverlaySettings("interface", interface="br0")
 WHERE = "192.168.193.222:9443"
 SOCKET = Path("/run/zthook/hook.sock")
 HOOK = hook.HookSeen(hook.PLACES[0], runs=True, asks=str(SOCKET), put=10.0, began=20.0)
@@ -97,6 +100,8 @@ FINE: dict[str, Finding] = {
         "0.1.0",
     ),
     "overlay": overlay.judge(DEVICE, "zt0", EDGE),
+    "neighbour": neighbour.judge(EDGE, EDGE_MAC, {EDGE_MAC}, PLAIN),
+    "neighbour, where nothing is mapped": neighbour.judge(EDGE, "", {EDGE_MAC}, PLAIN),
     "path": path.judge(EDGE, pinged=True, connected=True),
     "packet size": path.judge_size(DEVICE, {2800: True}),
     "edge": edge.judge(WHERE, Asked(ahead=0.1), UP),
@@ -252,6 +257,21 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
         "firewalld lacks our",
         firewalls.judge([FIREWALLD], "zthook-agent", ["firewalld lacks our rule"]),
     ),
+    "an impostor beside the edge": (
+        Outcome.WARN,
+        f"claimed by {MAC} too; what is mapped goes to {EDGE_MAC}",
+        neighbour.judge(EDGE, EDGE_MAC, {EDGE_MAC, MAC}, PLAIN),
+    ),
+    "an impostor in the edge's place": (
+        Outcome.FAIL,
+        f"answered for by {MAC}, and not by the edge's {EDGE_MAC}",
+        neighbour.judge(EDGE, EDGE_MAC, {MAC}, PLAIN),
+    ),
+    "an impostor, where nothing is mapped": (
+        Outcome.FAIL,
+        f"by several: {EDGE_MAC}, {MAC}",
+        neighbour.judge(EDGE, "", {EDGE_MAC, MAC}, PLAIN),
+    ),
     "no way back": (Outcome.FAIL, "IPv4 rule 12300", way.judge(["IPv4 rule 12300: all"])),
     "a guest that does not run": (
         Outcome.FAIL,
@@ -308,4 +328,7 @@ BROKEN: dict[str, tuple[Outcome, str, Finding]] = {
     ),
 }
 
-SKIPPED: dict[str, Finding] = {"private address of what is refused": private.judge([REFUSED])}
+SKIPPED: dict[str, Finding] = {
+    "private address of what is refused": private.judge([REFUSED]),
+    "neighbour without anybody": neighbour.judge(EDGE, EDGE_MAC, (), PLAIN),
+}

@@ -1,4 +1,4 @@
-"""Have answers their way back to the edge: policy rules, and routes?"""
+"""Have answers their way back to the edge: policy rules, routes, and who the edge is?"""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from zthook.kernel.host.way import Way
 
 
 def judge(lacking: Sequence[str]) -> Finding:
-    """``lacking`` are rules and routes that are not there."""
+    """``lacking`` are rules, routes and neighbour entries that are not there."""
     if lacking:
         return fail(
             f"answers to clients do not find back to the edge: {lacking[0]} is missing",
             "systemctl restart zthook-agent, which sets it; `ip monitor` shows who removes it",
         )
-    return ok("rules and routes for answers are there")
+    return ok("rules, routes and neighbour entries for answers are there")
 
 
 def check(case: HostCase) -> Finding:
@@ -28,4 +28,7 @@ def check(case: HostCase) -> Finding:
         return skipped(NOTHING)
     way = Way(Marks(settings.mark), settings.table, settings.preference)
     device = case.device.name if case.device else ""
-    return judge(way_lacks(way, device, case.edge, case.table.edge_mac, case.families))
+    health = case.agent.edge_health if case.agent else None
+    heard = health is not None and health.up is True
+    mac = case.table.edge_mac
+    return judge(way_lacks(way, device, case.edge, mac, case.families, pinned=heard))
