@@ -35,7 +35,7 @@ TOLD_IN_PART = (
     "zthook/edge/presence.py",
     "zthook/edge/enrolment.py",
     "zthook/edge/sessions.py",
-    "zthook/edge/lookout.py",
+    "zthook/edge/macs.py",
     "zthook/kernel/protected.py",
     "zthook/wire/token.py",
     "zthook/wire/tls.py",

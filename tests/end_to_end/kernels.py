@@ -34,9 +34,11 @@ def edge_kernel(lab: Lab) -> set[str]:
         nft_words(lab.edge, "zthook")
         | lines(lab.edge, "ip", "route", "show", "proto", "123")
         | lines(lab.edge, "ip", "neigh", "show", "proxy")
+        | lines(lab.edge, "ip", "neigh", "show", "nud", "permanent")
         | settings(
             lab.edge,
             f"conf/{OVERLAY_DEVICE}/forwarding",
+            f"conf/{OVERLAY_DEVICE}/accept_redirects",
             f"conf/{OVERLAY_DEVICE}/rp_filter",
             f"conf/{UPLINK_DEVICE}/forwarding",
             f"neigh/{UPLINK_DEVICE}/proxy_delay",
@@ -50,6 +52,7 @@ def host_kernel(host: Host) -> set[str]:
         nft_words(host, "zthook_host")
         | lines(host, "ip", "rule", "show")
         | lines(host, "ip", "route", "show", "table", "12300")
+        | lines(host, "ip", "neigh", "show", "nud", "permanent")
         | lines(host, "iptables", "-S", "FORWARD")
         | settings(host, f"conf/{OVERLAY_DEVICE}/rp_filter", "ip_forward")
     )

@@ -83,7 +83,7 @@ def traces_of_ours(host: Host, *, ignoring: Iterable[str] = ()) -> list[str]:
         found += [line for line in rules if "proto 123" in line or "12300" in line]
         routes = host.run("ip", family, "route", "show", "table", "all", "proto", "123")
         found += routes.stdout.splitlines()
-        neighbours = host.run("ip", family, "neigh", "show", "proto", "123", check=False)
+        neighbours = host.run("ip", family, "neigh", "show", "proto", "124", check=False)
         found += neighbours.stdout.splitlines()
     chains = host.run("iptables-save").stdout + host.run("ip6tables-save").stdout
     found += [line for line in chains.splitlines() if "zthook" in line]

@@ -162,6 +162,7 @@ REMOVE = {
             ip -o $family neigh show proxy | while read -r address rest; do
                 ip $family neigh del proxy $address $(echo $rest | grep -o 'dev [^ ]*')
             done
+            ip $family neigh flush nud permanent
         done
     """,
 }

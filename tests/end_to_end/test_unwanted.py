@@ -34,6 +34,7 @@ from tests.lab.topology import (
 pytestmark = pytest.mark.lab
 
 FORGE = Path(__file__).with_name("forge.py")
+IMPOSTOR = Path(__file__).parents[1] / "lab" / "impostor.py"
 PUBLIC = "203.0.113.10"
 ROUTED = "192.0.2.200"
 UNMAPPED = {"on-link": "203.0.113.11", "routed": "192.0.2.201"}
@@ -248,6 +249,37 @@ def test_a_member_can_not_answer_in_the_guests_place(lab: Lab, member: Machine, 
     with watching(lab, (lab.client, "eth0")) as seen:
         forge(member, OVERLAY_DEVICE, EDGE_ON_OVERLAY, forged)
         assert [one for one in seen.came() if one.destination_port == flow.port] == []
+
+
+def test_a_member_that_answers_arp_for_edge_and_host_draws_nothing(
+    lab: Lab, host: Host, member: Machine, web: Guest
+) -> None:
+    """Neither what goes to the guest nor what it answers; and doctor says who it is."""
+    places = (lab.edge, EDGE_ON_OVERLAY), (host, host.overlay_address)
+    own = mac_of(member, OVERLAY_DEVICE)
+    victims = [(mac_of(machine, OVERLAY_DEVICE), address) for machine, address in places]
+    pairs = [(victims[0][0], victims[1][1]), (victims[1][0], victims[0][1])]
+    try:
+        member.ip(*(f"addr add {address}/32 dev {OVERLAY_DEVICE}" for _, address in places))
+        with Capture(member, OVERLAY_DEVICE) as drawn:
+            for public in (PUBLIC, ROUTED):
+                with Pulse(lab.client, "udp", public) as flow:
+                    for victim, address in pairs:
+                        member.run(sys.executable, IMPOSTOR, OVERLAY_DEVICE, victim, address)
+                    flow.wait_moves()
+                assert lab.client.page(public).name == "web1"
+            mine = {CLIENT, web.address, PUBLIC, ROUTED}
+            assert [one for one in drawn.packets if mine & {one.source, one.destination}] == []
+        said = json.loads(host.agent("doctor", "--json", check=False, timeout=90).stdout)
+        [found] = [one for one in said["checks"] if one["check"] == "neighbour"]
+        assert found["outcome"] == "warn"
+        assert own in found["seen"]
+    finally:
+        member.ip(*(f"addr del {address}/32 dev {OVERLAY_DEVICE}" for _, address in places))
+
+
+def mac_of(machine: Machine, device: str) -> str:
+    return machine.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
 
 
 def test_a_neighbour_reaches_nothing_behind_the_edge(
