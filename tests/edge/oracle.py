@@ -190,7 +190,7 @@ class Oracle:
 
     def moved_aside_rightly(self, now: Rows) -> None:
         """Who is there and still claims loses to the same guest only: one that is new in its
-        group, or new at all where this host says that it left.
+        group, or anywhere else where this host says that it left.
         """
         for key, old in self.before.items():
             row = now.get(key)
@@ -206,8 +206,8 @@ class Oracle:
         old = self.before.get(other.key)
         new = old is None or old.heir or old.private is None or old.leaving
         group = self.groups[row.host]
-        let_go = row.leaving or (group is not None and self.groups[other.host] == group)
-        return new and let_go and other.guest == row.guest and other.host != row.host
+        moved = new and group is not None and self.groups[other.host] == group
+        return (row.leaving or moved) and other.guest == row.guest and other.host != row.host
 
     def the_kernel_has_no_more(self, now: Rows, kernel: Sighting) -> None:
         """Whatever crashed: what it forwards is of a row that holds, or is LEAVING."""

@@ -61,6 +61,19 @@ def test_who_claims_again_while_the_kernel_lets_go_keeps_its_claim(edge: Edge) -
     assert edge.mappings()[P, "home1"].epoch > epoch
 
 
+def test_hosts_are_told_also_where_a_pass_fails_as_a_change_did_before(edge: Edge) -> None:
+    """Then nothing is known of mappings that were active until now, and nothing else changed."""
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    edge.kernel.refuse = True
+    two.claim(2, Q, Y)
+    assert edge.state(P, "home1") == "active"
+    edge.woken.clear()
+    edge.service.tick()
+    assert edge.state(P, "home1") == "pending"
+    assert "home1" in edge.woken
+
+
 def test_a_flush_is_repaired_with_the_next_tick_and_counted(edge: Edge) -> None:
     edge.host("home1").claim(1, P, X)
     edge.inside.flush()

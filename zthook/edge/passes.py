@@ -154,6 +154,7 @@ class Passes:
     def _apply(self) -> bool:
         plane = self._outlook.plane()
         fault, changing = self._kernel.fault, self._kernel.other_than(plane.forwardings)
+        knew = not self._kernel.blind
         expected = not fault and not changing
         repairs = self._kernel.apply(plane)
         for line in repairs or ():
@@ -165,7 +166,7 @@ class Passes:
                 last=repairs[:SHOWN_REPAIRS],
                 last_at=self._clock.now(),
             )
-        if self._kernel.fault != fault:
+        if self._kernel.fault != fault or (knew and self._kernel.blind):
             self._carrying.tell_all()
         elif repairs is not None:
             self._carrying.tell(changing)

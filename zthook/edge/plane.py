@@ -101,6 +101,11 @@ class KernelSide:
         self._is: frozenset[Forwarding] | None = frozenset()
         """The same, where it is exactly what a whole pass wanted."""
 
+    @property
+    def blind(self) -> bool:
+        """Whether nothing is known that it surely has."""
+        return not self._has
+
     def on(self, public: str) -> tuple[Forwarding, ...]:
         """What it has for this public address."""
         return self._has.get(public, ())
