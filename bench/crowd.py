@@ -19,12 +19,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from zthook.errors import TooManyRequests
 from zthook.host.backoff import Backoff
 from zthook.wire.messages import (
+    LONGEST_CHANGES_SECONDS,
     ChangesReply,
     ClaimMessage,
     ClaimsReply,
@@ -41,6 +43,7 @@ from zthook.wire.tls import pinned_context, server_name
 HEARTBEAT_SECONDS = 20.0
 """A third of a lease, as the agent does it."""
 GIVES_UP_SECONDS = 5.0
+LONG_SECONDS = LONGEST_CHANGES_SECONDS + 10
 """As the agent does."""
 
 
@@ -71,7 +74,8 @@ class Line:
         """One request. Raises OSError where no answer comes, RuntimeError where it is a no."""
         body = b"" if message is None else msgspec.json.encode(message)
         try:
-            async with asyncio.timeout(GIVES_UP_SECONDS if path != "changes" else 40):
+            patience = LONG_SECONDS if path.startswith("changes") else GIVES_UP_SECONDS
+            async with asyncio.timeout(patience):
                 status, answer = await self._exchange(method, path, body)
         except (OSError, EOFError, TimeoutError) as error:
             self.hang_up()
@@ -176,6 +180,7 @@ class Crowd:
             "failed": failed,
             "put_off": put_off,
             "own_cpu": mine.user + mine.system,
+            "listening": sum(host.listening for host in self.hosts),
         }
 
 
@@ -225,22 +230,38 @@ class Simulated:
         if wrong:
             raise RuntimeError(f"not active: {wrong[0]}")
         self.digest, self.generation = claims_digest(self.claims), said.generation
-        if self.waiting is None or self.waiting.done():
+        self.listen()
+
+    def listen(self) -> None:
+        """Have a long request open from now on."""
+        if not self.listening:
             self.waiting = asyncio.create_task(self._listen())
+
+    @property
+    def listening(self) -> bool:
+        return self.waiting is not None and not self.waiting.done()
 
     async def _listen(self) -> None:
         while True:
-            path = f"changes?session={self.session}&after={self.generation}"
+            query = {
+                "session": self.session,
+                "after": self.generation,
+                "seconds": int(LONGEST_CHANGES_SECONDS),
+            }
             try:
-                reply = await self.long_line.ask("GET", path, ChangesReply, None)
-            except (OSError, RuntimeError):
-                return  # the next time it settles it listens again
+                reply = await self.long_line.ask(
+                    "GET", f"changes?{urlencode(query)}", ChangesReply, None
+                )
+            except (OSError, RuntimeError, TooManyRequests):
+                self.crowd.failed += 1
+                return  # the next time it settles or beats it listens again
             self.generation = reply.generation
 
     async def beat(self, seconds: float) -> None:
         begun = time.perf_counter()
         await asyncio.sleep(self.chance.uniform(0, HEARTBEAT_SECONDS))
         while time.perf_counter() - begun < seconds:
+            self.listen()
             await self.heartbeat()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 

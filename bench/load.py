@@ -140,7 +140,8 @@ def told(title: str, answer: dict[str, Any], before: Use, after: Use) -> list[st
     asked = sum(one["count"] for one in answer["requests"].values())
     lines = [
         f"{title}: {seconds:.1f} s, {asked} requests ({asked / seconds:.0f}/s), "
-        f"{answer['failed']} that failed, {answer['put_off']} put off; the daemon: CPU {cpu:.1f} s "
+        f"{answer['failed']} that failed, {answer['put_off']} put off, {answer['listening']} long "
+        f"requests open at the end; the daemon: CPU {cpu:.1f} s "
         f"({100 * cpu / seconds:.1f}% of one core, {1000 * cpu / max(asked, 1):.2f} ms a request), "
         f"{after.memory / 1e6:.0f} MB"
     ]

@@ -6,7 +6,7 @@ from zthook import errors
 from zthook.edge.openapi import OPERATIONS
 from zthook.errors import ZthookError
 from zthook.wire.faults import to_reply
-from zthook.wire.messages import CHANGES_SECONDS
+from zthook.wire.messages import CHANGES_SECONDS, LONGEST_CHANGES_SECONDS
 
 PAGE = read(DOCS / "api.md")
 KINDS = [
@@ -35,3 +35,4 @@ def test_every_error_has_a_row_with_its_status() -> None:
 def test_the_long_request_is_as_long_as_the_page_says() -> None:
     row = next(row for row in PAGE.rows("The edge's API") if "changes" in row[0])
     assert f"after {CHANGES_SECONDS:.0f} seconds" in row[1]
+    assert f"({LONGEST_CHANGES_SECONDS:.0f} at most)" in row[1]

@@ -331,6 +331,13 @@ class TestChanges:
         assert answer.json() == {"generation": 1}
         stage.worker.close()
 
+    async def test_who_says_how_long_waits_so_long(self) -> None:
+        stage = Stage(changes_seconds=3600)
+        async with stage.client() as client:
+            answer = await client.get(f"{self.ASK}&seconds=0", headers=HOME1)
+        assert answer.json() == {"generation": 1}
+        stage.worker.close()
+
     async def test_the_end_of_the_server_lets_everyone_go(self, stage: Stage) -> None:
         async with stage.client() as client:
             asked = asyncio.create_task(client.get(self.ASK, headers=HOME1))
@@ -349,6 +356,8 @@ class TestChanges:
             "session=0&after=%C2%B2",
             f"session=0&after={2**53 + 1}",
             f"session=0&after={'9' * 99}",
+            "session=0&after=1&seconds=x",
+            "session=0&after=1&seconds=",
         ],
     )
     async def test_wrong_numbers(self, stage: Stage, query: str) -> None:

@@ -56,6 +56,7 @@ class Edge:
             edge_id="19e1a11125cfd6f7",
             ca_pem="-----BEGIN CERTIFICATE-----\n",
             changes_seconds=0.0,
+            longest_seconds=0.0,
         )
         self.app = make_app(api, Refusals(lambda: 0.0))
         self.statuses: Counter[int] = Counter()

@@ -163,6 +163,7 @@ def _edge() -> tuple[Any, str]:
         edge_id="edge-1",
         ca_pem="",
         changes_seconds=0.0,
+        longest_seconds=0.0,
         clock=map(float, itertools.count(step=1000)).__next__,
     )
     return make_app(api, Refusals(lambda: 0.0)), credential.credential

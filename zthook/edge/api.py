@@ -32,6 +32,7 @@ from zthook.edge.worker import Worker
 from zthook.errors import NotAuthenticated, ZthookError
 from zthook.wire.messages import (
     CHANGES_SECONDS,
+    LONGEST_CHANGES_SECONDS,
     MAX_STRANGERS_BODY,
     ChangesReply,
     ClaimsReply,
@@ -81,6 +82,7 @@ class Api:
         edge_id: str,
         ca_pem: str,
         changes_seconds: float = CHANGES_SECONDS,
+        longest_seconds: float = LONGEST_CHANGES_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service = service
@@ -88,7 +90,7 @@ class Api:
         self.waiters = changes
         self.edge_id = edge_id
         self.ca_pem = ca_pem
-        self.changes_seconds = changes_seconds
+        self.changes_seconds, self.longest_seconds = changes_seconds, longest_seconds
         self.strangers = Strangers(clock)
         self.callers = Callers(clock)
         self.document = msgspec.json.encode(document())
@@ -134,7 +136,10 @@ class Api:
 
     async def _wait_for_changes(self, request: Request, host: str) -> Response:
         session, after = number_of(request, "session"), number_of(request, "after")
-        deadline = asyncio.get_running_loop().time() + self.changes_seconds
+        seconds = self.changes_seconds
+        if "seconds" in request.query_params:
+            seconds = min(number_of(request, "seconds"), self.longest_seconds)
+        deadline = asyncio.get_running_loop().time() + seconds
         gone = asyncio.create_task(_disconnected(request))
         try:
             with self.waiters.waiting(host) as woken:

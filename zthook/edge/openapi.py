@@ -34,7 +34,9 @@ class HealthReply(Reply, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. ``reply`` None: no body (204); str: a PEM file."""
+    """One method of one path, with numbers as its query. ``reply`` None: no body (204); str: a
+    PEM file.
+    """
 
     method: str
     path: str
@@ -44,6 +46,7 @@ class Operation:
     request: type | None = None
     authenticated: bool = True
     numbers: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 OPERATIONS = (
@@ -95,9 +98,10 @@ OPERATIONS = (
         "GET",
         "/v1/changes",
         "changes",
-        "Wait until the generation passes `after`, at most 25 seconds",
+        "Wait until the generation passes `after`, for 25 or so many seconds (60 at most)",
         messages.ChangesReply,
         numbers=("session", "after"),
+        optional=("seconds",),
     ),
     Operation("DELETE", "/v1/enrolment", "leave", "Withdraw everything and forget this host", None),
 )
@@ -138,8 +142,9 @@ def _describe(operation: Operation) -> dict[str, Any]:
         told["requestBody"] = {"required": True, "content": content}
     if operation.numbers:
         told["parameters"] = [
-            {"name": name, "in": "query", "required": True, "schema": _NUMBER}
-            for name in operation.numbers
+            {"name": name, "in": "query", "required": needed, "schema": _NUMBER}
+            for names, needed in ((operation.numbers, True), (operation.optional, False))
+            for name in names
         ]
     return told
 

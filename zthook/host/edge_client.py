@@ -28,7 +28,7 @@ from zthook.host.edge_http import EdgeHttp
 from zthook.host.health import Pulse
 from zthook.model.clock import Clock
 from zthook.wire.messages import (
-    CHANGES_SECONDS,
+    LONGEST_CHANGES_SECONDS,
     ChangesReply,
     ClaimMessage,
     ClaimsReply,
@@ -185,7 +185,9 @@ class EdgeClient:
         await self._in_turn(send)
 
     async def changes(self, after: int) -> int:
-        """Wait until the edge has news past generation ``after``, or for 25 s; the generation."""
+        """Wait until the edge has news past generation ``after``; the generation, in the end
+        also without news (an older edge answers earlier than it is asked to).
+        """
         session = self.session.session if self.session else 0
         try:
             with self._judged():
@@ -193,8 +195,12 @@ class EdgeClient:
                     "GET",
                     "changes",
                     ChangesReply,
-                    params={"session": session, "after": after},
-                    seconds=CHANGES_SECONDS + CHANGES_SLACK,
+                    params={
+                        "session": session,
+                        "after": after,
+                        "seconds": int(LONGEST_CHANGES_SECONDS),
+                    },
+                    seconds=LONGEST_CHANGES_SECONDS + CHANGES_SLACK,
                 )
         except Stale:
             self.session = None

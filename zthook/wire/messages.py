@@ -227,8 +227,8 @@ class ErrorReply(Reply, frozen=True):
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What reading JSON raises that is not what it should be: msgspec has no type for all of it."""
 
-CHANGES_SECONDS = 25.0
-"""How long the edge keeps a request for changes open."""
+CHANGES_SECONDS, LONGEST_CHANGES_SECONDS = 25.0, 60.0
+"""How long the edge keeps a request for changes open for who does not say, and at most."""
 
 
 def claims_digest(claims: list[ClaimMessage]) -> str:
