@@ -11,7 +11,7 @@ from msgspec.structs import replace as change
 from tests.edge.world import OVERLAY, SETTINGS, Agent, Edge, FakeInside, uuid
 from tests.faults.deaths import Fate, MortalKernel, MortalLedger
 from tests.faults.soundness import assert_sound, client_connections
-from zthook.errors import NotFound
+from zthook.errors import NotFound, StaleSession
 from zthook.kernel.edge.fake import Crash
 from zthook.model.addresses import Pool
 from zthook.store.ledger import Ledger
@@ -38,6 +38,7 @@ class Play:
         self.generations: dict[str, int] = {}
         for name, group in GROUPS.items():
             self.agents[name] = self.edge.host(name, group=group)
+            self.agents[name].heartbeat()
 
     def _open(self) -> Ledger:
         return SqliteLedger(self._store) if self._store else MemoryLedger()
@@ -123,7 +124,13 @@ def lists(host: str) -> Act:
     """The host sends its whole list, as it is."""
 
     def act(play: Play) -> None:
-        play.heard(host, play.agents[host].list())
+        agent = play.agents[host]
+        try:
+            reply = agent.list()
+        except StaleSession:  # opened, and the daemon died before anything was said in it
+            agent.open()
+            reply = agent.list()
+        play.heard(host, reply)
 
     return act
 
