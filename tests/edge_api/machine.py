@@ -44,9 +44,12 @@ class Machine:
         self.ready_seconds = 15.0
 
     def attach_overlay(self) -> None:
-        """The overlay's device appears, with its usual address."""
+        """The overlay's device appears, with its usual address, and MACs that stay as a
+        member's do.
+        """
+        edge, host = (f"name ov0 address 02:00:00:00:00:{one} mtu 2800" for one in ("01", "02"))
         self.namespace.ip(
-            f"link add ov0 mtu 2800 type veth peer name ov0 mtu 2800 netns {self.host.name}",
+            f"link add {edge} type veth peer {host} netns {self.host.name}",
             "link set ov0 up",
             f"addr add {ADDRESS}/24 dev ov0",
         )
