@@ -53,7 +53,7 @@ def enrol(machine: Machine) -> Plan:
     sources = [str(FIRST_SOURCE + number) for number in range(HOSTS)]
     machine.host.ip(*(f"addr add {source}/16 dev ov0" for source in sources))
     pairs = list(zip(tokens, sources, strict=True))
-    credentials = inside(machine.host, lambda: [_spend(*pair, ca_pem) for pair in pairs])
+    credentials = inside(machine.host, lambda: [_let_in(*pair, ca_pem) for pair in pairs])
     return Plan(
         address=ADDRESS,
         port=tokens[0].port,
@@ -62,6 +62,15 @@ def enrol(machine: Machine) -> Plan:
         hosts=list(zip(sources, credentials, strict=True)),
         claims=[claims_of(number) for number in range(HOSTS)],
     )
+
+
+def _let_in(token: Token, source: str, ca_pem: str) -> str:
+    """The edge lets so many strangers in a second, and these are faster on a quiet machine."""
+    for _ in range(200):
+        with contextlib.suppress(httpx.ConnectError):
+            return _spend(token, source, ca_pem)
+        time.sleep(0.05)
+    raise RuntimeError(f"the edge does not let {source} in")
 
 
 def _spend(token: Token, source: str, ca_pem: str) -> str:
