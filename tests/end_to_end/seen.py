@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tests.lab.commands import wait_until
@@ -30,19 +29,6 @@ class Stopwatch:
         seconds = self.seconds
         print(f"\n  {what}: {seconds:.2f} s")
         return seconds
-
-
-TRIES = 3
-
-
-def check_promise(seconds: float, act: Callable[[], float]) -> None:
-    """``act`` does something and tells how long it took: within so many seconds, once in three
-    times. A single time on a machine whose cores others have tells of these.
-    """
-    took = list[float]()
-    while not took or (took[-1] >= seconds and len(took) < TRIES):
-        took.append(act())
-    assert took[-1] < seconds, f"promised within {seconds:g} s; it took {took}"
 
 
 def answering(lab: Lab, public: str) -> str:

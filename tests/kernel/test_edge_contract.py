@@ -289,7 +289,7 @@ class RealWorld(World):
 
 
 class TestFake(EdgeContract):
-    examples = 100
+    examples = 200
 
     @pytest.fixture
     def world(self) -> World:
@@ -297,7 +297,7 @@ class TestFake(EdgeContract):
 
 
 class TestFakeOfIPv6(EdgeContract):
-    examples = 25
+    examples = 50
     test_what_the_edge_needs_itself_is_told = None  # type: ignore[assignment]  # of both at once
     test_whose_address_two_have_is_asked = None  # type: ignore[assignment]  # it goes by MACs
     test_what_others_say_for_good_stays = None  # type: ignore[assignment]  # the same

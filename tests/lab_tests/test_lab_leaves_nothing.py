@@ -100,7 +100,7 @@ def test_after_ctrl_c_on_a_running_lab() -> None:
         await_directions(child)
         assert len(traces(f"zh{child.pid}.")) > 5
         child.send_signal(signal.SIGINT)
-        assert child.wait(60) == 130
+        assert child.wait(30) == 130
         assert traces(f"zh{child.pid}.") == []
 
 
@@ -108,7 +108,7 @@ def test_after_sigterm_while_it_is_built() -> None:
     with by_hand("up") as child:
         wait_until(lambda: list(NETNS.glob(f"zh{child.pid}.*")), 20, "a first namespace")
         child.send_signal(signal.SIGTERM)
-        assert child.wait(60) == 130
+        assert child.wait(30) == 130
         assert traces(f"zh{child.pid}.") == []
 
 
