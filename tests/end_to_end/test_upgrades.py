@@ -1,4 +1,4 @@
-"""Each daemon is replaced by another version of itself and back: nothing breaks meanwhile."""
+"""Each daemon is replaced by another version of itself and back: no packet is lost meanwhile."""
 
 import json
 import sqlite3
@@ -64,11 +64,6 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return another_version(tmp_path_factory.mktemp("other"))
 
 
-BETWEEN_HOOKS = 3
-"""Datagrams of 100 a second: where a version has other rules the kernel takes a new table at once,
-but a packet that is under way then may meet hooks of both, and be dropped."""
-
-
 class Traffic:
     """Everything that passes: what was under way, what begins meanwhile, and from the guest."""
 
@@ -81,17 +76,17 @@ class Traffic:
             one.wait_moves()
 
     def check(self) -> None:
-        """No connection broke, nor is a byte missing, nor more than what was between two hooks."""
+        """Not a packet was lost, nor a byte."""
         beats = {name: one.stop() for name, one in self._pulses.items()}
         for name, beat in beats.items():
             print(f"    {name:<24} lost {beat.lost} of {beat.sent}, gap {beat.gap_ms:5.1f} ms")
-        assert {n: b for n, b in beats.items() if b.lost > BETWEEN_HOOKS or b.broke} == {}
+        assert {name: beat for name, beat in beats.items() if beat.lost or beat.broke} == {}
         assert all(one.stop() for one in self._streams)
 
 
 @contextmanager
 def passing(lab: Lab, guest: StandIn) -> Iterator[Traffic]:
-    """Traffic goes on while inside, see ``Traffic.check``."""
+    """Traffic goes on while inside; nothing of it may be lost."""
     ways: dict[str, tuple[Machine, str]] = {
         "nat": (lab.client, NAT),
         "hidden": (lab.client, HIDDEN),
@@ -135,7 +130,7 @@ def nothing() -> None:
     """Nothing happens while the daemon is away."""
 
 
-def test_another_version_of_the_agent_and_back_break_nothing(
+def test_another_version_of_the_agent_and_back_lose_no_packet(
     lab: Lab, host: Host, web: StandIn, other: dict[str, str]
 ) -> None:
     ours = rules_of(host, "zthook_host")
@@ -162,7 +157,7 @@ def test_another_version_of_the_agent_and_back_break_nothing(
     assert "addresses.json can not be read" not in host.agent.process.log_text()
 
 
-def test_another_version_of_the_edge_and_back_break_nothing_and_lose_no_count(
+def test_another_version_of_the_edge_and_back_lose_no_packet_and_no_count(
     lab: Lab, host: Host, web: StandIn, other: dict[str, str]
 ) -> None:
     ours, epochs = rules_of(lab.edge, "zthook"), [row["epoch"] for row in edge_rows(lab)]

@@ -104,11 +104,11 @@ def render(change: Transaction) -> str:
         ]
     else:
         lines += [f"flush {_kind(name)} {FAMILY} {TABLE} {name}" for name in sorted(change.refill)]
-    lines += statements("delete", {k: map(_key, v) for k, v in change.delete.items()})
+    lines += statements("delete", {k: map(key_of, v) for k, v in change.delete.items()})
     lines += statements("add", change.refill)
     lines += statements(
         "add",
-        {name: [_counting(name, one, change) for one in v] for name, v in change.add.items()},
+        {name: [counting(name, one, change) for one in v] for name, v in change.add.items()},
     )
     return "".join(f"{line}\n" for line in lines)
 
@@ -123,11 +123,13 @@ def _kind(name: str) -> str:
     return "map" if name in MAPS else "set"
 
 
-def _key(element: str) -> str:
+def key_of(element: str) -> str:
+    """By which an element is taken out, of a map without its value."""
     return element.partition(" : ")[0]
 
 
-def _counting(name: str, element: str, change: Transaction) -> str:
+def counting(name: str, element: str, change: Transaction) -> str:
+    """The element, with the counter that it goes on from."""
     counter = change.counters.get((name, element))
     return f"{element} {counter}" if counter else element
 

@@ -3,24 +3,32 @@
 Rules are nft's matter. What comes and goes by the tens of thousands goes by our own messages.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from zthook.kernel.edge.codec import CODECS, Count, nested
+from zthook.errors import KernelError
+from zthook.kernel.edge.codec import CODECS, MAP, Count, nested
+from zthook.kernel.edge.replacing import Former, replaced
 from zthook.kernel.edge.rules import FAMILY, TABLE, Transaction, render
 from zthook.kernel.edge.sets import COUNTED, Elements
 from zthook.kernel.netlink import NETFILTER, Netlink, attribute, attributes
 from zthook.kernel.nft import Nft
 
+log = logging.getLogger(__name__)
+
 NFTABLES = 10
-GET_CHAINS, GET_RULES, GET_SETS, ADD, GET_ELEMENTS, DELETE = (
-    NFTABLES << 8 | kind for kind in (4, 7, 10, 12, 13, 14)
+GET_CHAINS, GET_RULES, GET_SETS, ADD, GET_ELEMENTS, DELETE, GET_OBJECTS = (
+    NFTABLES << 8 | kind for kind in (4, 7, 10, 12, 13, 14, 19)
 )
 INET = bytes([1, 0, 0, 0])
 """The header of each message: family inet, version 0."""
 NAME, SET, LISTED, RULE_CHAIN, CHAIN_NAME, RULE_NOTES = 1, 2, 3, 2, 3, 7
 SET_NAME, SET_FLAGS, SET_KEY_SIZE, SET_VALUE_SIZE = 2, 3, 5, 7
+OBJECT_NAME, OBJECT_TYPE = 2, 3
+ANONYMOUS, CT_TIMEOUT = 0x1, 7
+"""A set that goes with its rule, and the only kind of object that is ours."""
 COMMENT = 0
 MOST = 48 * 1024
 """Bytes of elements in a message: the length of an attribute has 16 bits."""
@@ -64,7 +72,10 @@ class EdgeTable:
     def commit(self, change: Transaction) -> None:
         """Carry out the transaction, all of it or nothing."""
         names = {*change.delete, *change.add}
-        if change.rules or change.refill or any(CODECS[name].spec.interval for name in names):
+        if change.rules:
+            self._replace(change)
+            return
+        if change.refill or any(CODECS[name].spec.interval for name in names):
             self._nft.run(render(change))
             return
         requests = [*_requests(DELETE, change.delete), *_requests(ADD, change.add)]
@@ -73,6 +84,30 @@ class EdgeTable:
             [(kind, body) for _, kind, body in requests],
             about=[f"changing {name} of table {TABLE}" for name, _, _ in requests],
         )
+
+    def _replace(self, change: Transaction) -> None:
+        former = self._former()
+        if former is not None:
+            try:
+                self._nft.run(replaced(change, former))
+            except KernelError as error:
+                log.info("the table is made anew, as it can not be changed: %s", error.message)
+            else:
+                return
+        self._nft.run(render(change))
+
+    def _former(self) -> Former | None:
+        """None where there is no table, or one with what is none of ours."""
+        listing = self.listed()
+        objects = list(self._of_table(GET_OBJECTS, f"listing the objects of table {TABLE}"))
+        if listing is None or any(_number(one)(OBJECT_TYPE) != CT_TIMEOUT for one in objects):
+            return None
+        others = [f"ct timeout {_read(one[OBJECT_NAME])}" for one in objects]
+        for one in self._of_table(GET_SETS, f"listing the sets of table {TABLE}"):
+            name, flags = _read(one[SET_NAME]), _number(one)(SET_FLAGS)
+            if name not in listing.elements and not flags & ANONYMOUS:
+                others.append(f"{'map' if flags & MAP else 'set'} {name}")
+        return Former(listing.labels.keys(), listing.elements, others)
 
     def _known(self) -> set[str]:
         """The sets and maps that are there in the form that we know: a table of another version
