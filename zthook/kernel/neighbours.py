@@ -4,7 +4,6 @@ Those of an edge's carry protocol 123, as our routes do, and a host's 124: one m
 """
 
 import errno
-import socket
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from zthook.kernel.netlink import (
     attributes,
     message,
 )
+from zthook.kernel.routes import FAMILIES
 from zthook.model.addresses import IPAddress
 
 OF_EDGE, OF_HOST = PROTOCOL, 124
@@ -32,7 +32,6 @@ NEW_NEIGHBOUR, DELETE_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 CREATE_OR_REPLACE = 0x400 | 0x100
 DESTINATION, MAC, PROTOCOL_OF = 1, 2, 12
 ENTRY = struct.Struct("=BxxxiHBB")
-FAMILIES: dict[int, int] = {4: socket.AF_INET, 6: socket.AF_INET6}
 GONE = {errno.ENOENT, errno.ENODEV, errno.ENXIO}
 
 
