@@ -101,7 +101,7 @@ class Conversation(RuleBasedStateMachine):
             assert isinstance(outcome, Stale | KernelError), outcome
             assert self.oracle.rows() == rows, "a late message changed something"
         elif outcome is None or isinstance(outcome, StoreError):
-            self.learn(name, message, rows)
+            self.learn(name, message, rows, died=outcome is None)
         else:
             assert not isinstance(outcome, Stale), outcome
             if isinstance(outcome, KernelError):
@@ -129,6 +129,7 @@ class Conversation(RuleBasedStateMachine):
         """Whoever has this name now has said nothing yet."""
         self.last_list.pop(name, None)
         self.last_beat.pop(name, None)
+        self.opened = {(host, session) for host, session in self.opened if host != name}
         self.reserved = {key: stamp for key, stamp in self.reserved.items() if key[0] != name}
 
     def is_stale(self, name: str, message: Message) -> bool:
@@ -138,7 +139,8 @@ class Conversation(RuleBasedStateMachine):
         if message.session != host.session and not begins:
             return True
         if isinstance(message, HeartbeatRequest):
-            return stamp <= self.last_beat.get(name, NEVER)
+            session, sequence = self.last_beat.get(name, NEVER)
+            return message.session == session and message.sequence <= sequence
         if stamp <= self.last_list.get(name, NEVER):
             return True
         rows = self.oracle.rows()
@@ -164,13 +166,17 @@ class Conversation(RuleBasedStateMachine):
             }
             assert there.keys() - going == {*_keys(name, message)} | later
 
-    def learn(self, name: str, message: Message, before: Rows) -> None:
-        """Nobody was told whether it was taken: it was, whole, or not at all."""
+    def learn(self, name: str, message: Message, before: Rows, *, died: bool) -> None:
+        """Nobody was told whether it was taken: it was, whole, or not at all.
+
+        Heartbeats are known to the daemon that heard them, and to no later one.
+        """
         stamp = message.session, message.sequence
         host, rows = self.ledger.inner.host(name), self.oracle.rows()
         assert host is not None
         if isinstance(message, HeartbeatRequest):
-            self.last_beat[name] = stamp
+            if not died:
+                self.last_beat[name] = stamp
         elif isinstance(message, ReserveRequest):
             keys = _keys(name, message)
             hits = [key for key in keys if key in rows and _stamp(rows[key]) == stamp]

@@ -1,8 +1,11 @@
 """Takes a lab away: what bears its prefix, and labs whose process is no more."""
 
+import contextlib
+import fcntl
+import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.lab.commands import run
@@ -33,6 +36,11 @@ def clear(prefix: str) -> None:
 
 def sweep() -> list[str]:
     """Clear labs whose process ended without doing so (SIGKILL); their prefixes."""
+    with _alone():
+        return _sweep()
+
+
+def _sweep() -> list[str]:
     listed = run(["ip", "netns", "list"]).stdout.splitlines()
     listed += [folder.name for folder in FOLDERS.glob("zh*-*")]
     found = {match[1]: int(match[2]) for name in listed if (match := OURS.match(name))}
@@ -52,6 +60,17 @@ def attempt_all(what: str, steps: Sequence[Callable[[], object]]) -> None:
             errors.append(error)
     if errors:
         raise ExceptionGroup(what, errors)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Of two who sweep at once the second waits, and finds what the first left."""
+    folder = os.open(FOLDERS, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _removal(folder: Path) -> Callable[[], None]:
