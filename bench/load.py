@@ -27,7 +27,8 @@ HOSTS, GUESTS = 1_000, 50
 FIRST_SOURCE = IPv4Address("192.168.200.1")
 FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
-REST_SECONDS, PRESS_SECONDS = 60, 10
+FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 60, 180, 10
+"""A first minute with the looks at everything that follow many changes; then rest; then a press."""
 
 
 def claims_of(number: int) -> list[ClaimMessage]:
@@ -194,6 +195,7 @@ def run(_rounds: int) -> Iterator[str]:
         yield f"\n{HOSTS} hosts, {GUESTS} guests each, one edge"
         yield from measure(machine, crowd, "settle")
         yield f"    {mapped(machine)} mappings are in the kernel"
+        yield from measure(machine, crowd, f"rest {FIRST_SECONDS}")
         yield from measure(machine, crowd, f"rest {REST_SECONDS}")
         yield from measure(machine, crowd, f"press {PRESS_SECONDS}")
         yield from reboot(machine, crowd)

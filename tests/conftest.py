@@ -12,5 +12,8 @@ hypothesis.settings.register_profile("same", derandomize=True, database=None, de
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile("same")
 
+# Two of the three shares run in the background of a shell, where Ctrl-C is ignored, and so it would
+# be by all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # install.sh ends the tests that run beside the labs by SIGTERM: they clean up as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

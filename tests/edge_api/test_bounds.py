@@ -1,6 +1,7 @@
 """Who asks too much, too fast or too slowly: cut off, and in nobody else's way."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -294,6 +295,61 @@ class TestConnections:
         writer.write(b"GET /v1/health HTTP/1.1\r\nx-slow: ")
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await asyncio.wait_for(reader.readexactly(1), 5)
+        writer.transport.abort()
+
+    async def test_a_head_without_end(self, running: Running) -> None:
+        reader, writer = await running.raw()
+        writer.write(b"GET /v1/health HTTP/1.1\r\nhost: edge\r\n")
+        with contextlib.suppress(ConnectionError):
+            for number in range(connection.HEAD_BYTES // 1000 + 2):
+                writer.write(b"x-%d: %s\r\n" % (number, b"x" * 1000))
+                await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.endswith(b"this request's head is too long")
+        writer.close()
+
+    async def test_lines_before_a_head_are_part_of_it(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or somebody could stay for ever with an empty line now and then."""
+        monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+        reader, writer = await running.raw()
+        writer.write(b"GET /v1/health HTTP/1.1\r\nhost: edge\r\n\r\n")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writer.write(b"\r\n")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), connection.STRANGERS_KEPT_SECONDS - 1)
+        writer.transport.abort()
+
+    async def test_what_follows_a_body_is_not_kept(self, running: Running) -> None:
+        """Lines after a body in pieces would be more headers, without end."""
+        reader, writer = await running.raw()
+        body = b'{"session":1,"sequence":1}'
+        writer.write(
+            b"POST /v1/heartbeat HTTP/1.1\r\nhost: edge\r\ncontent-type: application/json\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+            + b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+            + b"authorization: Bearer credential-home1\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 401")
+        writer.transport.abort()
+
+    async def test_two_requests_that_do_not_wait_for_answers(self, running: Running) -> None:
+        reader, writer = await running.raw()
+        writer.write(b"GET /v1/health HTTP/1.1\r\nhost: edge\r\n\r\n" * 2)
+        for _ in range(2):
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+        writer.transport.abort()
+
+    async def test_many_requests_that_do_not_wait_for_answers(self, running: Running) -> None:
+        before = running.stage.service.looked_up
+        reader, writer = await running.raw()
+        head = b"GET /v1/health HTTP/1.1\r\nhost: edge\r\nauthorization: Bearer guessed\r\n\r\n"
+        writer.write(head * 100)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 5)
+        assert running.stage.service.looked_up - before <= connection.MOST_WAITING
         writer.transport.abort()
 
     async def test_a_request_that_is_whole_has_all_the_time_that_its_answer_takes(

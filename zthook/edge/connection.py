@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_BYTES = 16 * 1024
+"""What may have come of a head that is not yet whole."""
+MOST_WAITING = 8
+"""Requests of one connection that wait for the answers to those before; no agent has any."""
 HEAD_SECONDS = 10.0
 """How long a request's head may take from its first byte; the first one's from the start."""
 TAKING_SECONDS = 20.0
@@ -17,12 +20,16 @@ KEPT_SECONDS = 90
 STRANGERS_KEPT_SECONDS = 5
 
 
-class BoundedConnection(H11Protocol):
-    """uvicorn's, with deadlines. ``on_lost`` is called once, when it ends in whatever way."""
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's, with bounds. ``on_lost`` is called once, when it ends in whatever way."""
 
     on_lost: Callable[[], None] | None = None
-    _head: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
     _taking: asyncio.TimerHandle | None = None
+    _head = True
+    """Whether a head is awaited of which something came, or the first one."""
+    _head_bytes = 0
+    _body = False
 
     def lost(self) -> None:
         """It ended, or never came about."""
@@ -36,14 +43,37 @@ class BoundedConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._head, self._taking):
+        for timer in (self._timer, self._taking):
             if timer is not None:
                 timer.cancel()
         self.lost()
 
     def data_received(self, data: bytes) -> None:
+        if not self._body:
+            self._head, self._head_bytes = True, self._head_bytes + len(data)
         super().data_received(data)
+        if self._head and self._head_bytes > HEAD_BYTES:
+            self.send_400_response("this request's head is too long")
         self._follow_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = True
+        if len(self.pipeline) >= MOST_WAITING:
+            self.transport.abort()
+            raise ConnectionAbortedError  # so that nothing more of it is read
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head:  # what follows a body is nobody's business here
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head, self._head_bytes, self._body = False, 0, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._body = False
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The other side takes nothing: not for long."""
@@ -61,18 +91,14 @@ class BoundedConnection(H11Protocol):
         known = "host" in self.scope["state"]
         self.timeout_keep_alive = KEPT_SECONDS if known else STRANGERS_KEPT_SECONDS
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY:
+        if self._body and self.cycle.response_complete:
             # It was answered without its body: nothing more is read, and the answer can be.
             self.flow.pause_reading()
             self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
-        self._follow_head()
 
     def _follow_head(self) -> None:
-        """Have a timer while a head is awaited of which something came, or the first one."""
-        waits = self.conn.their_state is h11.IDLE
-        if waits and (self.cycle is None or self.conn.trailing_data[0]):
-            if self._head is None:
-                self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        elif self._head is not None:
-            self._head.cancel()
-            self._head = None
+        if self._head and self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        elif not self._head and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -25,7 +25,6 @@ log = logging.getLogger("zthook.edge.server")
 
 IP_FREEBIND = 15
 """From linux/in.h; the socket module names it from Python 3.12 on only."""
-_HEADER_BYTES = 16 * 1024
 _LEAVE_SECONDS = 2
 
 
@@ -83,7 +82,6 @@ def _configured(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        h11_max_incomplete_event_size=_HEADER_BYTES,
         timeout_keep_alive=KEPT_SECONDS,
         timeout_graceful_shutdown=_LEAVE_SECONDS,
     )
