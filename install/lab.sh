@@ -7,6 +7,7 @@ BUILD=$SOURCE/build          # their Python, kernel and logs
 PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients libvirt-daemon
     libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
 PACKAGES_TEST=(conntrack curl git groff-base man-db mmdebstrap shellcheck)
+PACKAGES_LONG=(chromium-headless-shell)
 
 prepare_lab() {
     LOG=$BUILD/install.log
@@ -58,14 +59,16 @@ debian13() { run_here -m tests.lab debian13; }
 
 run_tests() {
     local marks='not long' examples=same
+    local -a packages=("${PACKAGES_TEST[@]}")
     need_root test
     need_debian_12 test
     if [ "${1:-}" = --all ]; then
         marks='' examples=search
+        packages+=("${PACKAGES_LONG[@]}")
         shift
     fi
     printf 'Setting up\n'
-    prepare_lab "${PACKAGES_TEST[@]}"
+    prepare_lab "${packages[@]}"
     lab_venv edge,host,test
     step "a small guest image" "$BUILD/lab" guest_image
     step "a root of Debian 13" "$BUILD/lab" debian13

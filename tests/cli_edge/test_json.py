@@ -10,7 +10,7 @@ import pytest
 from tests.cli_edge.conftest import Answer, Canned
 from tests.cli_edge.test_screens import HK, TestHost, a_host, a_mapping, a_report, an_event
 from tests.documents.json_schemas import PRINTED, check
-from zthook.edge.admin_views import Knock
+from zthook.edge.admin_views import Knock, WebView
 from zthook.edge.views import Released
 
 Serve = Callable[[dict[str, Answer]], Canned]
@@ -25,6 +25,16 @@ ANSWERS: dict[str, Answer] = {
     "host_add": lambda _: TestHost.ADDED,
     "host_rotate": lambda _: msgspec.structs.replace(TestHost.ADDED, member=None),
     "knocking": lambda _: [Knock(member="5d4548d482")],
+    "web": lambda _: WebView(
+        wanted="overlay:9444",
+        url=None,
+        certificate_sha256="ab" * 32,
+        token="",
+        token_made=None,
+        logged_in=0,
+        watching=0,
+        why="the overlay is down",
+    ),
     "release": lambda _: Released(public="203.0.113.10", guest="web1", host="home1"),
 }
 MORE = {

@@ -316,6 +316,17 @@ def test_where_metrics_are_served(written: str) -> None:
     assert str(parse_edge(EDGE + section, WHERE).metrics) == written
 
 
+@pytest.mark.parametrize("written", ["127.0.0.1:9444", "[::1]:9444", "overlay:9444"])
+def test_where_the_web_page_is_served(written: str) -> None:
+    assert str(parse_edge(f'{EDGE}\n[web]\nlisten = "{written}"\n', WHERE).web) == written
+
+
+@pytest.mark.parametrize("written", ['"/run/page.sock"', '"0.0.0.0:9444"', "9444"])
+def test_what_is_no_place_for_the_web_page(written: str) -> None:
+    (fault,) = faults(f"{EDGE}\n[web]\nlisten = {written}\n")
+    assert 'a port, as in "overlay:9444"' in fault
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -74,6 +74,7 @@ EDGES = st.builds(
     resync_seconds=SECONDS,
     pools=pools(),
     metrics=LISTENS,
+    web=st.none() | st.builds(Endpoint, st.none() | LOOPBACK, st.integers(1, 65535)),
 ).filter(lambda edge: all(pool.uplink != edge.overlay.interface for pool in edge.pools))
 HOSTS = st.builds(
     HostSettings,

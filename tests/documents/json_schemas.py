@@ -10,7 +10,7 @@ import msgspec
 
 from tests.documents import DOCS
 from zthook.doctor.finding import Diagnosis
-from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
+from zthook.edge.admin_views import EdgeReport, HostAdded, Knock, WebView
 from zthook.edge.views import EventView, HostView, MappingView, PoolUse, Released
 from zthook.host.status import AgentStatus
 from zthook.host.status import MappingView as HostMapping
@@ -29,6 +29,7 @@ PRINTED: dict[str, Any] = {
     "zthook edge pool list": list[PoolUse],
     "zthook edge release": Released,
     "zthook edge status": EdgeReport,
+    "zthook edge web": WebView,
     "zthook status": AgentStatus,
     "zthook status GUEST": list[HostMapping],
 }

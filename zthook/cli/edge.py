@@ -14,6 +14,7 @@ edge = LazyGroup(
         "rules": ("zthook.cli.edge_rules:rules", "Print the constant rules for early boot."),
         "serve": ("zthook.cli.edge_serve:serve", "Run the edge's daemon."),
         "status": ("zthook.cli.edge_status:status", "Everything at one look."),
+        "web": ("zthook.cli.edge_web:web", "Where the web page is, and its token."),
     },
     help=(
         "Set up, run and look at an edge: the machine that holds the public addresses.\n\n"

@@ -28,7 +28,7 @@ def check_edge(report: EdgeReport, now: float) -> Checked:
 
 
 def _problems(report: EdgeReport, now: float) -> Iterator[Finding]:
-    bearable = {*report.status.twice, *report.status.misled, report.metrics}
+    bearable = {*report.status.twice, *report.status.misled, report.metrics, report.web}
     for problem in report.problems:
         yield Finding(Severity.WARNING if problem in bearable else Severity.CRITICAL, problem)
     if report.listening is None and not report.problems:

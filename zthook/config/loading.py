@@ -6,7 +6,16 @@ from pathlib import Path
 from zthook.config.pools import read_pools
 from zthook.config.reader import Document, Table
 from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, OverlaySettings
-from zthook.config.values import DEVICE, folder, integer, listen, matching, one_of, seconds
+from zthook.config.values import (
+    DEVICE,
+    endpoint,
+    folder,
+    integer,
+    listen,
+    matching,
+    one_of,
+    seconds,
+)
 from zthook.errors import ConfigError, NotEnrolled
 
 NETWORK_ID = matching(r"[0-9a-f]{16}", "a ZeroTier network's id: 16 hexadecimal digits, lower case")
@@ -52,6 +61,7 @@ def parse_edge(content: str, path: Path) -> EdgeSettings:
         root.table("lease") as lease,
         root.table("edge") as edge,
         root.table("metrics") as metrics,
+        root.table("web") as web,
     ):
         settings = EdgeSettings(
             overlay=overlay,
@@ -61,6 +71,7 @@ def parse_edge(content: str, path: Path) -> EdgeSettings:
             resync_seconds=edge.take("resync_seconds", seconds(0.1, 3600), usual.resync_seconds),
             pools=read_pools(root.tables("pool"), overlay),
             metrics=metrics.take("listen", listen, None),
+            web=web.take("listen", endpoint, None),
         )
     root.close()
     document.finish()

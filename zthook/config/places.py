@@ -46,6 +46,11 @@ class Places:
         return self.state / "keys"
 
     @property
+    def web_token(self) -> Path:
+        """What of the token is kept that the edge's web page is seen with (0600)."""
+        return self.state / "web-token"
+
+    @property
     def hook_socket(self) -> Path:
         return self.runtime / "hook.sock"
 

@@ -45,7 +45,7 @@ Listen = Endpoint | Path
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """edge.toml. Times are seconds. ``metrics`` None: they are not served."""
+    """edge.toml. Times are seconds. ``metrics``, ``web`` None: they are not served."""
 
     overlay: OverlaySettings
     api_port: int = 9443
@@ -54,6 +54,7 @@ class EdgeSettings:
     resync_seconds: float = 2.0
     pools: tuple[Pool, ...] = ()
     metrics: Listen | None = None
+    web: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,17 +88,25 @@ def folder(value: object) -> Path:
 
 def listen(value: object) -> Listen:
     """Where to serve, to this machine or the overlay alone."""
+    if isinstance(value, str) and value.startswith("/"):
+        return folder(value)
+    try:
+        return endpoint(value)
+    except ValueError as error:
+        raise ValueError(LISTEN) from error
+
+
+def endpoint(value: object) -> Endpoint:
+    """The same without a socket."""
     written = value if isinstance(value, str) else ""
-    if written.startswith("/"):
-        return folder(written)
     host, _, port = written.rpartition(":")
     try:
         address = None if host == "overlay" else ip_address(host.strip("[]"))
         found = Endpoint(address, integer(1, 65535)(int(port)))
     except ValueError as error:
-        raise ValueError(LISTEN) from error
+        raise ValueError(ENDPOINT) from error
     if str(found) != written or (address is not None and not address.is_loopback):
-        raise ValueError(LISTEN)
+        raise ValueError(ENDPOINT)
     return found
 
 
@@ -106,6 +114,7 @@ LISTEN = (
     '"overlay" or an address of loopback, and a port, as in "127.0.0.1:9753",'
     " or the absolute path of a socket"
 )
+ENDPOINT = '"overlay" or an address of loopback, and a port, as in "overlay:9444"'
 DEVICE = matching(
     r"(?!\.\.?$)[^/\s:]{1,15}", "the name of a network device (15 characters at most)"
 )

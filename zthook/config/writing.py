@@ -27,6 +27,7 @@ _EXAMPLE_NETWORK = "b87d70f46bc5c578"
 _EXAMPLE_INTERFACE = "br-overlay"
 _EXAMPLE_VIA = "192.168.193.2"
 _EXAMPLE_LISTEN = "127.0.0.1:9753"
+_EXAMPLE_WEB = "overlay:9444"
 
 
 def write_edge(path: Path, settings: EdgeSettings) -> None:
@@ -81,7 +82,8 @@ def edge_text(settings: EdgeSettings) -> str:
         "",
         "[edge]",
         _unless(usual.resync_seconds, "resync_seconds", settings.resync_seconds, resync),
-        *_metrics_lines(settings.metrics),
+        *_listen_lines("metrics", settings.metrics, _EXAMPLE_LISTEN, "for Prometheus"),
+        *_listen_lines("web", settings.web, _EXAMPLE_WEB, "a page for your browser"),
     ]
     return "\n".join(lines) + "\n" + "".join("\n" + _pool_text(pool) for pool in settings.pools)
 
@@ -108,7 +110,7 @@ def host_text(settings: HostSettings) -> str:
         _unless(
             usual.preference, "preference", settings.preference, "first of our four policy rules"
         ),
-        *_metrics_lines(settings.metrics),
+        *_listen_lines("metrics", settings.metrics, _EXAMPLE_LISTEN, "for Prometheus"),
     ]
     return "\n".join(lines) + "\n"
 
@@ -132,10 +134,10 @@ def _overlay_lines(overlay: OverlaySettings) -> list[str]:
     return ["[overlay]", _line("driver", overlay.driver, f'or "{other}"'), *zerotier, *interface]
 
 
-def _metrics_lines(listen: Listen | None) -> list[str]:
-    shown = str(listen or _EXAMPLE_LISTEN)
-    line = _unless(shown if listen is None else "", "listen", shown, "for Prometheus")
-    return ["", "[metrics]", line]
+def _listen_lines(table: str, listen: Listen | None, example: str, comment: str) -> list[str]:
+    shown = str(listen or example)
+    line = _unless(shown if listen is None else "", "listen", shown, comment)
+    return ["", f"[{table}]", line]
 
 
 def _pool_text(pool: Pool) -> str:

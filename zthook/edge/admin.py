@@ -9,12 +9,13 @@ import msgspec
 from msgspec.structs import replace
 
 from zthook.config.settings import EdgeSettings
-from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
+from zthook.edge.admin_views import EdgeReport, HostAdded, Knock, WebView
 from zthook.edge.keys import EdgeKeys
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
 from zthook.edge.service import INVITATION_SECONDS, EdgeService
 from zthook.edge.views import HostView, Invitation
+from zthook.edge.web.site import Site
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
 from zthook.metrics.exposition import Exposition
@@ -35,6 +36,7 @@ class RunningEdge(Protocol):
     listener: Listener
     seen: SeenOverlay
     exposition: Exposition
+    web: Site
     keys: EdgeKeys
     settings: EdgeSettings
 
@@ -77,6 +79,10 @@ class _Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires_seconds: float = INVITATION_SECONDS
 
 
+class _Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    new_token: bool = False
+
+
 class Admin:
     """Each public method is a command; its argument says what it takes."""
 
@@ -98,6 +104,7 @@ class Admin:
             "approve": _taking(_Member, self.approve),
             "release": _taking(_Public, self.release),
             "reload": _taking(_Nothing, self.reload),
+            "web": _taking(_Web, self.web),
         }
 
     async def status(self, _: _Nothing) -> EdgeReport:
@@ -111,16 +118,22 @@ class Admin:
         place = edge.listener.place
         down = f"the overlay is down: {edge.seen.why}" if edge.seen.why else ""
         kernel = f"the kernel is not as it should be: {status.kernel}" if status.kernel else ""
-        metrics = edge.exposition.fault
+        metrics, web = edge.exposition.fault, edge.web.fault
         broken = (down, *edge.problems, kernel, status.store)
-        found = (*broken, *status.twice, *status.misled, metrics)
+        found = (*broken, *status.twice, *status.misled, metrics, web)
         return EdgeReport(
             status=status,
             pools=pools,
             listening=f"{place[0]}:{place[1]}" if place else None,
             problems=[problem for problem in dict.fromkeys(found) if problem],
             metrics=metrics,
+            web=web,
         )
+
+    async def web(self, asked: _Web) -> WebView:
+        """Where the page is; with ``new_token`` another one to log in with."""
+        site = self._edge.web
+        return site.renew() if asked.new_token else site.view()
 
     async def mappings(self, _: _Nothing) -> Any:
         return await self._edge.worker.run(self._edge.service.mappings)

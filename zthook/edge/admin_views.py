@@ -8,8 +8,8 @@ class EdgeReport(View, frozen=True):
     """The answer to ``status``.
 
     ``listening`` is ``address:port`` of the API, None while it has none. ``metrics`` is why
-    they are not served where they should be. ``problems`` are sentences, that one too; where
-    there are none the edge is as it should be.
+    they are not served where they should be, ``web`` the same of the web page. ``problems`` are
+    sentences, these too; where there are none the edge is as it should be.
     """
 
     status: EdgeStatus
@@ -17,6 +17,7 @@ class EdgeReport(View, frozen=True):
     listening: str | None
     problems: list[str]
     metrics: str = ""
+    web: str = ""
 
 
 class HostAdded(Hushed, View, frozen=True):
@@ -38,3 +39,20 @@ class Knock(View, frozen=True):
     """A member that asked to join the overlay's network and was not let in."""
 
     member: str
+
+
+class WebView(Hushed, View, frozen=True):
+    """The edge's web page: ``wanted`` is what edge.toml says, ``url`` where it is served.
+
+    ``certificate_sha256`` is the fingerprint a browser shows, hex. ``token`` is a new one, else
+    empty; ``token_made`` (Unix time) is of the one that counts. ``why`` it is not served.
+    """
+
+    wanted: str | None
+    url: str | None
+    certificate_sha256: str
+    token: str
+    token_made: float | None
+    logged_in: int
+    watching: int
+    why: str

@@ -26,6 +26,7 @@ from zthook.edge.refusals import Refusals
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
 from zthook.edge.service import EdgeService
+from zthook.edge.web.site import Site
 from zthook.edge.worker import Worker
 from zthook.errors import OverlayDown, StoreError, ZthookError
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
@@ -88,6 +89,7 @@ class EdgeDaemon:
     async def serve(self) -> None:
         """Serve until told to stop. Raises StoreError, or what a pass failed with."""
         self.refusals = Refusals(asyncio.get_running_loop().time)
+        self.web = Site(self, self.refusals)
         async with self._service() as self.service, self._watching():
             self.listener = self._listener(await self.worker.run(self.service.addresses))
             try:
@@ -96,11 +98,16 @@ class EdgeDaemon:
                         notify.ready()
                         log.info("edge %s serves", self.keys.edge_id)
                         await self._until_stopped(
-                            self._passes(), self._looks(), self._reloads(), self.exposition.keep()
+                            self._passes(),
+                            self._looks(),
+                            self._reloads(),
+                            self.exposition.keep(),
+                            self.web.keep(),
                         )
                         notify.stopping()
             finally:  # before the store closes, also after a fault
                 self.changes.close()
+                await self.web.close()
                 await self.listener.close()
                 with self._telling("store", StoreError):
                     await self._note_refused()
@@ -136,6 +143,11 @@ class EdgeDaemon:
         self._hinted.set()
         log.info("read %s again", self.places.edge_config)
 
+    def _changed(self, host: str) -> None:
+        """What the edge says of this host's claims is another than before."""
+        self.changes.wake(host)
+        self.web.looking.hint()
+
     @contextlib.asynccontextmanager
     async def _service(self) -> AsyncIterator[EdgeService]:
         loop = asyncio.get_running_loop()
@@ -153,7 +165,7 @@ class EdgeDaemon:
                     settings=self.settings,
                     overlay=lambda: self.seen.device,
                     edge_id=self.keys.edge_id,
-                    notify=lambda host: _tell(loop, self.changes, host),
+                    notify=lambda host: _tell(loop, self._changed, host),
                 )
                 service.start()
                 return service, opened.pop_all().close
@@ -276,5 +288,5 @@ class EdgeDaemon:
             self._problems.pop(what, None)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, changes: Changes, host: str) -> None:
-    loop.call_soon_threadsafe(changes.wake, host)
+def _tell(loop: asyncio.AbstractEventLoop, changed: Callable[[str], None], host: str) -> None:
+    loop.call_soon_threadsafe(changed, host)

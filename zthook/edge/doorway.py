@@ -41,8 +41,8 @@ class Doorway:
     """Accepts at ``link`` and hands over what ``connection`` makes, once TLS is up.
 
     ``regular`` tells from which addresses hosts have spoken: however many strangers there
-    are, those come in. It stands where uvicorn has an ``asyncio.Server``: ``close`` and
-    ``wait_closed``.
+    are, those come in; else there are ``most`` connections, where that is said. It stands
+    where uvicorn has an ``asyncio.Server``: ``close`` and ``wait_closed``.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Doorway:
         context: ssl.SSLContext,
         connection: Callable[[], BoundedConnection],
         regular: Callable[[str], bool],
+        most: int | None = None,
     ) -> None:
         # Each connection has a buffer of this size for as long as it lives: 256 kB is what
         # asyncio gives it, half a gigabyte for a thousand hosts.
@@ -60,6 +61,7 @@ class Doorway:
         self._context = context
         self._connection = connection
         self._regular = regular
+        self._most = most
         self._of_source: Counter[str] = Counter()
         self._handshakes: OrderedDict[Handshake, str] = OrderedDict()
         self._rates = Rates(self._loop.time, burst=BURST, per_second=PER_SECOND)
@@ -83,7 +85,7 @@ class Doorway:
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                link, (source, _port) = self._link.accept()
+                link, (source, *_) = self._link.accept()
             except BlockingIOError:
                 return
             except OSError as error:  # it left again, or we have no descriptor for it
@@ -100,7 +102,9 @@ class Doorway:
             return False
         if self._regular(source):
             return True
-        return self._of_source.total() < MOST_CONNECTIONS and not self._strangers.take("")
+        return self._of_source.total() < (
+            self._most or MOST_CONNECTIONS
+        ) and not self._strangers.take("")
 
     def _begin(self, link: socket.socket, source: str) -> None:
         if len(self._handshakes) >= MOST_HANDSHAKES:

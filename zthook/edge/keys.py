@@ -38,6 +38,11 @@ class EdgeKeys:
     certificate: Path
     key: Path
 
+    @property
+    def certificate_sha256(self) -> str:
+        """Over the certificate's DER, hex: what a browser shows as its fingerprint."""
+        return fingerprint(self.certificate.read_text())
+
     def server_context(self) -> ssl.SSLContext:
         """TLS 1.2 or newer under this certificate; clients show none."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -57,8 +62,8 @@ def make_keys(folder: Path, now: dt.datetime) -> EdgeKeys:
     half_made = Path(tempfile.mkdtemp(prefix=".keys-", dir=folder.parent))
     try:
         key, ca = _make_ca(secrets.token_hex(8), now)
-        _write(half_made / "ca.key", _pem_key(key))
-        _write(half_made / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
+        write_private(half_made / "ca.key", _pem_key(key))
+        write_private(half_made / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
         _certify(half_made, key, ca, now)
         half_made.rename(folder)
     except BaseException:
@@ -128,9 +133,9 @@ def _certify(
     # The certificate last: a crash in between leaves one that does not fit its key, or none,
     # and none is made anew at the next start.
     (folder / "edge.pem").unlink(missing_ok=True)
-    _write(folder / "edge.key", _pem_key(key))
+    write_private(folder / "edge.key", _pem_key(key))
     certificate = unsigned.sign(ca_key, hashes.SHA256())
-    _write(folder / "edge.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(folder / "edge.pem", certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _builder(
@@ -178,7 +183,7 @@ def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write all of it, readable by its owner alone from the first byte, durable."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)

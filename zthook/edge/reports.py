@@ -195,7 +195,7 @@ def mapping_counts(ledger: Ledger, outlook: Outlook) -> dict[State, int]:
         "conflict": counted["conflict"],
         "refused": counted["refused"],
         "withdrawn": counted["withdrawn"],
-        "reserved": len(_idle(ledger)),
+        "reserved": len(idle(ledger)),
     }
 
 
@@ -206,9 +206,9 @@ def mapping_views(
 
     Those that have no address yet come last.
     """
-    rows = sorted(ledger.claims(), key=lambda row: row.place)
-    views = [_mapping_view(row, outlook, traffic) for row in rows]
-    views += map(_reserved_view, _idle(ledger))
+    claims = sorted(ledger.claims(), key=lambda row: row.place)
+    rows: list[ClaimRow | ReservationRow] = [*claims, *idle(ledger)]
+    views = [mapping_view(row, outlook, traffic) for row in rows]
     return sorted(views, key=lambda view: _number(view.public))
 
 
@@ -219,7 +219,7 @@ def _number(public: str | None) -> tuple[int, int]:
     return address.version, int(address)
 
 
-def _idle(ledger: Ledger) -> list[ReservationRow]:
+def idle(ledger: Ledger) -> list[ReservationRow]:
     """Reservations that no claim stands for."""
     return [row for row in ledger.reservations() if not _is_claimed(ledger, row)]
 
@@ -247,9 +247,14 @@ def _reserved_view(row: ReservationRow) -> MappingView:
     )
 
 
-def _mapping_view(
-    row: ClaimRow, outlook: Outlook, traffic: Mapping[tuple[str, str], TrafficView]
+def mapping_view(
+    row: ClaimRow | ReservationRow,
+    outlook: Outlook,
+    traffic: Mapping[tuple[str, str], TrafficView],
 ) -> MappingView:
+    """A claim, or a reservation that nobody claims now."""
+    if isinstance(row, ReservationRow):
+        return _reserved_view(row)
     found = outlook.sight(row)
     holder = found.holder
     return MappingView(

@@ -35,11 +35,16 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, context: ssl.SSLContext, regular: Callable[[str], bool]
+        self,
+        config: uvicorn.Config,
+        context: ssl.SSLContext,
+        regular: Callable[[str], bool],
+        most: int | None,
     ) -> None:
         super().__init__(config)
         self._context = context
         self._regular = regular
+        self._most = most
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -48,7 +53,7 @@ class _Server(uvicorn.Server):
             return BoundedConnection(self.config, self.server_state, self.lifespan.state)
 
         self.servers = [
-            Doorway(link, self._context, connection, self._regular)  # type: ignore[misc]
+            Doorway(link, self._context, connection, self._regular, self._most)  # type: ignore[misc]
             for link in sockets or ()
         ]
         self.started = True
@@ -90,9 +95,10 @@ def _configured(app: ASGIApp) -> uvicorn.Config:
 
 
 class Listener:
-    """The API at one place at a time. Use it from the loop's thread.
+    """The API, or the web page, at one place at a time. Use it from the loop's thread.
 
-    ``regular`` tells whether a host has spoken from an address.
+    ``regular`` tells whether a host has spoken from an address; ``most`` is how many
+    connections strangers may have, where they may have fewer than usual.
     """
 
     def __init__(
@@ -100,10 +106,12 @@ class Listener:
         app: ASGIApp,
         context: ssl.SSLContext,
         regular: Callable[[str], bool] = lambda _source: False,
+        most: int | None = None,
     ) -> None:
         self._app = app
         self._context = context
         self._regular = regular
+        self._most = most
         self._serving: tuple[_Server, asyncio.Task[None]] | None = None
         self.place: tuple[IPv4Address, int] | None = None
 
@@ -112,7 +120,7 @@ class Listener:
 
         Raises OverlayDown where the port can not be had; then the place before stays.
         """
-        if self._alive() and self.place == (address, port):
+        if self.alive and self.place == (address, port):
             return
         try:
             link = bind(address, port)
@@ -121,14 +129,21 @@ class Listener:
                 f"can not listen on {address}:{port}: {error.strerror}",
                 hint="another program has that port there: ss -tlnp, or set [api] port",
             ) from error
-        before, self.place = self._serving, (address, port)
-        server = _Server(_configured(self._app), self._context, self._regular)
-        self._serving = server, asyncio.create_task(server.serve(sockets=[link]))
+        self.place = address, port
         log.info("listening on https://%s:%d", address, port)
+        await self.serve(link)
+
+    async def serve(self, link: socket.socket) -> None:
+        """Take connections at this socket; whoever came by the one before is let go."""
+        before = self._serving
+        server = _Server(_configured(self._app), self._context, self._regular, self._most)
+        self._serving = server, asyncio.create_task(server.serve(sockets=[link]))
         if before is not None:
             await _end(*before)
 
-    def _alive(self) -> bool:
+    @property
+    def alive(self) -> bool:
+        """Whether connections are taken, or are about to be."""
         return self._serving is not None and not self._serving[1].done()
 
     async def close(self) -> None:

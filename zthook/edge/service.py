@@ -7,14 +7,15 @@ change the kernel, answer. Each crash in between is repaired by the next pass.
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from msgspec.structs import replace
 
 from zthook import __version__
 from zthook.config.settings import EdgeSettings
-from zthook.edge import enrolment, reports
+from zthook.edge import enrolment, excerpts, reports
+from zthook.edge.excerpts import Asked
 from zthook.edge.refusals import RefusedRequests
 from zthook.edge.requests import Requests
 from zthook.edge.views import (
@@ -25,6 +26,7 @@ from zthook.edge.views import (
     MappingView,
     PoolUse,
     Released,
+    TrafficView,
 )
 from zthook.errors import KernelError, NotFound, Refused, UsageError
 from zthook.model.durations import Durations
@@ -64,13 +66,26 @@ class EdgeService(Requests):
 
     def mappings(self) -> list[MappingView]:
         """Every claim and idle reservation, by public address and order of waiting."""
+        return reports.mapping_views(self._ledger, self._outlook, self.traffic())
+
+    def traffic(self) -> dict[tuple[str, str], TrafficView]:
+        """What passed, by public and private address; nothing where the kernel does not tell."""
         try:
             counted = self._dataplane.traffic()
         except KernelError as error:
             log.warning("the kernel does not tell traffic: %s", error.message)
             counted = {}
-        seen = reports.traffic_views(counted, self._sampling.rates(counted))
-        return reports.mapping_views(self._ledger, self._outlook, seen)
+        return reports.traffic_views(counted, self._sampling.rates(counted))
+
+    def excerpt(
+        self, asked: Asked, traffic: Mapping[tuple[str, str], TrafficView]
+    ) -> excerpts.Excerpt:
+        """Mappings that fit, with this traffic."""
+        return excerpts.excerpt(self._ledger, self._outlook, traffic, asked)
+
+    def troubled(self, most: int) -> list[MappingView]:
+        """So many of those that conflict or are refused."""
+        return excerpts.troubled(self._ledger, self._outlook, most)
 
     @property
     def pass_durations(self) -> Durations:

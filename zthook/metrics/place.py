@@ -22,8 +22,13 @@ class Port:
     index: int = 0
 
     def __str__(self) -> str:
+        return self.shown + (f" on {self.device}" if self.device else "")
+
+    @property
+    def shown(self) -> str:
+        """As it stands in a URL."""
         shown = str(self.address) if self.address.version == 4 else f"[{self.address}]"
-        return f"{shown}:{self.port}" + (f" on {self.device}" if self.device else "")
+        return f"{shown}:{self.port}"
 
     def bound(self) -> socket.socket:
         """A socket bound to it. Raises OSError, where the port or the device can not be had."""
