@@ -189,3 +189,17 @@ async def test_a_taken_port_is_named_and_the_place_before_stays(running: Running
             await running.listener.listen(THERE, port)
     async with running.client() as client:
         assert (await client.get("/v1/health")).status_code == 200
+
+
+async def test_who_is_told_to_end_while_it_leaves_can_still_leave(running: Running) -> None:
+    async with running.client() as client:
+        await client.post("/v1/session", json={"agent": "0.1.0", "instance": "one"})
+        asking = asyncio.create_task(client.get("/v1/changes?session=1&after=1"))
+        await running.stage.waiting("home1")
+        leaving = asyncio.create_task(running.listener.close())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        running.stage.changes.close()
+        await running.listener.close()
+        assert (await asking).status_code == 200

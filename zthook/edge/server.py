@@ -155,4 +155,6 @@ class Listener:
 
 async def _end(server: _Server, task: "asyncio.Task[Any]") -> None:
     server.should_exit = True
-    await task
+    # Not the task itself: whoever is told to end while he waits would end it half-way.
+    await asyncio.wait([task])
+    task.result()
