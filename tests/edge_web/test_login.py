@@ -1,6 +1,9 @@
 """Who sees the page: nobody without the token, and a login ends when it should."""
 
+import asyncio
+import hashlib
 import re
+import ssl
 import stat
 from pathlib import Path
 
@@ -99,9 +102,8 @@ class TestWithoutALogin:
                 assert "web1" not in answer.text
             assert (await client.get("/session")).json() == {"seconds": 0}
 
-    @pytest.mark.parametrize(
-        "body",
-        [
+    async def test_what_is_not_the_token(self, stage: Stage, token: str) -> None:
+        bodies = [
             b'{"token": "aaaaa-bbbbb-ccccc-ddddd-eeeee"}',
             b'{"token": ""}',
             b'{"token": 5}',
@@ -109,14 +111,13 @@ class TestWithoutALogin:
             b"[]",
             b"\xff",
             b'{"token": "' + b"a" * 5000 + b'"}',
-        ],
-    )
-    async def test_what_is_not_the_token(self, stage: Stage, token: str, body: bytes) -> None:
+        ]
         async with stage.client() as client:
-            headers = {"content-type": "application/json"}
-            answer = await client.post("/login", content=body, headers=headers)
-            assert answer.status_code in {400, 401, 413}
-            assert "set-cookie" not in answer.headers
+            for body in bodies:
+                headers = {"content-type": "application/json"}
+                answer = await client.post("/login", content=body, headers=headers)
+                assert answer.status_code in {400, 401, 413}, body
+                assert "set-cookie" not in answer.headers
 
     async def test_a_form_of_another_page_is_refused(self, stage: Stage, token: str) -> None:
         async with stage.client() as client:
@@ -162,6 +163,17 @@ class TestALogin:
             assert (await client.get("/live")).status_code == 401
             assert (await client.post("/login", json={"token": token})).status_code == 401
             assert (await client.post("/login", json={"token": other.token})).is_success
+
+
+async def test_the_fingerprint_that_is_told_is_of_the_certificate_that_is_shown(
+    stage: Stage,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as a browser, at first
+    _, writer = await asyncio.open_connection("127.0.0.1", stage.port, ssl=context)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    assert stage.web.view().certificate_sha256 == hashlib.sha256(shown).hexdigest()
 
 
 class TestBounds:

@@ -106,7 +106,7 @@ class Page:
 
     async def _told(self, watcher: Watcher) -> AsyncIterator[bytes]:
         looking, stream = self.looking, Stream(watcher.asked)
-        while not looking.closed:
+        while not watcher.dismissed:
             if not self.logins.left(watcher.login):
                 yield ENDED
                 return

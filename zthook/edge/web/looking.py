@@ -46,11 +46,12 @@ Look = Callable[[Collection[Asked]], Awaitable[Seen]]
 
 @dataclass(eq=False, slots=True)
 class Watcher:
-    """One who watches: what he asked for, and when there is something new."""
+    """One who watches: what he asked for, when there is something new, and whether to go."""
 
     login: str
     asked: Asked
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    dismissed: bool = False
 
 
 class Looking:
@@ -60,7 +61,6 @@ class Looking:
         self.seen: Seen | None = None
         self.fault = ""
         self.pause = USUAL_SECONDS
-        self.closed = False
         self._look = look
         self._watchers: set[Watcher] = set()
         self._wanted = asyncio.Event()
@@ -94,9 +94,10 @@ class Looking:
         for one in self._watchers:
             one.news.set()
 
-    def close(self) -> None:
-        """Nobody watches any more."""
-        self.closed = True
+    def dismiss(self) -> None:
+        """Let everybody go who watches now: the server is about to leave its address."""
+        for one in self._watchers:
+            one.dismissed = True
         self.wake()
 
     async def keep(self) -> None:

@@ -88,7 +88,7 @@ class Site:
             looking.cancel()
 
     async def _move(self, wanted: Place | None) -> None:
-        await self._listener.close()
+        await self.close()
         self._at, fault = None, ""
         if isinstance(wanted, Port):
             try:
@@ -104,7 +104,7 @@ class Site:
 
     async def close(self) -> None:
         """Let go of everybody, and leave."""
-        self.looking.close()
+        self.looking.dismiss()
         await self._listener.close()
 
     def view(self, token: str = "") -> WebView:

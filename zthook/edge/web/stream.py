@@ -69,6 +69,8 @@ class Stream:
 
     def told(self, seen: Seen | None, pause: float, fault: str) -> Iterator[bytes]:
         """The events that he lacks."""
+        at = seen.at if seen is not None else 0.0
+        yield _event("alive", _encoded(AlivePart(at=at, next=pause, fault=fault)))
         found = seen.excerpts.get(self._asked) if seen is not None else None
         if seen is not None and found is not None:
             shown = found.mappings
@@ -84,9 +86,6 @@ class Stream:
             last = seen.points[-1] if seen.points else None
             each = [one.traffic for one in shown]
             yield from self._part("traffic", TrafficPart(all=last, each=each, counted=seen.counted))
-        yield _event(
-            "alive", _encoded(AlivePart(at=seen.at if seen else 0, next=pause, fault=fault))
-        )
 
     def _history(self, seen: Seen) -> Iterator[bytes]:
         if not self._begun:

@@ -35,7 +35,7 @@ function drawTraffic() {
     svg("path", { class: "in-area", d: draw("rate_in", true) }),
     svg("path", { class: "in", d: draw("rate_in") }),
     svg("path", { class: "out", d: draw("rate_out") }));
-  say("chart-most", shown.length ? rate(most) : "");
+  say("chart-most", shown.length ? rate(most) : view.counted ? "nothing seen yet" : "");
   say("chart-note", view.counted ? "5 min ago" : "not told: there are too many mappings");
   const last = shown[shown.length - 1];
   say("rate-in", rate(last && last.rate_in));

@@ -47,14 +47,14 @@ function hostsSaid(hosts) {
 
 export function showAttention() {
   const items = [];
-  const add = (word, kind, text) =>
-    items.push(el("li", "", el("span", `state ${kind}`, word), el("span", "what", text)));
+  const add = (word, kind, ...what) =>
+    items.push(el("li", "", el("span", `state ${kind}`, word), el("span", "what", ...what)));
   for (const problem of view.status.report.problems) add("problem", "bad", problem);
   for (const host of view.status.report.status.hosts) {
     if (host.fault) add("host", "bad", host.fault);
     if (hostState(host) === "silent")
-      add("silent", "warn", `${host.name} has not been heard for ${duration(now() - host.last_seen)}` +
-        (host.held ? `; it holds ${plural(host.held, "address", "addresses")}, which others may claim` : ""));
+      add("silent", "warn", `${host.name} has not been heard for `, ago(host.last_seen),
+        host.held ? `; it holds ${plural(host.held, "address", "addresses")}, which others may claim` : "");
   }
   for (const one of view.troubled)
     add(one.state, "bad", `${one.public || one.asked} for ${one.guest} on ${one.host}: ${one.reason || one.holder}`);
@@ -136,9 +136,9 @@ function hostRow(one) {
     cell("first", "", el("span", "name", one.name), el("span", "sub", one.hostname || one.member || "")),
     cell("state-cell", "", state(hostState(one)), ...notes.map(text => el("span", "sub", text))),
     cell("", "", one.address || "–"),
-    cell("num side", "holds", String(one.held)),
-    cell("", "", way),
-    cell("num side", "seen", ago(one.last_seen, " ago")));
+    cell("num", "holds", String(one.held)),
+    cell("end", "", way),
+    cell("num end late", "seen", ago(one.last_seen, " ago")));
 }
 
 const latency = seconds => seconds < 0.001 ? "<1 ms" : `${Math.round(seconds * 1000)} ms`;
