@@ -28,6 +28,11 @@ def deaf(report: EdgeReport, started: float) -> EdgeReport:
     return msgspec.structs.replace(report, listening=None, status=status)
 
 
+def pageless(report: EdgeReport) -> EdgeReport:
+    why = "the web page can not be served at 192.168.193.222:9444: Address already in use"
+    return msgspec.structs.replace(report, problems=[why], web=why)
+
+
 @pytest.mark.parametrize(
     ("report", "expected"),
     [
@@ -37,6 +42,7 @@ def deaf(report: EdgeReport, started: float) -> EdgeReport:
         (a_report(hosts=[a_host(fault="two agents use the credential")]), Severity.WARNING),
         (a_report(TWICE, hosts=[a_host()], twice=[TWICE]), Severity.WARNING),
         (a_report(MISLED, hosts=[a_host()], misled=[MISLED]), Severity.WARNING),
+        (pageless(FINE), Severity.WARNING),
         (a_report(DOWN, hosts=[a_host()]), Severity.CRITICAL),
         (a_report(TWICE, DOWN, twice=[TWICE]), Severity.CRITICAL),
         (deaf(FINE, NOW - 5), Severity.WARNING),

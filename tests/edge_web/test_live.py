@@ -1,7 +1,7 @@
 """The stream: what is so, what changes, to so many at a time, and no more than they ask for."""
 
 import asyncio
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from tests.documents.json_schemas import check
 from tests.edge.world import OVERLAY, Agent, Edge
 from tests.edge_web.stage import Stage, listening
 from zthook.edge.excerpts import Asked, excerpt
-from zthook.edge.views import TrafficView
+from zthook.edge.views import State, TrafficView
 from zthook.edge.web import looking, site, stream
 from zthook.edge.web.looking import Looking
 from zthook.edge.web.traces import MOST_TRACED, POINTS, Traces
@@ -241,6 +241,23 @@ class TestExcerpts:
     def test_what_fits(self, asked: dict[str, Any], count: int) -> None:
         edge = self.world()
         assert edge.service.excerpt(Asked(**asked), {}).found == count
+
+    @pytest.mark.parametrize("trouble", ["none", "kernel", "overlay"])
+    def test_every_state_has_just_those_that_are_seen_in_it(self, trouble: str) -> None:
+        edge = self.world()
+        if trouble == "kernel":
+            agent = edge.host("home3")
+            agent.claim(20, "198.51.100.2", "192.168.3.1")
+            edge.kernel.refuse = True
+            agent.unclaim(20, "198.51.100.2")
+        elif trouble == "overlay":
+            edge.overlay = None
+            edge.advance(3)
+        everything, traffic = edge.service.mappings(), edge.service.traffic()
+        assert (trouble == "kernel") == ("withdrawn" in {one.state for one in everything})
+        for state in get_args(State):
+            expected = [one for one in everything if one.state == state]
+            assert edge.service.excerpt(Asked(state=state), traffic).mappings == expected, state
 
     def test_pages(self) -> None:
         edge = self.world()

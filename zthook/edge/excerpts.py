@@ -15,6 +15,16 @@ from zthook.store.rows import ClaimRow, ReservationRow, Standing
 Found = ClaimRow | ReservationRow
 _UNKNOWN = (9, b"", 0)
 """Those without an address come last."""
+_STANDINGS: Mapping[State | None, Sequence[Standing | None]] = {
+    None: (None,),
+    "active": (Standing.HOLDING,),
+    "pending": (Standing.HOLDING, Standing.WAITING, Standing.LEAVING),
+    "conflict": (Standing.WAITING, Standing.LEAVING),
+    "refused": (Standing.REFUSED, Standing.LEAVING),
+    "withdrawn": (Standing.LEAVING,),
+    "reserved": (),
+}
+"""Who may be seen in a state stands so: to say what state a claim is in takes much longer."""
 _ELSEWHERE = (Standing.WAITING, Standing.REFUSED, Standing.LEAVING)
 
 
@@ -72,10 +82,10 @@ def _last_page(found: int, most: int) -> int:
 
 
 def _fitting(ledger: Ledger, outlook: Outlook, asked: Asked) -> Iterator[Found]:
-    if asked.state != "reserved":
-        rows: Sequence[ClaimRow] = [
+    for standing in _STANDINGS[asked.state]:
+        rows = [
             row
-            for row in ledger.each_claim()
+            for row in ledger.each_claim(standing)
             if asked.matches(row.public, row.name, row.host, row.private, row.guest)
         ]
         yield from (
