@@ -39,21 +39,16 @@ roles_here() {
 }
 
 # make_version FOLDER ROLE…: this checkout's version, and nothing of it in its place yet.
+# The package brings units, hook and manual along, below share.
 make_version() {
-    local folder=$1 share=$1/share/zthook role extras
+    local folder=$1 extras
     shift
     extras=$(IFS=,; printf '%s' "$*")
     { adopt_old_layout && tidy_versions && mkdir -p "$PREFIX/versions" &&
         "$PYTHON" -m venv --system-site-packages "$folder" &&
         "$folder/bin/pip" install --quiet --disable-pip-version-check "${SOURCE}[$extras]" &&
         own_libvirt_binding "$folder" "$@" &&
-        mkdir -p "$share" && printf '%s\n' "$@" >"$share/roles" &&
-        install -m 644 "$SOURCE/hooks/qemu" "$share/qemu" &&
-        install -D -m 644 -t "$share/man" "$SOURCE"/docs/man/* &&
-        for role in "$@"; do
-            # shellcheck disable=SC2086  # a list of names
-            (cd "$SOURCE/install" && install -m 644 ${UNITS_OF[$role]} "$share/") || return 1
-        done &&
+        printf '%s\n' "$@" >"$folder/share/zthook/roles" &&
         "$folder/bin/zthook" --version && relabel "$PREFIX"; } || {
         rm -rf "$folder"
         return 1
@@ -101,7 +96,7 @@ put_in_place() {
         [ "$role" != host ] || put_hook "$folder" || return 1
         have_systemd || continue
         for unit in ${UNITS_OF[$role]}; do
-            # A version by hand has no units of its own: those that are there were for it.
+            # An old version by hand has no units of its own: those that are there were for it.
             [ ! -e "$folder/share/zthook/$unit" ] ||
                 install -m 644 "$folder/share/zthook/$unit" "$UNITS/$unit" || return 1
         done
@@ -120,11 +115,11 @@ put_completions() {
     done
 }
 
-# put_manual VERSION: its pages, in place of another version's. A version by hand has none.
+# put_manual VERSION: its pages, in place of another version's.
 put_manual() {
     local page
     remove_manual
-    for page in "$1"/share/zthook/man/*; do
+    for page in "$1"/share/man/man[157]/zthook*; do
         [ ! -e "$page" ] || install -D -m 644 -t "$MANUAL/man${page##*.}" "$page" || return 1
     done
 }

@@ -38,9 +38,26 @@ if [ -e {world}/no-index ]; then echo "no index here"; exit 1; fi
 for flaw in does-not-start changes-the-store; do
     [ ! -e {world}/$flaw ] || touch "${{0%/bin/pip}}/$flaw"
 done
+{world}/tools/unpack "${{0%/bin/pip}}"
 PIP
 printf '#!/bin/sh\\necho zthook, version "$0"\\n' >"$4/bin/zthook"
 chmod 755 "$4/bin/pip" "$4/bin/zthook"
+"""
+
+# What pip unpacks of our package that is no Python.
+UNPACK = """#!/usr/bin/python3
+import shutil, sys, tomllib
+from pathlib import Path
+
+project = tomllib.loads(Path("{root}/pyproject.toml").read_text())
+shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+for name, place in shared.items():
+    source, target = Path("{root}", name), Path(sys.argv[1], place)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copy(source, target)
 """
 
 SYSTEMCTL = """#!/bin/sh
@@ -67,6 +84,7 @@ class World:
         for name in ("tools", "units", "hooks", "bin", "man"):
             (folder / name).mkdir()
         self.tool("python3", PYTHON)
+        self.tool("unpack", UNPACK)
         self.tool("systemctl", SYSTEMCTL)
         self.tool("journalctl", "#!/bin/sh\necho what the daemon said\n")
         (folder / "os-release").write_text('ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n')
@@ -122,9 +140,8 @@ class World:
         return set((self.folder / "opt" / "versions").iterdir())
 
     def tool(self, name: str, text: str) -> None:
-        """Put a program into its PATH; {world} in ``text`` is this folder."""
+        """Put a program into its PATH; {world} in ``text`` is this folder, {root} the checkout."""
         path = self.folder / "tools" / name
-        path.write_text(
-            text.replace("{world}", str(self.folder)).replace("{{", "{").replace("}}", "}")
-        )
+        text = text.replace("{world}", str(self.folder)).replace("{root}", str(ROOT))
+        path.write_text(text.replace("{{", "{").replace("}}", "}"))
         path.chmod(0o755)
