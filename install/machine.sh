@@ -65,6 +65,8 @@ NEXT
 install_roles() {
     local new
     local -a roles packages=("${PACKAGES_COMMON[@]}")
+    [ ! -e "$PACKAGED" ] ||
+        fail "zthook is on this machine as a Debian package" "apt purge zthook, or go on with packages: docs/install-by-hand.md"
     mapfile -t roles < <(printf '%s\n' "$1" "$2" | sed '/^$/d' | sort -u)
     new=$PREFIX/versions/$(our_version)-$(date +%Y%m%d-%H%M%S)
     start_log

@@ -5,6 +5,7 @@
 # whole before anything of the old one is touched, and the old one stays until the next.
 
 PREFIX=/opt/zthook
+PACKAGED=/usr/lib/zthook/venv    # where Debian's package has the program
 UNITS=/etc/systemd/system
 CONFIGURATION=/etc/zthook
 STATE=/var/lib/zthook

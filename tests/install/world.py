@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PRELUDE = """
 set -euo pipefail
 . {root}/install.sh
-PREFIX={world}/opt UNITS={world}/units HOOKS={world}/hooks
+PREFIX={world}/opt PACKAGED={world}/packaged UNITS={world}/units HOOKS={world}/hooks
 CONFIGURATION={world}/etc STATE={world}/state
 STORE=$STATE/edge.sqlite STORE_COPY=$STATE/edge.sqlite.before-upgrade
 COMMAND={world}/bin/zthook MANUAL={world}/man

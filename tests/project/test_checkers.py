@@ -11,6 +11,11 @@ PYTHON = Path(sys.executable).parent
 SHELL_FILES = [
     "install.sh",
     ".ci/run",
+    "debian/program",
+    *(f"debian/zthook{part}" for part in (".postinst", ".postrm", ".preinst", ".prerm")),
+    "debian/zthook-edge.prerm",
+    "debian/zthook-host.postinst",
+    "debian/zthook-host.prerm",
     "hooks/qemu",
     "tests/lab/guest/init",
     "tests/lab/guest/network",

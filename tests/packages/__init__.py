@@ -1,0 +1,1 @@
+"""Debian's packages of zthook: built, installed and purged in roots of Debian."""
