@@ -54,7 +54,7 @@ class Lane:
 
     def forget(self) -> None:
         """End all of the edge's connections."""
-        self._conntrack.carry_out([message(FORGET, ACK, bytes(4))], about=["forgetting"])
+        self._conntrack.carry_out([message(FORGET, ACK, bytes(4))], about=lambda _: "forgetting")
 
     def speak(self, *targets: Target) -> None:
         """The two ends drop no more, but are machines with these addresses."""
