@@ -20,9 +20,11 @@ from tests.kernel.topology import (
     eventually,
     reaches,
 )
+from zthook.kernel.edge.chains.layout import chains
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.elements import all_elements
-from zthook.kernel.edge.rules import CHAINS, VERSION, Transaction, render
-from zthook.kernel.edge.sets import Elements
+from zthook.kernel.edge.rules import VERSION, Transaction, render
+from zthook.kernel.edge.sets import IPV4, Elements
 from zthook.kernel.edge.static import crossing_elements, names, own_elements
 from zthook.model.mappings import Forwarding
 
@@ -228,7 +230,7 @@ def test_a_running_transfer_is_adopted(top: Topology, edge: Edge, hide: bool) ->
 
 def older_rules(static: Elements, elements: Elements) -> str:
     """A table as another version of zthook made it."""
-    change = Transaction(rules=CHAINS, refill=static, add=elements)
+    change = Transaction(rules=chains(Shape((IPV4,), ways=False)), refill=static, add=elements)
     return (
         render(change)
         .replace(VERSION, "0ld0ld00")

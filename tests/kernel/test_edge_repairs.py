@@ -245,6 +245,9 @@ def test_the_rules_of_early_boot_leave_mappings_alone(top: Topology, edge: Edge)
         for _ in range(2):
             edge.inside.nft(drop_rules(PLANE))
             assert echoes(tcp)
+        (line,) = edge.apply()
+        assert line.endswith("were others: replaced"), "they are for every edge, and these are not"
+        assert echoes(tcp)
     assert edge.apply() == []
 
 

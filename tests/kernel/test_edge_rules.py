@@ -19,8 +19,9 @@ from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import boot_rules, drop_rules
 from zthook.kernel.edge.chains.layout import chains
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.elements import all_elements, less, together
-from zthook.kernel.edge.rules import Transaction, labels, render
+from zthook.kernel.edge.rules import Transaction, differing, labels, render
 from zthook.kernel.edge.sets import IPV4
 from zthook.kernel.edge.static import (
     crossing_elements,
@@ -47,6 +48,7 @@ STATIC = {
     "closed": names(["eth0", "zt0"]),
     "api_ports": frozenset({"9443"}),
     "pool": pool_elements(EMPTY.pool_ranges),
+    "near": pool_elements([*EMPTY.pool_ranges, AddressRange.parse("192.168.193.0/24")]),
     "mss": mss_elements("zt0", 1400),
 }
 COUNTERS = {
@@ -77,9 +79,11 @@ ALL = all_elements([KEEPS, HIDES, *KINDS])
 WAYS = [Way(4, "eth0", 2, 2, IPv4Address("203.0.113.1"))]
 BOTH = together(ALL, uplink_elements([KEEPS, HIDES, *KINDS], ALL, WAYS))
 
-CHOOSING = chains((IPV4,), uplinks=True)
+NAMED = Shape((IPV4,), uplinks='"eth0"', overlay='"zt0"')
+CHOOSING = chains(NAMED)
+PLAIN = replace(NAMED, clamps=False, routed=False, hidden=False)
 TABLES = {
-    "table": render(Transaction(CHOOSING, STATIC, add=BOTH, counters=COUNTERS)),
+    "table": render(Transaction(CHOOSING, refill=STATIC, add=BOTH, counters=COUNTERS)),
     "boot": drop_rules(EMPTY),
     "boot-unknown": drop_rules(replace(EMPTY, overlay="zt*")),
 }
@@ -93,6 +97,7 @@ CHANGES = {
     "grant": render(Transaction(add=all_elements([mapping("192.0.2.1")]))),
     "withdraw": render(Transaction(delete=all_elements([HIDES]))),
     "refill": render(Transaction(refill={"pool": frozenset({"192.0.2.1"}), "mss": frozenset()})),
+    "chains": render(Transaction(chains=differing(chains(PLAIN), labels(CHOOSING)))),
 }
 
 

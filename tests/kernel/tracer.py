@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
+from zthook.kernel.edge.chains.layout import chains
 from zthook.kernel.edge.ground import (
     BEFORE_LOCAL,
     Surroundings,
@@ -17,8 +18,8 @@ from zthook.kernel.edge.ground import (
     rules_of,
 )
 from zthook.kernel.edge.plan import wanted_elements
-from zthook.kernel.edge.rules import constant_chains
 from zthook.kernel.edge.sets import MAPS, Elements
+from zthook.kernel.edge.shaping import shape_of
 from zthook.kernel.edge.static import static_elements
 from zthook.kernel.routes import MAIN_TABLE
 from zthook.model.addresses import IPAddress
@@ -106,11 +107,10 @@ class Tracer:
 
     def __init__(self, plane: EdgePlane, around: Surroundings) -> None:
         self._around = around
-        self.chains = {one.name: one for one in constant_chains(plane, around.ways)}
-        self.sets: Elements = {
-            **static_elements(plane, around, {}),
-            **wanted_elements(plane.forwardings, around),
-        }
+        static = static_elements(plane, around, {})
+        shape = shape_of(plane, around.ways, static)
+        self.chains = {one.name: one for one in chains(shape)}
+        self.sets: Elements = {**static, **wanted_elements(plane.forwardings, around)}
         routed = {one.arrives_as for one in plane.forwardings if one.mode is Mode.ROUTED}
         routes, rules = beside_main({one.arrives_as.version for one in plane.forwardings}, around)
         self._rules = sorted(rules_of(routed, around) | rules)
@@ -298,10 +298,6 @@ class _Journey:
             case ["goto" | "jump" as how, chain, *_]:
                 words.clear()
                 return [how, chain]
-            case ["notrack", *_]:
-                del words[0]
-                self.untracked, self.connection = True, None
-                return None
             case ["dnat" | "snat" as what, "ip" | "ip6" as ip, "to", *_]:
                 del words[:3]
                 return self._translate(what, ip, words)
@@ -312,21 +308,33 @@ class _Journey:
                     return ""
                 self.packet = replace(self.packet, source=found)
                 return None
-            case ["tcp", "option", *_] | ["meta", "mark", "set", *_] | ["ct", "timeout", *_]:
-                self._set(words)
+            case ["tcp", "option", *_] | ["ct", "timeout", *_]:
+                # No packet ends elsewhere for its segments' size, or for how long its connection
+                # is remembered.
+                words.clear()
                 return ""
             case _:
-                return None if self._matches(words) else ""
+                return None if self._noted(words) or self._matches(words) else ""
 
-    def _set(self, words: list[str]) -> None:
-        """A mark, ``& A | B`` or ``| B``; no packet ends elsewhere for its segments' size, or
-        for how long its connection is remembered."""
-        bits = words[5:] if words[:5] == ["meta", "mark", "set", "meta", "mark"] else []
-        assert bits or words[0] in ("tcp", "ct")
-        for how, value in zip(bits[::2], bits[1::2], strict=True):
-            number = int(value, 16)
+    def _noted(self, words: list[str]) -> bool:
+        """Whether it notes something of the packet, which goes on."""
+        match words:
+            case ["notrack", *_]:
+                del words[0]
+                self.untracked, self.connection = True, None
+                return True
+            case ["meta", "mark", "set", "meta", "mark", *_]:
+                self._mark(words)
+                return True
+        return False
+
+    def _mark(self, words: list[str]) -> None:
+        """``& A | B`` or ``| B``."""
+        del words[:5]
+        while words and words[0] in ("&", "|"):
+            how, number = words[0], int(words[1], 16)
             self.mark = self.mark & number if how == "&" else self.mark | number
-        words.clear()
+            del words[:2]
 
     def _translate(self, what: str, ip: str, words: list[str]) -> "str | None":
         found = self._mapped(words)

@@ -1,16 +1,16 @@
 """What keeps an edge closed before its daemon runs."""
 
 from zthook.config.settings import EdgeSettings
-from zthook.kernel.edge.chains.chain import Chain
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.rules import (
-    FAMILY,
-    TABLE,
     asks_for_ipv6,
     chains_for,
     is_known,
+    refilled,
     rules,
     statements,
 )
+from zthook.kernel.edge.sets import IPV4, IPV6
 from zthook.kernel.edge.static import crossing_elements, names, pool_elements
 from zthook.model.mappings import EdgePlane
 
@@ -24,7 +24,8 @@ def drop_rules(plane: EdgePlane) -> str:
     Loaded beside mappings that are there it leaves them alone. ``plane.overlay`` may be a
     pattern ("zt*") where the device's name is not known yet.
     """
-    chains = chains_for(plane)
+    families = (IPV4, IPV6) if asks_for_ipv6(plane) else (IPV4,)
+    chains = chains_for(plane, Shape(families, ways=False))
     uplinks = names(plane.uplinks)
     overlay = names([plane.overlay] if is_known(plane.overlay) else [])
     static = {
@@ -37,9 +38,7 @@ def drop_rules(plane: EdgePlane) -> str:
     }
     if asks_for_ipv6(plane):
         static["pool6"] = pool_elements(plane.pool_ranges, 6)
-    flushes = (f"flush chain {FAMILY} {TABLE} {chain.name}" for chain in chains)
-    empty = rules(Chain(chain.name, chain.hook, ()) for chain in chains)
-    lines = (empty, *flushes, rules(chains), *statements("add", static))
+    lines = (rules(()), *refilled(chains), *statements("add", static))
     return "".join(f"{line}\n" for line in lines)
 
 

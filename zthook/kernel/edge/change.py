@@ -5,6 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from zthook.kernel.connection_ways import Through
+from zthook.kernel.edge.chains.chain import Chain
+from zthook.kernel.edge.chains.layout import chains
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.elements import less, split_moved
 from zthook.kernel.edge.endings import endings, through, ways_in, ways_of
 from zthook.kernel.edge.ground import (
@@ -25,8 +28,9 @@ from zthook.kernel.edge.plan import (
     without_moved,
     without_replaced,
 )
-from zthook.kernel.edge.rules import Transaction
+from zthook.kernel.edge.rules import Transaction, differing, labels
 from zthook.kernel.edge.sets import Elements
+from zthook.kernel.edge.shaping import having, kinds_of
 from zthook.kernel.rules import PolicyRule
 from zthook.model.addresses import IPAddress
 from zthook.model.mappings import Forwarding
@@ -56,6 +60,7 @@ class Mappings:
         self._by_key: dict[Key, Forwarding] = {}
         self._at: dict[IPAddress, tuple[Key, ...]] = {}
         self._members: dict[IPAddress, Counter[str]] = {}
+        self._kinds: Counter[str] = Counter()
         self._versions: Counter[int] = Counter()
         self.record(Difference(frozenset(), frozenset(), frozenset(some)))
 
@@ -95,6 +100,7 @@ class Mappings:
     def record(self, difference: Difference) -> None:
         """The kernel did it."""
         self._versions = self._after(difference)
+        self._kinds = self._kinds_after(difference)
         for one in difference.gone:
             del self._by_key[key := one.key]
             for address in _addresses(one):
@@ -120,6 +126,13 @@ class Mappings:
         found.update(one.arrives_as.version for one in difference.come)
         found.subtract(one.arrives_as.version for one in difference.gone)
         return found
+
+    def shaped(self, difference: Difference, shape: Shape) -> Shape:
+        """The shape that a table of this shape must have afterwards."""
+        return having(shape, self._kinds_after(difference))
+
+    def _kinds_after(self, difference: Difference) -> Counter[str]:
+        return self._kinds + kinds_of(difference.come) - kinds_of(difference.gone)
 
     def beside(self, some: Iterable[Forwarding]) -> Forwardings:
         """The mappings, these or others, that have an address in common with any of these."""
@@ -156,8 +169,10 @@ def _addresses(one: Forwarding) -> set[IPAddress]:
     return {one.public, *one.key}
 
 
-def plan_change(mappings: Mappings, change: Difference, around: Surroundings) -> Steps:
-    """The steps that make the change of what ``mappings`` has.
+def plan_change(
+    mappings: Mappings, change: Difference, around: Surroundings, shape: Shape
+) -> Steps:
+    """The steps that make the change of what ``mappings`` has, in a table of this shape.
 
     A mapping that only changes its host is moved: its connections live on.
     """
@@ -186,10 +201,16 @@ def plan_change(mappings: Mappings, change: Difference, around: Surroundings) ->
             routes_new=routes_after - routes,
             proxies_new=proxies_after - proxies,
             rules_new=rules_after - rules,
-            grant=Transaction(delete=moved, add=missing),
+            grant=Transaction(
+                chains=_reshaped(shape, mappings.shaped(change, shape)), delete=moved, add=missing
+            ),
             taken_over=_taken_over(change, missing, around),
         )
     )
+
+
+def _reshaped(before: Shape, after: Shape) -> tuple[Chain, ...]:
+    return differing(chains(after), labels(chains(before))) if after != before else ()
 
 
 def _rules(

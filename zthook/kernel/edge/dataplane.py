@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from zthook.errors import KernelError
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.change import Mappings, plan_change
 from zthook.kernel.edge.elements import all_elements
 from zthook.kernel.edge.endings import allowed, begun_as, through
@@ -19,7 +20,7 @@ from zthook.kernel.edge.ground import (
 )
 from zthook.kernel.edge.kernel import EdgeKernel
 from zthook.kernel.edge.linux import LinuxEdgeKernel
-from zthook.kernel.edge.plan import Seen, Steps, plan, shutting
+from zthook.kernel.edge.plan import Seen, Steps, plan, shape_seen, shutting
 from zthook.kernel.edge.report import misled, repairs, waiting
 from zthook.kernel.edge.rules import NOTHING
 from zthook.kernel.edge.sets import CLOSED6
@@ -102,6 +103,7 @@ class KernelEdgeDataplane:
         self._around: Surroundings | None = None
         self._settled: tuple[EdgePlane, object] | None = None
         """What was wanted, and a glance at the kernel, when nothing was amiss."""
+        self._shape = Shape()
         self._settings: dict[str, str] = {}
         self._opened: frozenset[int] = frozenset()
         self._closed6 = False
@@ -125,7 +127,7 @@ class KernelEdgeDataplane:
                 begun_as(all_elements(_leaving(desired.forwardings))),
                 allowed(desired.forwardings),
             )
-        self._around = seen.around
+        self._around, self._shape = seen.around, shape_seen(desired, seen)
         self._settings = _expected(desired, seen.around)
         opened = self._open(frozenset(one.public.version for one in desired.forwardings))
         self._mappings = mappings or Mappings()
@@ -177,7 +179,8 @@ class KernelEdgeDataplane:
         if not had_ipv6 and any(map(is_ipv6, change.come)):
             # The table has no chains for ways that came since; the next pass makes them.
             around = self._around = replace(self._begin_ipv6(plane), ways=around.ways)
-        self._carry_out(plan_change(mappings, change, around))
+        self._carry_out(plan_change(mappings, change, around, self._shape))
+        self._shape = mappings.shaped(change, self._shape)
         mappings.record(change)
         if had_ipv6 and not mappings.has_ipv6():
             self._end_ipv6()

@@ -105,8 +105,9 @@ class FakeEdgeKernel(Steps):
         routes = (f"route {one} table {one.table}" for one in self.routes)
         proxies = (f"proxy {one.address} device {one.device}" for one in self.proxies)
         settings = (f"{path} = {value}" for path, value in self.sysctls.items())
+        chains = (f"chain {name}: {says}" for name, says in (self.labels or {}).items())
         others = map(str, [*self.rules, *self.pinned])
-        return "\n".join(sorted([*elements, *routes, *proxies, *others, *settings]))
+        return "\n".join(sorted([*chains, *elements, *routes, *proxies, *others, *settings]))
 
     # What the dataplane does with it.
 
@@ -152,7 +153,10 @@ class FakeEdgeKernel(Steps):
     def commit(self, change: Transaction) -> None:
         self._step("nft")
         self.sets = altered(self.sets, change)
-        self.labels = labels(change.rules) if change.rules else self.labels
+        if change.rules:
+            self.labels = labels(change.rules)
+        elif self.labels is not None:
+            self.labels |= labels(change.chains)
 
     def end_connections(self, ends: Endings) -> None:
         if ends:

@@ -121,7 +121,7 @@ class LinuxEdgeKernel:
             ),
             settings=self.settings(settings_of(plane, around)),
         )
-        if table is not None and chains_to_load(plane, seen):
+        if table is not None and chains_to_load(plane, seen).rules:
             return replace(seen, counters=self._counters())
         return seen
 

@@ -64,11 +64,12 @@ def is_range(ports: PortRange) -> bool:
 
 
 def port_elements(one: Forwarding, public: IPAddress) -> Iterator[tuple[str, str]]:
-    """The translation of each port, and that the guest's may be reached.
+    """The translation of each port, and that the guest's may be reached, be it by everybody.
 
     A range of translated ports is an element for each: a map can not shift a range.
     """
     s, private = family_of(one.private).suffix, one.private
+    kinds = ("ports", "open_ports") if clients_of(one) is None else ("ports",)
     for ports in one.ports:
         protocol = str(ports.protocol)
         if is_range(ports):
@@ -82,4 +83,5 @@ def port_elements(one: Forwarding, public: IPAddress) -> Iterator[tuple[str, str
             strict=True,
         ):
             yield f"inward_ports{s}", f"{public} . {protocol} . {port} : {private} . {target}"
-            yield f"ports{s}", f"{public} . {private} . {protocol} . {target}"
+            for kind in kinds:
+                yield f"{kind}{s}", f"{public} . {private} . {protocol} . {target}"

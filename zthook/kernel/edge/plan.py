@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from zthook.kernel.connection_ways import Through
-from zthook.kernel.edge.chains.chain import Chain
-from zthook.kernel.edge.chains.layout import BEFORE_THE_OVERLAY
+from zthook.kernel.edge.chains.layout import BEFORE_THE_OVERLAY, chains
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.elements import all_elements, both, less, split_moved, together
 from zthook.kernel.edge.endings import (
     NONE_END,
@@ -31,11 +31,12 @@ from zthook.kernel.edge.rules import (
     NOTHING,
     Transaction,
     chains_for,
-    constant_chains,
+    differing,
     is_known,
-    labels,
+    is_this_version,
 )
 from zthook.kernel.edge.sets import CLOSED6, MAPPING_SETS, Elements
+from zthook.kernel.edge.shaping import shape_of
 from zthook.kernel.edge.static import closed6_elements, static_elements
 from zthook.kernel.edge.uplinks import uplink_elements
 from zthook.kernel.neighbours import Pinned, ProxyEntry
@@ -91,6 +92,7 @@ def in_one(steps: Steps) -> Steps:
     first, second = steps.withdraw, steps.grant
     joined = replace(
         first,
+        chains=(*first.chains, *second.chains),
         delete=together(first.delete, second.delete),
         add=together(first.add, second.add),
     )
@@ -114,18 +116,26 @@ def without_moved(gone: Iterable[Pinned], wanted: Iterable[Pinned]) -> frozenset
     return frozenset(one for one in gone if (one.address, one.device) not in kept)
 
 
-def chains_to_load(plane: EdgePlane, seen: Seen) -> tuple[Chain, ...]:
-    """The chains that the table must be made anew with; none where it has them."""
-    ways = seen.around.ways
-    constant, early = constant_chains(plane, ways), chains_for(plane, ways)
+def chains_to_load(plane: EdgePlane, seen: Seen) -> Transaction:
+    """The chains that the table must be made anew with, or that alone differ; none of these
+    where all is as it has to be.
+    """
+    shape = shape_seen(plane, seen)
+    constant, early = chains(shape), chains_for(plane, shape)
     if seen.labels is None:
-        return early
+        return Transaction(rules=early)
     has = dict(seen.labels)
     if not is_known(plane.overlay):
         has.pop(BEFORE_THE_OVERLAY, None)
-    if has == labels(constant):
-        return ()
-    return early if not seen.elements.get("overlay") else constant
+    if is_this_version(constant, has):
+        return Transaction(chains=differing(constant, has))
+    return Transaction(rules=early if not seen.elements.get("overlay") else constant)
+
+
+def shape_seen(plane: EdgePlane, seen: Seen) -> Shape:
+    """The shape that the table must have."""
+    static = static_elements(plane, seen.around, seen.elements)
+    return shape_of(plane, seen.around.ways, static)
 
 
 def wanted_elements(some: Collection[Forwarding], around: Surroundings) -> Elements:
@@ -219,12 +229,13 @@ def _transactions(
 ) -> tuple[Transaction, Transaction]:
     """What goes before the routes (rules, withdrawals) and what after them (grants)."""
     static = static_elements(plane, seen.around, seen.elements)
-    if chains := chains_to_load(plane, seen):
-        before = Transaction(chains, static, add=elements.kept, counters=seen.counters)
+    load = chains_to_load(plane, seen)
+    if load.rules:
+        before = replace(load, refill=static, add=elements.kept, counters=seen.counters)
         return before, Transaction(add=elements.missing)
     at_once, moved = split_moved(elements.surplus, elements.wanted)
     refill = {k: v for k, v in static.items() if v != seen.elements.get(k, frozenset())}
     return (
-        Transaction(refill=refill, delete=at_once),
+        replace(load, refill=refill, delete=at_once),
         Transaction(delete=moved, add=elements.missing),
     )

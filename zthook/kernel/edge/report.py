@@ -29,6 +29,7 @@ def repairs(seen: Seen, steps: Steps) -> list[str]:
         ("mapping of {} was not as it should be: set", added & removed),
         ("mapping of {} was missing: added", added - removed),
         ("{}", () if added or removed else _led(seen, steps)),
+        ("{}", () if added or removed else _chains(steps)),
         ("{} is no mapping's: removed", steps.rules_gone),
         ("{} was missing: added", steps.rules_new),
         ("route {} is no mapping's: removed", steps.routes_gone),
@@ -52,6 +53,12 @@ def _rules(seen: Seen, steps: Steps) -> list[str]:
     if seen.labels is None:
         return [f"table {FAMILY} {TABLE} was missing: loaded"]
     return [f"the rules of table {FAMILY} {TABLE} were not this version's: replaced"]
+
+
+def _chains(steps: Steps) -> list[str]:
+    """Where mappings come or go it needs no saying that there are rules for their kind."""
+    names = ", ".join(one.name for one in steps.withdraw.chains)
+    return [f"the rules of {names} were others: replaced"] if names else []
 
 
 def _led(seen: Seen, steps: Steps) -> set[str]:

@@ -1,8 +1,9 @@
-"""The edge's nftables table as text: constant rules, and elements that come and go.
+"""The edge's nftables table as text: rules for an edge's shape, and elements that come and go.
 
-Each rule has a comment that begins with the rules' version, so that the table tells which
-rules it has; a table whose comments are not exactly these is replaced, its elements and their
-counters kept, in one transaction.
+Each rule has a comment that begins with the version of all rules and sets, and with what tells
+its chain from one of another shape, so that the table tells which rules it has. A table of
+another version is replaced, its elements and their counters kept, in one transaction; of one of
+this version only the chains that differ are.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,8 +13,8 @@ from hashlib import sha256
 from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.chain import Chain
 from zthook.kernel.edge.chains.layout import before_the_overlay, chains
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import IPV4, IPV6, MAPS, SPECS, Elements
-from zthook.kernel.edge.uplinks import Way
 from zthook.model.mappings import EdgePlane
 
 FAMILY = "inet"
@@ -25,12 +26,10 @@ DEFINITIONS = (
     *(one.definition for one in SPECS.values()),
     *(one for family in (IPV4, IPV6) for one in shelter.definitions(family)),
 )
-CHAINS = chains((IPV4,))
 
 
 def _version() -> str:
-    written = DEFINITIONS, chains((IPV4, IPV6), uplinks=True)
-    return sha256(repr(written).encode()).hexdigest()[:8]
+    return sha256(repr((DEFINITIONS, chains(Shape()))).encode()).hexdigest()[:8]
 
 
 VERSION = _version()
@@ -41,33 +40,39 @@ def is_known(overlay: str) -> bool:
     return bool(overlay) and not overlay.endswith("*")
 
 
-def constant_chains(plane: EdgePlane, ways: Collection[Way] = ()) -> tuple[Chain, ...]:
-    """The chains that this edge needs, with those of IPv6 only where a pool has it, and those
-    that choose uplinks only where these have ways of their own.
-    """
-    return chains((IPV4, IPV6) if asks_for_ipv6(plane) else (IPV4,), uplinks=bool(ways))
-
-
 def asks_for_ipv6(plane: EdgePlane) -> bool:
     """Whether IPv6 of this machine is any of our business."""
     return any(one.first.version == IPV6.version for one in plane.pool_ranges)
 
 
-def chains_for(plane: EdgePlane, ways: Collection[Way] = ()) -> tuple[Chain, ...]:
-    """The same; with a pattern for the overlay's name, one more that drops whatever it fits."""
-    constant = constant_chains(plane, ways)
+def chains_for(plane: EdgePlane, shape: Shape) -> tuple[Chain, ...]:
+    """The shape's; with a pattern for the overlay's name, one more that drops whatever it fits."""
+    constant = chains(shape)
     if is_known(plane.overlay) or not plane.overlay:
         return constant
     return (*constant, before_the_overlay(plane.overlay))
 
 
-def labels(some: Iterable[Chain] = CHAINS) -> dict[str, tuple[str, ...]]:
+def labels(some: Iterable[Chain]) -> dict[str, tuple[str, ...]]:
     """Chain → the comments of its rules in order, as a table of this version shows them."""
-    return {chain.name: tuple(_label(why) for _, why in chain.rules) for chain in some}
+    return {chain.name: tuple(_labels(chain)) for chain in some}
 
 
-def _label(why: str) -> str:
-    return f"{VERSION} {why}"
+def _labels(chain: Chain) -> Iterable[str]:
+    which = sha256(repr(chain).encode()).hexdigest()[:8]
+    return (f"{VERSION}.{which} {why}" for _, why in chain.rules)
+
+
+def differing(some: Collection[Chain], has: Mapping[str, tuple[str, ...]]) -> tuple[Chain, ...]:
+    """The chains that a table with these comments has otherwise."""
+    wanted = labels(some)
+    return tuple(one for one in some if has.get(one.name) != wanted[one.name])
+
+
+def is_this_version(some: Iterable[Chain], has: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether such a table has all of these chains and no others, be they of another shape."""
+    ours = all(label.startswith(f"{VERSION}.") for found in has.values() for label in found)
+    return ours and has.keys() == {one.name for one in some}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,13 @@ class Transaction:
     """One all-or-nothing change of the table.
 
     ``rules``: the table is made anew with these chains, ``refill`` and ``add`` are all that
-    is in it. ``refill``: static sets that get exactly these elements. ``counters``:
-    "counter packets N bytes M" with which elements of a new table go on counting.
+    is in it. ``chains`` get these rules, and no others. ``refill``: static sets that get exactly
+    these elements. ``counters``: "counter packets N bytes M" with which elements of a new table
+    go on counting.
     """
 
     rules: tuple[Chain, ...] = ()
+    chains: tuple[Chain, ...] = ()
     refill: Elements = field(default_factory=dict)
     delete: Elements = field(default_factory=dict)
     add: Elements = field(default_factory=dict)
@@ -87,7 +94,7 @@ class Transaction:
 
     def __bool__(self) -> bool:
         changes = (*self.delete.values(), *self.add.values())
-        return bool(self.rules or self.refill or any(changes))
+        return bool(self.rules or self.chains or self.refill or any(changes))
 
 
 NOTHING = Transaction()
@@ -103,6 +110,7 @@ def render(change: Transaction) -> str:
             rules(change.rules),
         ]
     else:
+        lines += refilled(change.chains)
         lines += [f"flush {_kind(name)} {FAMILY} {TABLE} {name}" for name in sorted(change.refill)]
     lines += statements("delete", {k: map(key_of, v) for k, v in change.delete.items()})
     lines += statements("add", change.refill)
@@ -134,23 +142,28 @@ def counting(name: str, element: str, change: Transaction) -> str:
     return f"{element} {counter}" if counter else element
 
 
-def rules(some: Iterable[Chain] = CHAINS) -> str:
+def rules(some: Iterable[Chain]) -> str:
     """The constant part: sets without elements, chains with their rules."""
-    listed = tuple(some)
-    return "\n".join(
-        [
-            f"table {FAMILY} {TABLE} {{",
-            *(f"\t{one}" for one in DEFINITIONS),
-            *(line for chain in listed for line in _chain_lines(chain)),
-            "}",
-        ]
-    )
+    return _block([*DEFINITIONS, *(line for chain in some for line in _chain_lines(chain))])
+
+
+def refilled(some: Collection[Chain]) -> list[str]:
+    """What gives chains that are there, or only called for, these rules and no others."""
+    if not some:
+        return []
+    there = (line for one in some for line in _chain_lines(Chain(one.name, one.hook, ())))
+    flushes = (f"flush chain {FAMILY} {TABLE} {one.name}" for one in some)
+    return [_block(there), *flushes, _block(line for one in some for line in _chain_lines(one))]
+
+
+def _block(lines: Iterable[str]) -> str:
+    return "\n".join([f"table {FAMILY} {TABLE} {{", *(f"\t{line}" for line in lines), "}"])
 
 
 def _chain_lines(chain: Chain) -> Iterable[str]:
-    yield f"\tchain {chain.name} {{"
+    yield f"chain {chain.name} {{"
     if chain.base:
-        yield f"\t\t{chain.base}"
-    for rule, why in chain.rules:
-        yield f'\t\t{rule} comment "{_label(why)}"'
-    yield "\t}"
+        yield f"\t{chain.base}"
+    for (rule, _), label in zip(chain.rules, _labels(chain), strict=True):
+        yield f'\t{rule} comment "{label}"'
+    yield "}"

@@ -114,13 +114,15 @@ STATIC = (
     *_of_both(
         SetSpec("pool", (ADDRESS,), interval=True),
         SetSpec("members", (ADDRESS,), interval=True),
+        SetSpec("near", (ADDRESS,), interval=True),
         SetSpec("own", ("ifname",), (ADDRESS,)),
     ),
 )
 """Filled from the settings and the devices. ``closed`` are devices between which nothing else
 of IPv4 is forwarded; in ``closed6`` IPv6 is while that is so of it, between whatever devices.
 ``doors`` are uplinks and overlay together,
-``members`` the overlay's own prefixes, ``own`` is the edge's address on each."""
+``members`` the overlay's own prefixes, ``near`` those and the pools together, ``own`` is the
+edge's address on each."""
 
 LEAVING = (
     SetSpec("way_of_public", (ADDRESS,), (VERDICT,)),
@@ -148,6 +150,7 @@ edge."""
 PASSING = (
     SetSpec("arriving", (ADDRESS, ADDRESS), counted=True, public=0, private=1),
     SetSpec("arriving_parts", (ADDRESS, ADDRESS), counted=True, public=0, private=1),
+    SetSpec("open_ports", (ADDRESS, ADDRESS, PROTOCOL, PORT), counted=True, public=0, private=1),
     SetSpec("ports", (ADDRESS, ADDRESS, PROTOCOL, PORT), public=0, private=1),
     SetSpec("port_ranges", (ADDRESS, ADDRESS, PROTOCOL, PORT), interval=True, public=0, private=1),
     SetSpec("whole", (ADDRESS, ADDRESS), public=0, private=1),
@@ -159,8 +162,9 @@ PASSING = (
     SetSpec("returning", (ADDRESS, ADDRESS), counted=True, public=0),
 )
 """What passes of connections that are tracked, by public and private address: to whole
-addresses for everybody (``arriving``) and to parts of them (the guest's ports, then clients);
-the members' answers; what guests begin, and the answers to that."""
+addresses for everybody (``arriving``) and to parts of them (the guest's ports, then clients), of
+which single ports for everybody are ``open_ports`` too; the members' answers; what guests begin,
+and the answers to that."""
 
 ROUTED = (
     SetSpec("untracked", (ADDRESS,), public=0),

@@ -94,7 +94,10 @@ def _of_family(
     if own is not None and is_known(plane.overlay):
         found[f"own{s}"] = own_elements(plane.overlay, own)
     if device is None:
-        return found | {f"{n}{s}": before.get(f"{n}{s}", frozenset()) for n in ("mss", "members")}
-    found[f"mss{s}"] = mss_elements(device.name, device.mtu, of)
-    found[f"members{s}"] = member_elements(around.on_link.get(device.name, ()), version)
+        found |= {f"{n}{s}": before.get(f"{n}{s}", frozenset()) for n in ("mss", "members")}
+    else:
+        found[f"mss{s}"] = mss_elements(device.name, device.mtu, of)
+        found[f"members{s}"] = member_elements(around.on_link.get(device.name, ()), version)
+    both = found[f"pool{s}"] | found[f"members{s}"]
+    found[f"near{s}"] = pool_elements(map(AddressRange.parse, both), version)
     return found

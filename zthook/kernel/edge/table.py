@@ -72,10 +72,11 @@ class EdgeTable:
     def commit(self, change: Transaction) -> None:
         """Carry out the transaction, all of it or nothing."""
         names = {*change.delete, *change.add}
+        ranges = any(CODECS[name].spec.interval for name in names)
         if change.rules:
             self._replace(change)
             return
-        if change.refill or any(CODECS[name].spec.interval for name in names):
+        if change.chains or change.refill or ranges:
             self._nft.run(render(change))
             return
         requests = [*_requests(DELETE, change.delete), *_requests(ADD, change.add)]

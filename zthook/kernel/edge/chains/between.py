@@ -1,7 +1,6 @@
 """What passes from one member to another: to a public address, and back."""
 
 from zthook.kernel.edge.chains.chain import Rules
-from zthook.kernel.edge.chains.inward import to_whole
 from zthook.kernel.edge.chains.outward import answering
 from zthook.kernel.edge.sets import Family
 
@@ -16,7 +15,8 @@ def between_members(of: Family) -> Rules:
             f"{ip} saddr set {ip} saddr map @outward{s}",
             "clients are allowed by their public address",
         ),
-        *to_whole(of),
+        (f"ct original {ip} daddr . {ip} daddr @arriving{s} accept", "through a mapping that is"),
+        (f"{ip} daddr @routed_whole{s} accept", "to a routed address"),
         (f"goto to_parts{s}", "to a part of an address, or to nobody"),
     )
 

@@ -2,6 +2,7 @@
 
 from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.chain import Rules
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import CLOSED6, IPV4, Family
 
 A_HOSTS = 0x0C000000
@@ -10,12 +11,12 @@ A_HOSTS = 0x0C000000
 CLOSED = ("meta nfproto ipv4 iifname @closed drop", "forwarding is on for mappings alone")
 
 
-def elsewhere(of: Family) -> Rules:
+def elsewhere(of: Family, shape: Shape) -> Rules:
     """From the uplinks to where neither overlay nor guest is."""
     ip, s = of.ip, of.suffix
     away = "the overlay is away: it must not go anywhere else"
     return (
-        shelter.asked(of),
+        *shelter.asked(of, shape),
         (f"iifname @uplinks ct original {ip} daddr @pool{s} jump astray{s}", "of a pool"),
         (
             "iifname @uplinks ct direction reply"

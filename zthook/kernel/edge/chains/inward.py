@@ -1,4 +1,4 @@
-"""What passes on its way to guests: to whole addresses first, then to parts of them."""
+"""What passes on its way to guests: to parts of addresses, whose clients or ports are checked."""
 
 from zthook.kernel.edge.chains.chain import NOTHING_ELSE, PASSED, Rules
 from zthook.kernel.edge.sets import IPV4, Family
@@ -14,22 +14,6 @@ def clamp(of: Family, device: str) -> tuple[str, str]:
     return (
         f"tcp flags & (syn | rst) == syn tcp option maxseg size set {device} map @mss{of.suffix}",
         "what the overlay can carry",
-    )
-
-
-def to_whole(of: Family) -> Rules:
-    ip, s = of.ip, of.suffix
-    return (
-        (f"ct original {ip} daddr . {ip} daddr @arriving{s} accept", "through a mapping that is"),
-        (f"{ip} daddr @routed_whole{s} accept", "to a routed address"),
-    )
-
-
-def returning(of: Family) -> tuple[str, str]:
-    ip, s = of.ip, of.suffix
-    return (
-        f"ct direction reply ct reply {ip} daddr . {ip} daddr @returning{s} accept",
-        "answers to what a guest began",
     )
 
 

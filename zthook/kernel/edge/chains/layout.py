@@ -1,11 +1,10 @@
 """The edge's rules, which are the same for no mapping and for 65,000.
 
-What most packets need stands first: once it is known from where to where, a client's packet to
-a whole address passes after one look into one set, and so does the answer to it. IPv6 has the
-same rules in chains of its own.
+What most packets need stands first (``whole``). IPv6 has the same rules in chains of its own,
+but where they stand behind IPv4's.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.between import answers_between, between_members, senders
@@ -13,26 +12,26 @@ from zthook.kernel.edge.chains.chain import Chain, Rules
 from zthook.kernel.edge.chains.choosing import DEPARTURE, own_uplink, uplink, uplink_of
 from zthook.kernel.edge.chains.elsewhere import CLOSED, astray, elsewhere, shut
 from zthook.kernel.edge.chains.inward import (
-    clamp,
     from_clients,
     passed,
-    returning,
     to_parts,
     to_ports,
     to_routed_parts,
-    to_whole,
 )
-from zthook.kernel.edge.chains.outward import from_parts, from_routed_parts, from_whole
+from zthook.kernel.edge.chains.outward import from_parts, from_routed_parts
 from zthook.kernel.edge.chains.own import API, own_packets, own_ports, own_to_parts, own_to_routed
-from zthook.kernel.edge.chains.tracking import FORGED, answers_untracked, untrack
+from zthook.kernel.edge.chains.shape import Shape
+from zthook.kernel.edge.chains.tracking import FORGED, MEMBERS, untrack, untrack_answers
 from zthook.kernel.edge.chains.translating import (
+    ARRIVING,
     HIDING,
+    OWN,
     hidden,
     hide_client,
-    translate_arriving,
     translate_leaving,
     translations,
 )
+from zthook.kernel.edge.chains.whole import WHOLE, from_whole, to_whole
 from zthook.kernel.edge.sets import IPV4, IPV6, Family
 from zthook.kernel.edge.uplinks import MOST
 
@@ -63,30 +62,46 @@ CROSSINGS = (
 )
 
 
-def chains(families: Collection[Family], *, uplinks: bool = False) -> tuple[Chain, ...]:
-    """All of them, of IPv4 and, where it is among the families, of IPv6.
-
-    ``uplinks``: with those that choose one. They would cost each new flow some percent.
-    """
-
-    def each(rules: Callable[[Family], Rules]) -> Rules:
-        return tuple(rule for family in families for rule in rules(family))
-
-    return (
-        Chain("untrack", UNTRACK, (*(FORGED if IPV6 in families else ()), *each(untrack))),
-        Chain("translate_arriving", ARRIVE, each(translate_arriving)),
-        Chain("translate_own", BEGIN, each(lambda family: translations(family, ""))),
-        Chain("translate_leaving", LEAVE, (*HIDING, *each(translate_leaving))),
-        Chain("hide_client", "", each(hide_client)),
-        Chain("forward", FORWARD, (CROSSINGS, *each(elsewhere), CLOSED, *each(shut))),
-        Chain("own_ports", INPUT, (API, *each(own_ports))),
-        Chain("own_packets", OUTPUT, each(own_packets)),
-        *(chain for family in families for chain in _subchains(family, _next(family, families))),
-        *(_choosing(families) if uplinks else ()),
+def chains(shape: Shape) -> tuple[Chain, ...]:
+    """All that an edge of this shape needs; for other shapes chains of the same names differ."""
+    families = shape.families
+    found = (
+        *_bases(shape),
+        *(chain for of in families for chain in _subchains(of, shape)),
+        *(_choosing(families) if shape.ways else ()),
+    )
+    return tuple(
+        Chain(one.name, one.hook, tuple((shape.naming(rule), why) for rule, why in one.rules))
+        for one in found
     )
 
 
-def _choosing(families: Collection[Family]) -> tuple[Chain, ...]:
+def _bases(shape: Shape) -> tuple[Chain, ...]:
+    """What the kernel calls, and what of both families they have in common."""
+
+    def each(rules: Callable[[Family], Rules]) -> Rules:
+        return tuple(rule for family in shape.families for rule in rules(family))
+
+    def shaped(rules: Callable[[Family, Shape], Rules]) -> Rules:
+        return each(lambda of: rules(of, shape))
+
+    forged = FORGED if IPV6 in shape.families else ()
+    members = (MEMBERS,) if shape.routed else ()
+    return (
+        Chain("untrack", UNTRACK, (*forged, *members, *shaped(untrack))),
+        Chain("untrack_answers", "", each(untrack_answers)),
+        Chain("translate_arriving", ARRIVE, (*shaped(shelter.untranslated), *ARRIVING)),
+        Chain("translate_own", BEGIN, OWN),
+        Chain("translations", "", each(translations)),
+        Chain("translate_leaving", LEAVE, (*HIDING, *each(translate_leaving))),
+        Chain("hide_client", "", shaped(hide_client)),
+        Chain("forward", FORWARD, (*WHOLE, CROSSINGS, *shaped(elsewhere), CLOSED, *each(shut))),
+        Chain("own_ports", INPUT, (API, *shaped(own_ports))),
+        Chain("own_packets", OUTPUT, each(own_packets)),
+    )
+
+
+def _choosing(families: tuple[Family, ...]) -> tuple[Chain, ...]:
     return (
         Chain("choose_uplink", CHOOSE, (DEPARTURE,)),
         Chain(
@@ -106,27 +121,26 @@ def _choosing(families: Collection[Family]) -> tuple[Chain, ...]:
     )
 
 
-def _next(family: Family, families: Collection[Family]) -> Callable[[str], Rules]:
+def _next(family: Family, families: tuple[Family, ...]) -> Callable[[str], Rules]:
     """The rule by which IPv6 leaves chains in which IPv4 comes first."""
     if family is IPV4 and IPV6 in families:
         return lambda chain: ((f"meta nfproto ipv6 goto {chain}6", "by rules of its own"),)
     return lambda _: ()
 
 
-def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
+def _subchains(of: Family, shape: Shape) -> tuple[Chain, ...]:
+    six = _next(of, shape.families)
     rules = {
+        "to_whole": (*to_whole(of, shape), *six("to_whole")),
+        "from_whole": (*from_whole(of, shape), *six("from_whole")),
         "hidden": hidden(of),
         "counted": shelter.counted(of),
         "cookies": shelter.cookies(of),
-        "answers_untracked": answers_untracked(of),
         "astray": astray(of),
         "to_guests": (
             *passed(of),
-            clamp(of, "oifname"),
-            *to_whole(of),
-            returning(of),
             *six("to_guests"),
-            shelter.asked(of),
+            *shelter.asked(of, shape),
             (f"goto to_parts{of.suffix}", "to a part of an address, or to nobody"),
         ),
         "to_parts": to_parts(of),
@@ -135,8 +149,6 @@ def _subchains(of: Family, six: Callable[[str], Rules]) -> tuple[Chain, ...]:
         "to_routed_parts": to_routed_parts(of),
         "from_guests": (
             *passed(of),
-            clamp(of, "iifname"),
-            *from_whole(of),
             *six("from_guests"),
             (f"goto from_parts{of.suffix}", "from a part of an address, or from nobody"),
         ),

@@ -4,18 +4,6 @@ from zthook.kernel.edge.chains.chain import NOTHING_ELSE, Rules
 from zthook.kernel.edge.sets import Family
 
 
-def from_whole(of: Family) -> Rules:
-    ip, s = of.ip, of.suffix
-    return (
-        (f"ct direction reply {answering(of)} accept", "answers, from the member that holds it"),
-        (f"ether saddr . {ip} saddr @routed_out{s} accept", "routed, from its member"),
-        (
-            f"ct direction original ether saddr . {ip} saddr @outgoing{s} accept",
-            "what a guest begins, from its member",
-        ),
-    )
-
-
 def answering(of: Family) -> str:
     """Also errors that routers on the way to the guest report: they belong to the connection."""
     ip, s = of.ip, of.suffix

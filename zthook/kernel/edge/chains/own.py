@@ -3,6 +3,7 @@
 from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.chain import Rules
 from zthook.kernel.edge.chains.inward import clamp
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import IPV6, Family
 
 # Of IPv4 the kernel itself drops such advice where an address is translated, as a member's is.
@@ -22,14 +23,14 @@ API = (
 )
 
 
-def own_ports(of: Family) -> Rules:
+def own_ports(of: Family, shape: Shape) -> Rules:
     return (
         *((NEIGHBOURS,) if of is IPV6 else ()),
         (
             f"iifname @uplinks {of.ip} daddr @routed{of.suffix} drop",
             "a guest's, also while the overlay is away",
         ),
-        shelter.asked(of),
+        *shelter.asked(of, shape),
     )
 
 

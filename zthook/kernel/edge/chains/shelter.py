@@ -9,6 +9,7 @@ through. Ports that nobody floods, and guests that see their clients, never come
 """
 
 from zthook.kernel.edge.chains.chain import Rules
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import Family
 
 LIMIT = 300
@@ -41,14 +42,16 @@ def _at(of: Family) -> str:
     return f"{address} . tcp dport @besieged{of.suffix} {address} @guarded{of.suffix}"
 
 
-def untracked(of: Family) -> tuple[str, str]:
+def untracked(of: Family, shape: Shape) -> Rules:
     """Before connections are tracked."""
-    return f"{OPENS} {_at(of)} iifname @uplinks notrack accept", "besieged: nothing is remembered"
+    rule = f"{OPENS} {_at(of)} iifname @uplinks notrack accept"
+    return ((rule, "besieged: nothing is remembered"),) if shape.hidden else ()
 
 
-def untranslated(of: Family) -> tuple[str, str]:
+def untranslated(of: Family, shape: Shape) -> Rules:
     """What goes on with no connection: the cookie's way back to who gave it out."""
-    return f"{GOES_ON} {_at(of)} iifname @uplinks accept", "besieged: as it arrived"
+    rule = f"{GOES_ON} {_at(of)} iifname @uplinks accept"
+    return ((rule, "besieged: as it arrived"),) if shape.hidden else ()
 
 
 def counted(of: Family) -> Rules:
@@ -65,10 +68,11 @@ def counted(of: Family) -> Rules:
     )
 
 
-def asked(of: Family) -> tuple[str, str]:
+def asked(of: Family, shape: Shape) -> Rules:
     """Where forwarded packets, and the edge's own, are about to be dropped."""
     new = "meta l4proto tcp ct state new,invalid,untracked"
-    return f"{new} iifname @uplinks jump cookies{of.suffix}", "besieged: who is it?"
+    rule = f"{new} iifname @uplinks jump cookies{of.suffix}"
+    return ((rule, "besieged: who is it?"),) if shape.hidden else ()
 
 
 def cookies(of: Family) -> Rules:

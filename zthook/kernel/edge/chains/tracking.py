@@ -2,6 +2,7 @@
 
 from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.chain import Rules
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import Family
 
 # What IPv4 has rp_filter for, and what it never lets in.
@@ -14,27 +15,30 @@ FORGED: Rules = tuple(
 )
 
 
-def untrack(of: Family) -> Rules:
-    """By address first: it is cheaper to look for than the name of a device."""
+MEMBERS = ("iifname @overlay goto untrack_answers", "what members send")
+
+
+def untrack(of: Family, shape: Shape) -> Rules:
     ip, s = of.ip, of.suffix
-    return (
-        (
-            f"{ip} daddr @untracked{s} iifname @uplinks notrack accept",
-            "routed: nothing to remember",
-        ),
-        (
-            f"{ip} saddr @untracked{s} iifname @overlay goto answers_untracked{s}",
-            "routed: of the answers neither, but for some",
-        ),
-        shelter.untracked(of),
+    routed = (
+        f"{ip} daddr @untracked{s} iifname @uplinks notrack accept",
+        "routed: nothing to remember",
     )
+    return (*((routed,) if shape.routed else ()), *shelter.untracked(of, shape))
 
 
-def answers_untracked(of: Family) -> Rules:
+def untrack_answers(of: Family) -> Rules:
+    """Not those to guests whose address was translated, nor to the edge, whose address a member
+    was given: all of them are ``near``.
+    """
     ip, s = of.ip, of.suffix
     return (
-        (f"{ip} daddr @untracked{s} notrack accept", "from one routed address to another"),
-        (f"{ip} daddr @pool{s} accept", "to a guest whose address was translated"),
-        (f"{ip} daddr @members{s} accept", "to the edge, whose address a member was given"),
-        ("notrack", "to the internet"),
+        (
+            f"{ip} saddr @untracked{s} {ip} daddr != @near{s} notrack accept",
+            "routed: of the answers neither",
+        ),
+        (
+            f"{ip} saddr @untracked{s} {ip} daddr @untracked{s} notrack",
+            "from one routed address to another",
+        ),
     )

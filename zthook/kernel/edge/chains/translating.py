@@ -1,8 +1,15 @@
 """Public to private and back, and clients that are hidden."""
 
-from zthook.kernel.edge.chains import shelter
 from zthook.kernel.edge.chains.chain import Rules
+from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.sets import Family
+
+ARRIVING: Rules = (
+    ("iifname @uplinks goto translations", "a client, if anything"),
+    ("iifname @overlay goto translations", "or a member"),
+)
+
+OWN: Rules = (("goto translations", "also the edge is a client"),)
 
 HIDING: Rules = (
     ("iifname @uplinks goto hide_client", "a client, if anything"),
@@ -10,23 +17,20 @@ HIDING: Rules = (
 )
 
 
-def translate_arriving(of: Family) -> Rules:
-    return shelter.untranslated(of), *translations(of, "iifname @doors ")
-
-
-def translations(of: Family, where: str) -> Rules:
+def translations(of: Family) -> Rules:
     ip, s = of.ip, of.suffix
-    port = f"{where}meta l4proto {{ tcp, udp }} dnat {ip} to {ip} daddr . meta l4proto . th dport"
+    port = f"meta l4proto {{ tcp, udp }} dnat {ip} to {ip} daddr . meta l4proto . th dport"
     return (
-        (f"{where}dnat {ip} to {ip} daddr map @inward{s}", "public to private"),
+        (f"dnat {ip} to {ip} daddr map @inward{s}", "public to private"),
         (f"{port} map @inward_ports{s}", "public port to the guest's"),
         (f"{port} map @inward_ranges{s}", "public port to the same of the guest's"),
     )
 
 
-def hide_client(of: Family) -> Rules:
+def hide_client(of: Family, shape: Shape) -> Rules:
     way = f"ct original {of.ip} daddr . ct reply {of.ip} saddr"
-    return ((f"{way} @sheltered{of.suffix} goto hidden{of.suffix}", "hidden, here or by a host"),)
+    rule = f"{way} @sheltered{of.suffix} goto hidden{of.suffix}"
+    return ((rule, "hidden, here or by a host"),) if shape.hidden else ()
 
 
 def hidden(of: Family) -> Rules:
