@@ -51,7 +51,7 @@ for module in pkgutil.walk_packages(zthook.__path__, "zthook."):
 """
 
 
-@pytest.fixture(scope="module", params=[12])
+@pytest.fixture(scope="module", params=[12, 13])
 def release(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
