@@ -27,7 +27,7 @@ HOSTS, GUESTS = 1_000, 50
 FIRST_SOURCE = IPv4Address("192.168.200.1")
 FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
 FIRST_PRIVATE = IPv4Address("10.0.0.1")
-FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 60, 180, 10
+FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 60, 80, 10
 """A first minute with the looks at everything that follow many changes; then rest; then a press."""
 
 

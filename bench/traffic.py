@@ -88,7 +88,7 @@ class Traffic:
         before = self._arrived()
         self.connections(count)
         lost = {way: before[way] + packets[way] * count - n for way, n in self._arrived().items()}
-        if any(count > 0 for count in lost.values()):
+        if any(missing > 0 for missing in lost.values()):
             raise RuntimeError(f"{self.target}: {lost} did not arrive")
 
     def _arrived(self) -> dict[bytes, int]:

@@ -1,12 +1,12 @@
 """A second release on a host of the lab: Debian 13 in a root of its own."""
 
-import fcntl
 import hashlib
 import shutil
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from tests.lab.alone import alone
 from tests.lab.commands import LabError, run, wait_until
 from tests.lab.host_machine import HostMachine
 from tests.lab.image import cache_folder
@@ -72,8 +72,7 @@ def debian13_root() -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(repr((RELEASE, PACKAGES, TC)).encode()).hexdigest()[:16]
     root = cache / f"debian13-{digest}"
-    with (cache / "debian13.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(cache):
         if not root.is_dir():
             _make_root(root)
     return root

@@ -42,7 +42,7 @@ QUICK = (
     "cryptomgr.notests",
     "initcall_blacklist=init_kprobe_trace,crypto_kdf108_init,load_system_certificate_list",
 )
-"""What an emulated processor boots faster without: with no own say in what the guest does."""
+"""With these an emulated processor boots faster; what guests do here does not depend on them."""
 
 KERNEL = """<kernel>{kernel}</kernel>
     <initrd>{initrd}</initrd>

@@ -1,16 +1,14 @@
 """A guest that boots in seconds, from Debian's packages: a kernel and an initramfs of 10 MB."""
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.alone import alone
 from tests.lab.commands import LabError, run
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +50,7 @@ def guest_image() -> GuestImage:
     """
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / "lock"):
+    with alone(cache):
         kernel = _kernel(cache)
         return GuestImage(kernel / "vmlinuz", _initrd(cache, kernel))
 
@@ -68,13 +66,6 @@ def halting_firmware() -> Path:
             whole.write_bytes(rom)
             whole.rename(place)
     return place
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _kernel(cache: Path) -> Path:
@@ -139,7 +130,7 @@ def _initrd_files(kernel: Path) -> dict[str, Path]:
 
 def _packed(root: Path, files: dict[str, Path]) -> Path:
     """An archive beside ``root``. Not compressed: a guest whose processor is emulated would take
-    a fifth of its boot to unpack it.
+    a sixth of its boot to unpack it.
     """
     for name, source in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

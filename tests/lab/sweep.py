@@ -1,13 +1,11 @@
 """Takes a lab away: what bears its prefix, and labs whose process is no more."""
 
-import contextlib
-import fcntl
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.lab.alone import alone
 from tests.lab.commands import run
 from tests.lab.namespace import NETNS, Namespace, end_processes_in
 
@@ -35,8 +33,11 @@ def clear(prefix: str) -> None:
 
 
 def sweep() -> list[str]:
-    """Clear labs whose process ended without doing so (SIGKILL); their prefixes."""
-    with _alone():
+    """Clear labs whose process ended without doing so (SIGKILL); their prefixes.
+
+    Of two who sweep at once the second waits, and finds what the first left.
+    """
+    with alone(FOLDERS):
         return _sweep()
 
 
@@ -60,17 +61,6 @@ def attempt_all(what: str, steps: Sequence[Callable[[], object]]) -> None:
             errors.append(error)
     if errors:
         raise ExceptionGroup(what, errors)
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Of two who sweep at once the second waits, and finds what the first left."""
-    folder = os.open(FOLDERS, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _removal(folder: Path) -> Callable[[], None]:
