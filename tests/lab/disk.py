@@ -30,7 +30,12 @@ class Disk:
         return ["nsenter", "-t", self._keeper.pid, "-m", "--", *command]
 
     def fail(self) -> None:
-        """It turns read-only at once, as after a fault of the medium, whoever writes."""
+        """It turns read-only at once, as after a fault of the medium, whoever writes.
+
+        What had been synced before is kept. Of a sync that is under way the kernel may say that
+        it succeeded and lose it all the same (seen once in eight of a program that does nothing
+        else).
+        """
         run(self.entering(["mount", "-o", "remount,abort", self._folder]), check=False)
 
     def repair(self) -> None:

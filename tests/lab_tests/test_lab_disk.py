@@ -16,7 +16,7 @@ while True:
         os.write(file, b"kept")
         os.fsync(file)
         print("written", flush=True)
-    except OSError as error:  # of what was under way the disk says another
+    except OSError as error:
         print(error, flush=True)
     time.sleep(0.01)
 """
@@ -27,11 +27,11 @@ def test_it_fails_under_a_program_and_is_repaired_with_what_it_had() -> None:
         disk, file = lab.edge.give_disk(), lab.edge.daemon.state / "file"
         writing = lab.edge.start("writing", sys.executable, "-c", WRITE, file)
         writing.wait_logged("written")
+        written = writing.log_text().count("written")
         disk.fail()
         writing.wait_logged("Read-only file system")
         said = lab.edge.run("touch", file.with_name("other"), check=False).stderr
         assert "Read-only file system" in said
-        written = writing.log_text().count("written")
         writing.kill()
         disk.repair()
         lab.edge.reboot()
