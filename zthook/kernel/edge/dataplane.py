@@ -113,6 +113,7 @@ class KernelEdgeDataplane:
     def apply(self, desired: EdgePlane) -> list[str]:
         glance = self._kernel.glance(desired)
         if self._mappings is not None and (desired, glance) == self._settled:
+            self._settled = desired, glance  # the next time the same one, seen to be so at once
             return self._open(self._opened)
         mappings, self._mappings, self._settled = self._mappings, None, None
         self._plane = desired
