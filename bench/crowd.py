@@ -242,12 +242,11 @@ class Simulated:
         return self.waiting is not None and not self.waiting.done()
 
     async def _listen(self) -> None:
+        # The first time any part of it, as hosts that have been here for long are.
+        seconds = self.chance.uniform(1, LONGEST_CHANGES_SECONDS)
         while True:
-            query = {
-                "session": self.session,
-                "after": self.generation,
-                "seconds": int(LONGEST_CHANGES_SECONDS),
-            }
+            query = {"session": self.session, "after": self.generation, "seconds": int(seconds)}
+            seconds = LONGEST_CHANGES_SECONDS
             try:
                 reply = await self.long_line.ask(
                     "GET", f"changes?{urlencode(query)}", ChangesReply, None

@@ -1,5 +1,6 @@
 """`zthook edge init` and `serve` for real: a process in a namespace, its kernel, its sockets."""
 
+import asyncio
 import signal
 import ssl
 import threading
@@ -21,7 +22,11 @@ from tests.edge_api.machine import (
     inside,
 )
 from tests.lab.commands import wait_until
+from tests.lab.namespace import Namespace
 from zthook.errors import TokenError
+from zthook.host.credential import Credential
+from zthook.host.edge_http import EdgeHttp
+from zthook.wire.messages import ChangesReply
 from zthook.wire.tls import fetch_ca
 from zthook.wire.token import read_token
 
@@ -175,6 +180,32 @@ def test_stopping_lets_everyone_go_who_waits(edge: Machine) -> None:
     daemon.send(signal.SIGTERM)
     assert daemon.wait_ended(5) == 0
     assert [answer.status_code for answer in heard()] == [200]
+
+
+def test_the_kernel_asks_whether_a_silent_connection_lives_at_both_ends(edge: Machine) -> None:
+    """A request for changes is silent for minutes; what died meanwhile must not stay so long."""
+    edge.serve()
+    edge.listens_at(ADDRESS)
+    home1 = Enrolled(edge, edge.token("home1"))
+    home1.begin()
+    where = (home1.token.edge, home1.address, home1.token.port, "home1")
+
+    async def both_ends() -> list[str]:
+        http = EdgeHttp(Credential(*where, home1.ca_pem, home1.credential))
+        asked = {"session": home1.session, "after": 0}
+        await http.send("GET", "changes", ChangesReply, params=asked)
+        seen = [timers(machine, home1.token.port) for machine in (edge.namespace, edge.host)]
+        await http.close()
+        return seen
+
+    for timer in inside(edge.host, lambda: asyncio.run(both_ends())):
+        assert "timer:(keepalive," in timer
+
+
+def timers(namespace: Namespace, port: int) -> str:
+    """What its connections of this port wait for."""
+    either = f"( sport = :{port} or dport = :{port} )"
+    return namespace.run("ss", "-Htno", "state", "established", either).stdout
 
 
 def test_systemd_hears_what_it_waits_for(edge: Machine) -> None:

@@ -49,6 +49,7 @@ from zthook.wire.messages import (
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+FREQUENT = {"heartbeat", "changes"}
 LONGEST_QUEUE, LONGEST_BEAT = 1.5, 4.0
 """Seconds that decisions, and heartbeats, may wait for their turn."""
 
@@ -218,7 +219,8 @@ class Api:
 def make_app(api: Api, refusals: Refusals) -> ASGIApp:
     """The ASGI application."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
-    for operation in OPERATIONS:
+    # A request is matched with one after the other: the frequent ones first.
+    for operation in sorted(OPERATIONS, key=lambda one: one.name not in FREQUENT):
         by_path[operation.path][operation.method] = getattr(api, operation.name)
     app = Starlette(
         routes=[

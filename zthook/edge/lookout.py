@@ -84,18 +84,20 @@ class Lookout:
             log.warning("the neighbour entry of %s can not be seen: %s", address, error.message)
             return None
 
-    def impostor(self, host: HostRow, source: IPv4Address) -> str:
-        """What is to be said where another than the host may answer for its address."""
-        return doubt(self._overlay, host, str(source), self.mac_of(source))
+    def impostor(self, host: HostRow, source: IPv4Address, found: str | None) -> str:
+        """What is to be said where another than the host may answer for its address, as
+        ``found`` (``mac_of``) does.
+        """
+        return doubt(self._overlay, host, str(source), found)
 
-    def next_hop(self, host: HostRow, source: IPv4Address) -> HostRow:
-        """The host as ``source`` shows where it is reached.
+    def next_hop(self, host: HostRow, source: IPv4Address, found: str | None) -> HostRow:
+        """The host as ``source``, for which ``found`` (``mac_of``) answers, shows where it is
+        reached.
 
         Who is known by ARP alone stays where he was until that tells of him there.
         """
         mac = reckoned_mac(self._overlay, host)
         if mac is None:
-            found = self.mac_of(source)
             if found is None and host.mac not in (None, host.own_mac):
                 return host
             mac = believed_mac(host, found)

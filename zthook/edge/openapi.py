@@ -98,7 +98,7 @@ OPERATIONS = (
         "GET",
         "/v1/changes",
         "changes",
-        "Wait until the generation passes `after`, for 25 or so many seconds (60 at most)",
+        "Wait until the generation passes `after`, for 25 or so many seconds (300 at most)",
         messages.ChangesReply,
         numbers=("session", "after"),
         optional=("seconds",),

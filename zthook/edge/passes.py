@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHARE = 50.0
+SHARE = 100.0
 """An unconditional pass waits this many times the CPU time of the one before, so that large edges
 stay awake. Not the time that went by: that also grows with what others do on the machine.
 """
@@ -208,7 +208,8 @@ class Passes:
     def _learn_neighbours(self) -> None:
         for host in self._ledger.hosts():
             if host.address is not None and host.mac is None:
-                known = self._lookout.next_hop(host, IPv4Address(host.address))
+                at = IPv4Address(host.address)
+                known = self._lookout.next_hop(host, at, self._lookout.mac_of(at))
                 if known != host:
                     with self._carrying.deciding() as allocator:
                         self._ledger.put_host(known)

@@ -108,9 +108,10 @@ class Presence:
         row = self.in_session(name, request.session)
         self.contacts.beat(row, request.session, request.sequence)
         told = replace(row, own_mac=request.overlay_mac)
-        self._look_for_impostors(told, source)
+        found = self._lookout.mac_of(source)
+        self._look_for_impostors(told, source, found)
         late = request.sequence <= row.sequence
-        moved = not late and self._lookout.next_hop(told, source) != row
+        moved = not late and self._lookout.next_hop(told, source, found) != row
         begins = row.session != self.host(name).session
         if begins or moved or not self._leases.live(name):
             return None
@@ -156,8 +157,9 @@ class Presence:
         return began
 
     def _heard_from(self, row: HostRow, source: IPv4Address, allocator: Allocator) -> HostRow:
-        self._look_for_impostors(row, source)
-        moved = self._lookout.next_hop(row, source)
+        found = self._lookout.mac_of(source)
+        self._look_for_impostors(row, source, found)
+        moved = self._lookout.next_hop(row, source, found)
         if moved != row:
             log.info("%s is reached by %s (%s)", row.name, moved.address, moved.mac)
             allocator.next_hop_moved(row.name)
@@ -165,8 +167,8 @@ class Presence:
             self._note(Event.HOST_REACHED, row.name, source, at)
         return replace(moved, seen=self.contacts.hear(row.name))
 
-    def _look_for_impostors(self, row: HostRow, source: IPv4Address) -> None:
-        said = self._lookout.impostor(row, source)
+    def _look_for_impostors(self, row: HostRow, source: IPv4Address, found: str | None) -> None:
+        said = self._lookout.impostor(row, source, found)
         if said and self.contacts.accuse(row.name, said, self._leases.seconds):
             log.warning("%s", said)
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from zthook.edge.connection import KEPT_SECONDS, BoundedConnection
 from zthook.edge.doorway import Doorway
 from zthook.errors import OverlayDown
+from zthook.wire.keepalive import KEEPALIVE
 
 log = logging.getLogger("zthook.edge.server")
 
@@ -70,6 +71,8 @@ def bind(address: IPv4Address, port: int) -> socket.socket:
     try:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         link.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        for option in KEEPALIVE:
+            link.setsockopt(*option)
         link.bind((str(address), port))
     except OSError:
         link.close()

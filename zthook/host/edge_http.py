@@ -11,6 +11,7 @@ import msgspec
 from zthook.errors import EdgeUnreachable, Temporary, TooManyRequests
 from zthook.host.credential import Credential
 from zthook.wire.faults import from_reply
+from zthook.wire.keepalive import KEEPALIVE
 from zthook.wire.messages import UNREADABLE, ErrorReply, Message
 from zthook.wire.tls import pinned_context, server_name
 
@@ -38,6 +39,7 @@ class EdgeHttp:
             or httpx.AsyncHTTPTransport(
                 verify=pinned_context(credential.ca_pem),
                 limits=httpx.Limits(max_connections=4, max_keepalive_connections=1),
+                socket_options=KEEPALIVE,
             ),
             base_url=f"https://{f'[{where}]' if ':' in where else where}:{credential.port}/v1/",
             headers=headers if credential.credential else {},

@@ -227,8 +227,12 @@ class ErrorReply(Reply, frozen=True):
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What reading JSON raises that is not what it should be: msgspec has no type for all of it."""
 
-CHANGES_SECONDS, LONGEST_CHANGES_SECONDS = 25.0, 60.0
-"""How long the edge keeps a request for changes open for who does not say, and at most."""
+CHANGES_SECONDS, LONGEST_CHANGES_SECONDS = 25.0, 300.0
+"""How long the edge keeps a request for changes open for who does not say, and at most.
+
+Long, as of a thousand hosts each answer without news is work; a connection that is dead meanwhile
+is found (``wire.keepalive``), and news by the answers to heartbeats too.
+"""
 
 
 def claims_digest(claims: list[ClaimMessage]) -> str:
