@@ -182,7 +182,7 @@ def test_the_device_toward_an_address_is_that_of_its_route(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert joining.device_toward("127.0.0.1").interface == "lo"
-    monkeypatch.setattr("zthook.kernel.near.device_toward", lambda _ip, _address: None)
+    monkeypatch.setattr("zthook.kernel.near.device_toward", lambda _address: None)
     with pytest.raises(ConfigError, match="no route of this machine leads to"):
         joining.device_toward("192.168.193.222")
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
+from pyroute2 import IPRoute
 
 from tests.kernel.topology import Namespace, eventually, mac
 from zthook.kernel.announce import announce
 from zthook.kernel.near import probe
 from zthook.kernel.neighbours import ProxyEntry, neighbour_mac, set_proxy
 from zthook.kernel.netlink import ROUTE, Netlink
-from zthook.kernel.rtnetlink import IPRoute
 
 pytestmark = pytest.mark.netns
 OLD = "02:00:00:00:00:99"
@@ -104,5 +104,5 @@ def test_a_proxy_entry_answers_for_the_address(uplink: Uplink, version: int) -> 
             set_proxy(kernel, ProxyEntry(PUBLIC[version], uplink.index))
 
     uplink.edge.call(answers)
-    uplink.router.call(lambda: probe(uplink.ip, PUBLIC[version], uplink.wire))
+    uplink.router.call(lambda: probe(PUBLIC[version], uplink.wire))
     assert eventually(lambda: uplink.believed(version) == mac(uplink.edge, "eth0"))

@@ -14,7 +14,10 @@ def agent() -> None:
     much is logged: debug, info, warning, error.
     """
     import asyncio
+    import sys
 
+    # httpx has a command line of its own where rich is installed: 4 MB that nobody here uses.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # "is not to be had"
     from zthook.host.daemon import run_agent
     from zthook.host.parts import system_parts
 

@@ -38,10 +38,8 @@ def device_toward(address: str) -> OverlaySettings:
     Raises ConfigError where no route leads there.
     """
     from zthook.kernel import near
-    from zthook.kernel.rtnetlink import IPRoute
 
-    with IPRoute() as ip:
-        device = near.device_toward(ip, ip_address(address))
+    device = near.device_toward(ip_address(address))
     if device is None:
         raise ConfigError(
             f"no route of this machine leads to the edge at {address}",

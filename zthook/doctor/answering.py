@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable
 
 from zthook.kernel.near import answering_mac, probe
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 
 ANSWER_SECONDS, LOOK_SECONDS = 1.5, 0.1
@@ -18,12 +17,11 @@ def answering(places: Iterable[tuple[IPAddress, int]]) -> dict[IPAddress, str]:
     """
     asked, found = list(places), dict[IPAddress, str]()
     deadline = time.monotonic() + ANSWER_SECONDS
-    with IPRoute() as ip:
-        while asked and not found and time.monotonic() < deadline:
-            for address, device in asked:
-                # Each time: what the kernel has just given up asking for is asked for anew.
-                probe(ip, address, device)
-            time.sleep(LOOK_SECONDS)
-            macs = ((address, answering_mac(ip, address, device)) for address, device in asked)
-            found = {address: mac for address, mac in macs if mac}
+    while asked and not found and time.monotonic() < deadline:
+        for address, device in asked:
+            # Each time: what the kernel has just given up asking for is asked for anew.
+            probe(address, device)
+        time.sleep(LOOK_SECONDS)
+        macs = ((address, answering_mac(address, device)) for address, device in asked)
+        found = {address: mac for address, mac in macs if mac}
     return found

@@ -1,80 +1,94 @@
-"""Who is near this machine, and by which way: what hosts and doctor ask of the kernel.
+"""Who is near this machine, and by which way: what hosts and doctor ask of the kernel."""
 
-Through pyroute2, whose socket each function is given.
-"""
-
-from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from typing import Any
 
-from zthook.kernel.links import device_names
-from zthook.kernel.neighbours import GONE, KNOWN, PERMANENT
-from zthook.kernel.routes import FAMILIES
-from zthook.kernel.rtnetlink import IPRoute, NetlinkError, asking
+from zthook.kernel.links import NO_WAY, device_names
+from zthook.kernel.neighbours import DESTINATION as NEIGHBOUR
+from zthook.kernel.neighbours import (
+    ENTRY,
+    GET_NEIGHBOUR,
+    KNOWN,
+    MAC,
+    NEW_NEIGHBOUR,
+    PERMANENT,
+    neighbour,
+)
+from zthook.kernel.netlink import ACK, CREATE, ROUTE, Netlink, attribute, attributes, message
+from zthook.kernel.routes import DESTINATION, DEVICE, FAMILIES, GATEWAY, GET, HEADER, NUMBER
 from zthook.model.addresses import IPAddress
 
+ON_DEVICE = 8
+REPLACE = 0x100
 USE = 0x01
 PROBING, ASKED = 0x10, 0x10 | PERMANENT
 ANSWERS = 0x02 | PERMANENT
 
 
-def neighbours(ip: IPRoute, device: int) -> dict[IPAddress, str]:
-    """Address → MAC (lower case) of every neighbour that is known on ``device``."""
-    with asking(f"listing the neighbours on device {device}"):
-        return {
-            ip_address(one.get("dst")): one.get("lladdr")
-            for one in ip.neigh("dump", ifindex=device)
-            if one["ifindex"] == device and one["state"] & KNOWN and one.get("lladdr")
-        }
+def neighbours(device: int) -> dict[IPAddress, str]:
+    """Address → MAC (lower case) of every neighbour that is known on ``device``.
+
+    Raises KernelError, as everything here.
+    """
+    wanted = ENTRY.pack(0, 0, 0, 0, 0) + attribute(ON_DEVICE, NUMBER.pack(device))
+    about = f"listing the neighbours on device {device}"
+    with Netlink(ROUTE) as kernel:
+        listed = kernel.dump(GET_NEIGHBOUR, wanted, about=about)
+    known = dict[IPAddress, str]()
+    for one in listed:
+        family, index, state, _, _ = ENTRY.unpack_from(one)
+        found = attributes(one, ENTRY.size)
+        if index == device and family in FAMILIES.values() and state & KNOWN and found.get(MAC):
+            known[ip_address(found[NEIGHBOUR])] = found[MAC].hex(":")
+    return known
 
 
-def answering_mac(ip: IPRoute, address: IPAddress, device: int) -> str | None:
+def answering_mac(address: IPAddress, device: int) -> str | None:
     """The MAC that answers for ``address`` by the last word of it, not by an old one; else None."""
-    with asking(f"looking for the neighbour {address}"):
-        found = next(iter(_entry(ip, {"dst": str(address), "ifindex": device})), None)
-    return found.get("lladdr") if found is not None and found["state"] & ANSWERS else None
+    with Netlink(ROUTE) as kernel:
+        state, mac = neighbour(kernel, address, device)
+    return mac if state & ANSWERS else None
 
 
-def probe(ip: IPRoute, address: IPAddress, device: int) -> None:
+def probe(address: IPAddress, device: int) -> None:
     """Make the kernel ask now who has ``address``, whatever it believes.
 
     Without an answer a known entry fails within three seconds, and is in use until then; one
     that somebody made permanent stays.
     """
-    request = {"dst": str(address), "ifindex": device}
-    with asking(f"probing the neighbour {address}"):
-        state = next((one["state"] for one in _entry(ip, request)), 0)
+    with Netlink(ROUTE) as kernel:
+        state, _ = neighbour(kernel, address, device)
         if state & KNOWN == 0:
-            ip.neigh("replace", flags=USE, **request)
+            _set(kernel, address, device, CREATE | REPLACE, flags=USE)
         elif state & ASKED == 0:  # one that runs already would begin anew
-            ip.neigh("change", state=PROBING, **request)
+            _set(kernel, address, device, REPLACE, state=PROBING)
 
 
-def _entry(ip: IPRoute, request: Mapping[str, object]) -> Iterable[Any]:
-    try:
-        return list(ip.neigh("get", **request))
-    except NetlinkError as error:
-        if error.code in GONE:
-            return ()
-        raise
-
-
-def next_hop(ip: IPRoute, address: IPAddress) -> IPAddress | None:
+def next_hop(address: IPAddress) -> IPAddress | None:
     """The router by which ``address`` is reached; None where it is on-link or not reached."""
-    try:
-        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
-            if gateway := route.get("gateway"):
-                return ip_address(gateway)
-    except NetlinkError:
-        return None  # no route leads there
-    return None
+    gateway = _way_to(address).get(GATEWAY)
+    return ip_address(gateway) if gateway else None
 
 
-def device_toward(ip: IPRoute, address: IPAddress) -> str | None:
+def device_toward(address: IPAddress) -> str | None:
     """The device by which ``address`` is reached, None where no route leads there."""
-    try:
-        for route in ip.route("get", family=FAMILIES[address.version], dst=str(address)):
-            return device_names().get(route.get("oif"))
-    except NetlinkError:
-        return None
-    return None
+    device = _way_to(address).get(DEVICE)
+    return device_names().get(NUMBER.unpack(device)[0]) if device else None
+
+
+def _set(
+    kernel: Netlink, address: IPAddress, device: int, how: int, *, state: int = 0, flags: int = 0
+) -> None:
+    body = ENTRY.pack(FAMILIES[address.version], device, state, flags, 0)
+    body += attribute(NEIGHBOUR, address.packed)
+    request = message(NEW_NEIGHBOUR, ACK | how, body)
+    kernel.carry_out([request], about=lambda _: f"probing the neighbour {address}")
+
+
+def _way_to(address: IPAddress) -> dict[int, bytes]:
+    """The attributes of the route that is taken, none where no route leads there."""
+    wanted = HEADER.pack(FAMILIES[address.version], 8 * len(address.packed), *bytes(7))
+    wanted += attribute(DESTINATION, address.packed)
+    about = f"asking for the way to {address}"
+    with Netlink(ROUTE) as kernel:
+        found = kernel.ask(GET, 0, wanted, about=about, fine=NO_WAY)
+    return attributes(found, HEADER.size) if found else {}

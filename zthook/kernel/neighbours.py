@@ -64,14 +64,20 @@ class Pinned:
 
 def neighbour_mac(kernel: Netlink, address: IPAddress, device: int) -> str | None:
     """The MAC that ``address`` was last seen with on ``device``, None where it is not known."""
+    state, mac = neighbour(kernel, address, device)
+    return mac if state & KNOWN else None
+
+
+def neighbour(kernel: Netlink, address: IPAddress, device: int) -> tuple[int, str | None]:
+    """State (NUD) and MAC of ``address`` on ``device``; 0 and None where there is no entry."""
     wanted = ENTRY.pack(FAMILIES[address.version], device, 0, 0, 0)
     wanted += attribute(DESTINATION, address.packed)
     about = f"looking for the neighbour {address}"
     found = kernel.ask(GET_NEIGHBOUR, 0, wanted, about=about, fine=GONE)
-    if not found or not ENTRY.unpack_from(found)[2] & KNOWN:
-        return None
+    if not found:
+        return 0, None
     mac = attributes(found, ENTRY.size).get(MAC)
-    return mac.hex(":") if mac else None
+    return ENTRY.unpack_from(found)[2], mac.hex(":") if mac else None
 
 
 def proxy_entries() -> frozenset[ProxyEntry]:

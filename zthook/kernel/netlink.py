@@ -1,4 +1,4 @@
-"""A plain netlink socket: all that an edge asks of its kernel, and what hosts ask often.
+"""A plain netlink socket.
 
 pyroute2 takes 20 MB, and for each message as long as this for thirty.
 """

@@ -12,7 +12,6 @@ from zthook.doctor.host.case import HostCase
 from zthook.doctor.host.pinging import echoed
 from zthook.kernel.links import find_device
 from zthook.kernel.near import device_toward
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import PortRange, Protocol
 
@@ -88,9 +87,8 @@ def _targets(ports: list[str]) -> list[int]:
 def _seen(address: IPv4Address, ports: list[int]) -> AnswerSeen:
     pinged = asyncio.run(echoed(address))
     tried = tuple((port, _takes(address, port)) for port in ports)
-    with IPRoute() as ip:
-        name = device_toward(ip, address)
-        device = find_device(name) if name else None
+    name = device_toward(address)
+    device = find_device(name) if name else None
     found = answering([(address, device.index)]) if device else {}
     return AnswerSeen(address, found.get(address), pinged, tried)
 

@@ -19,7 +19,6 @@ from zthook.host.status import AgentStatus, MappingView
 from zthook.kernel.host.inspecting import HostTable, host_table
 from zthook.kernel.links import find_device
 from zthook.kernel.near import device_toward
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.model.addresses import IPAddress
 from zthook.model.guests import Domain
 from zthook.model.mappings import MappingState, OverlayDevice
@@ -87,9 +86,8 @@ class HostCase:
     @cached_property
     def device(self) -> OverlayDevice | None:
         """The device by which the edge is reached now, whichever it is. Raises KernelError."""
-        with IPRoute() as ip:
-            name = device_toward(ip, self.edge)
-            return find_device(name) if name else None
+        name = device_toward(self.edge)
+        return find_device(name) if name else None
 
     @property
     def rows(self) -> list[MappingView]:

@@ -8,7 +8,6 @@ from zthook.doctor.host.case import NO_MEMBER, NOTHING, HostCase
 from zthook.kernel.firewalls.firewalld import Reach
 from zthook.kernel.host.inspecting import firewalld_amiss, host_standings
 from zthook.kernel.near import device_toward
-from zthook.kernel.rtnetlink import IPRoute
 
 
 def check(case: HostCase) -> Finding:
@@ -26,7 +25,6 @@ def _reached(case: HostCase) -> Iterator[Reach]:
     overlay, mac = case.device, case.table.edge_mac
     if overlay is None or not mac:
         return
-    with IPRoute() as ip:
-        for address in sorted(case.mapped, key=str):
-            if (bridge := device_toward(ip, address)) is not None:
-                yield Reach(mac, address, overlay.name, bridge)
+    for address in sorted(case.mapped, key=str):
+        if (bridge := device_toward(address)) is not None:
+            yield Reach(mac, address, overlay.name, bridge)

@@ -30,7 +30,6 @@ from zthook.kernel.links import (
 )
 from zthook.kernel.near import neighbours, next_hop, probe
 from zthook.kernel.nft import Nft
-from zthook.kernel.rtnetlink import IPRoute
 from zthook.kernel.traffic import Traffic
 from zthook.kernel.watch import Subscription
 from zthook.model.addresses import IPAddress, IPNetwork
@@ -120,7 +119,6 @@ class KernelHostDataplane:
         self._chains = chains(mark)
         self._nft = Nft()
         self._firewalls = Firewalls(self._nft, passage.HOST)
-        self._ip = IPRoute()
         self._changes = Subscription("link", "address", "route", "rule", "neighbour")
         self._plane: HostPlane | None = None
         self._generation: int | None = None
@@ -250,11 +248,11 @@ class KernelHostDataplane:
 
     def neighbours(self, device: str) -> dict[IPAddress, str]:
         found = find_device(device)
-        return neighbours(self._ip, found.index) if found else {}
+        return neighbours(found.index) if found else {}
 
     def probe(self, address: IPAddress, device: str) -> None:
         if found := find_device(device):
-            probe(self._ip, address, found.index)
+            probe(address, found.index)
 
     def answers(self, address: IPv4Address, mac: str, device: str) -> bool:
         wanted = mac.lower()
@@ -275,7 +273,7 @@ class KernelHostDataplane:
         return found
 
     def next_hop(self, address: IPAddress) -> IPAddress | None:
-        return next_hop(self._ip, address)
+        return next_hop(address)
 
     def traffic(self) -> dict[IPAddress, Traffic]:
         found = own_table.observe(self._nft)
@@ -283,7 +281,6 @@ class KernelHostDataplane:
 
     def close(self) -> None:
         self._nft.close()
-        self._ip.close()
         self._changes.close()
 
 
