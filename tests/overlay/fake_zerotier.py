@@ -26,8 +26,10 @@ class FakeZeroTier:
     """What a daemon has: a home, a port while it runs, joined networks, members it controls.
 
     ``network`` names the recording that GET /network/NETWORK is answered with; None: not
-    joined. ``joined`` and ``peers`` name those of the lists. ``broken`` is a status and body
-    that stand for any answer.
+    joined; ``coming`` those that follow it, one at each look. ``joined`` and ``peers`` name
+    those of the lists. ``controller``: NETWORK is of this node's own; ``networks`` are those
+    that it was told to make, and in these it is a member as ``members`` says. ``broken`` is a
+    status and body that stand for any answer.
     """
 
     def __init__(self, home: Path) -> None:
@@ -35,6 +37,9 @@ class FakeZeroTier:
         self.token = TOKEN
         self.status = "status-online"
         self.network: str | None = None
+        self.coming: list[str] = []
+        self.networks: dict[str, dict[str, Any]] = {}
+        self.moons: dict[str, dict[str, Any]] = {}
         self.joined = "network-list"
         self.peers = "peer-list"
         self.tun = True
@@ -68,6 +73,9 @@ class FakeZeroTier:
             def do_POST(self) -> None:
                 self.do_GET()
 
+            def do_DELETE(self) -> None:
+                self.do_GET()
+
             def _body(self) -> dict[str, Any]:
                 length = int(self.headers.get("Content-Length") or 0)
                 return dict(json.loads(self.rfile.read(length))) if length else {}
@@ -90,6 +98,11 @@ class FakeZeroTier:
         """What the controller notes when a node joins."""
         self._new_member(member, "controller-member-unauthorised")
 
+    @property
+    def node(self) -> str:
+        """This node's id."""
+        return str(json.loads(recorded(self.status)[1])["address"])
+
     def answer(
         self, method: str, path: str, headers: Any, body: dict[str, Any]
     ) -> tuple[int, bytes]:
@@ -98,33 +111,73 @@ class FakeZeroTier:
             return self.broken
         if headers.get("X-ZT1-Auth") != self.token:
             return recorded("unauthorised-bad-token")
-        match path.strip("/").split("/"):
-            case ["status"]:
-                return recorded(self.status)
-            case ["network"]:
-                return recorded(self.joined)
-            case ["peer"]:
-                return recorded(self.peers)
+        asked = path.strip("/").split("/")
+        lists = {"status": self.status, "network": self.joined, "peer": self.peers}
+        if len(asked) == 1 and asked[0] in lists:
+            return recorded(lists[asked[0]])
+        return self._one(method, asked, body)
+
+    def _one(self, method: str, asked: list[str], body: dict[str, Any]) -> tuple[int, bytes]:
+        match asked:
             case ["network", network]:
                 return self._network(method, network)
+            case ["moon"]:
+                return 200, json.dumps(list(self.moons.values())).encode()
+            case ["moon", moon]:
+                return self._moon(method, moon)
+            case ["controller", "network", network]:
+                return self._own_network(method, network, body)
             case ["controller", "network", network, "member", *rest]:
                 return self._controller(method, network, rest, body)
         return 404, b""
 
     def _network(self, method: str, network: str) -> tuple[int, bytes]:
+        if method == "DELETE":
+            there, self.network = self.network, None
+            return recorded("network-leave-response" if there else "network-leave-not-joined")
         if method == "POST" and not self.tun:
             return recorded("network-join-no-tun")
         if method == "POST":
             self.network = "network-requesting"
             return recorded("network-join-response")
-        if network != NETWORK or self.network is None:
+        if network not in {NETWORK, *self.networks} or self.network is None:
             return recorded("network-not-joined")
+        if network in self.networks:
+            return self._in_its_own(network)
+        if self.coming:
+            self.network = self.coming.pop(0)
         return recorded(self.network)
+
+    def _in_its_own(self, network: str) -> tuple[int, bytes]:
+        """What this node sees of a network that it controls itself."""
+        member = self.members.get(self.node, {"authorized": False})
+        if not member["authorized"]:
+            return recorded("network-access-denied")
+        shape = json.loads(recorded("network-ok")[1])
+        addresses = [f"{one}/24" for one in member["ipAssignments"]]
+        return 200, json.dumps(shape | {"id": network, "assignedAddresses": addresses}).encode()
+
+    def _own_network(self, method: str, network: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        known = self.networks.get(network)
+        if method == "POST" and network.startswith(self.node):
+            shape = json.loads(recorded("controller-network")[1])
+            known = (known or shape | {"id": network, "nwid": network}) | body
+            self.networks[network] = known
+        if known is None:
+            return recorded("controller-network-unknown")
+        return 200, json.dumps(known).encode()
+
+    def _moon(self, method: str, moon: str) -> tuple[int, bytes]:
+        if method == "DELETE":
+            self.moons.pop(moon, None)
+            return recorded("network-leave-response")
+        self.moons[moon] = json.loads(recorded("moon-orbit-response")[1]) | {"id": f"000000{moon}"}
+        return 200, json.dumps(self.moons[moon]).encode()
 
     def _controller(
         self, method: str, network: str, rest: list[str], body: dict[str, Any]
     ) -> tuple[int, bytes]:
-        if network != NETWORK or not self.controller:
+        if network not in self.networks and (network != NETWORK or not self.controller):
             return recorded("controller-network-unknown")
         if not rest:
             revisions = {one: member["revision"] for one, member in self.members.items()}
@@ -133,6 +186,8 @@ class FakeZeroTier:
         if method == "POST":
             if member not in self.members:
                 self._new_member(member, "controller-member-preauth")
+            if body.get("authorized") is False:
+                body = body | {"lastDeauthorizedTime": 1795380531999}
             self.members[member] |= body
             self.members[member]["revision"] += 1
         if member not in self.members:

@@ -97,14 +97,26 @@ def members(request: pytest.FixtureRequest, zerotier: FakeZeroTier, kernel: Kern
     return Members(ZeroTierOverlay(NETWORK, zerotier.home, kernel), zerotier.knock)
 
 
+def knocking(members: Members) -> list[str]:
+    return [one.member for one in members.overlay.knocking()]
+
+
 def test_members_are_let_in_once_they_knock_or_before(members: Members) -> None:
-    assert members.overlay.knocking() == []
+    assert knocking(members) == []
     members.knock("5d4548d482")
     members.knock("25d65e9f35")
-    assert members.overlay.knocking() == ["25d65e9f35", "5d4548d482"]
+    assert knocking(members) == ["25d65e9f35", "5d4548d482"]
     members.overlay.authorise("5d4548d482")
     members.overlay.authorise("00000000aa")
-    assert members.overlay.knocking() == ["25d65e9f35"]
+    assert knocking(members) == ["25d65e9f35"]
     members.overlay.authorise("5d4548d482")
     members.knock("25d65e9f35")
-    assert members.overlay.knocking() == ["25d65e9f35"]
+    assert knocking(members) == ["25d65e9f35"]
+
+
+def test_who_is_shut_out_knocks_again_if_he_ever_did(members: Members) -> None:
+    members.knock("25d65e9f35")
+    for member in ("25d65e9f35", "00000000aa"):
+        members.overlay.authorise(member)
+        members.overlay.shut_out(member)
+    assert knocking(members) == ["25d65e9f35"]

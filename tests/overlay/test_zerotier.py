@@ -1,5 +1,6 @@
 """Every state in which a ZeroTier network is not usable, as recorded: said, with what to do."""
 
+import json
 import threading
 from ipaddress import IPv4Address, IPv6Address
 from socket import create_server
@@ -278,6 +279,47 @@ def test_what_is_no_node_id(overlay: ZeroTierOverlay, zerotier: FakeZeroTier, me
     with pytest.raises(UsageError, match="is not a ZeroTier node's id"):
         overlay.authorise(member)
     assert zerotier.members == {}
+
+
+def test_who_knocks_is_told_with_time_and_physical_address(
+    overlay: ZeroTierOverlay, zerotier: FakeZeroTier
+) -> None:
+    zerotier.controller = True
+    zerotier.knock("25d65e9f35")
+    zerotier.knock("00000000aa")
+    far, near = overlay.knocking()
+    assert (near.member, near.address, near.shut_out) == ("25d65e9f35", "192.0.2.36/25757", None)
+    assert near.since == 1795380466.007
+    assert (far.member, far.address) == ("00000000aa", None), "it comes relayed"
+    overlay.authorise("25d65e9f35")
+    overlay.shut_out("25d65e9f35")
+    assert overlay.knocking()[1].shut_out == 1795380531.999
+
+
+@pytest.mark.parametrize(
+    ("member", "why"),
+    [("4e41020f73", "is no member of network"), ("5d4548d482", "is this machine's own node")],
+)
+def test_who_is_not_shut_out(
+    overlay: ZeroTierOverlay, zerotier: FakeZeroTier, member: str, why: str
+) -> None:
+    with pytest.raises(Refused):
+        overlay.shut_out(member)
+    zerotier.controller = True
+    with pytest.raises(Refused, match=why):
+        overlay.shut_out(member)
+    assert zerotier.members == {}
+
+
+def test_a_node_is_a_moon_where_it_goes_by_its_own(
+    overlay: ZeroTierOverlay, zerotier: FakeZeroTier
+) -> None:
+    assert overlay.moon() == ""
+    for moon in json.loads(recorded("moon-list")[1]):
+        zerotier.moons[moon["id"]] = moon
+    assert overlay.moon() == "5d4548d482"
+    zerotier.status = "status-controller"
+    assert overlay.moon() == ""
 
 
 def test_a_controller_that_does_not_do_it(overlay: ZeroTierOverlay, zerotier: FakeZeroTier) -> None:

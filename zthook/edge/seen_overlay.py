@@ -11,6 +11,7 @@ from zthook.edge.views import HostView
 from zthook.errors import OverlayDown
 from zthook.model.glance import Glance
 from zthook.model.mappings import OverlayDevice
+from zthook.overlay.knocks import Knocking
 from zthook.overlay.ways import FindPaths, no_paths
 
 log = logging.getLogger("zthook.edge.overlay")
@@ -31,7 +32,9 @@ class Controller(Protocol):
     """An overlay where this machine may say who is let in."""
 
     def authorise(self, member: str) -> None: ...
-    def knocking(self) -> list[str]: ...
+    def shut_out(self, member: str) -> None: ...
+    def knocking(self) -> list[Knocking]: ...
+    def moon(self) -> str: ...
 
 
 class SeenOverlay:

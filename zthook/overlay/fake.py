@@ -2,6 +2,7 @@
 
 from zthook.errors import OverlayDown
 from zthook.model.mappings import OverlayDevice
+from zthook.overlay.knocks import Knocking
 
 
 class FakeOverlay:
@@ -14,6 +15,7 @@ class FakeOverlay:
         self.device = device
         self.why = "the overlay's device zt0 is missing or down"
         self.members: dict[str, bool] = {}
+        self.knocked: set[str] = set()
 
     def observe(self) -> OverlayDevice:
         """See ``Overlay.observe``."""
@@ -24,11 +26,21 @@ class FakeOverlay:
     def knock(self, member: str) -> None:
         """What a member does that joins."""
         self.members.setdefault(member, False)
+        self.knocked.add(member)
 
     def authorise(self, member: str) -> None:
         """See ``ZeroTierOverlay.authorise``."""
         self.members[member] = True
 
-    def knocking(self) -> list[str]:
+    def shut_out(self, member: str) -> None:
+        """See ``ZeroTierOverlay.shut_out``."""
+        self.members[member] = False
+
+    def knocking(self) -> list[Knocking]:
         """See ``ZeroTierOverlay.knocking``."""
-        return sorted(member for member, authorised in self.members.items() if not authorised)
+        out = (member for member, inside in self.members.items() if not inside)
+        return [Knocking(member) for member in sorted(out) if member in self.knocked]
+
+    def moon(self) -> str:
+        """See ``ZeroTierOverlay.moon``."""
+        return ""

@@ -6,7 +6,9 @@ from pathlib import Path
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.mappings import OverlayDevice
 from zthook.overlay.device import FindDevice, kernel_device, usable_device
-from zthook.overlay.zerotier_api import NetworkView, ZeroTierApi
+from zthook.overlay.knocks import Knocking
+from zthook.overlay.node_api import NodeApi, heard_at
+from zthook.overlay.zerotier_api import MemberView, NetworkView, PeerView
 
 NO_DEVICE = "is /dev/net/tun there? (`modprobe tun`; in a container the device must be let in)"
 
@@ -47,7 +49,7 @@ class ZeroTierOverlay:
 
     def __init__(self, network: str, home: Path, find_device: FindDevice = kernel_device) -> None:
         self._network = network
-        self._api = ZeroTierApi(home)
+        self._api = NodeApi(home)
         self._find_device = find_device
 
     def observe(self) -> OverlayDevice:
@@ -85,24 +87,41 @@ class ZeroTierOverlay:
         Raises UsageError (not a node's id), Refused (this node is not the controller),
         OverlayDown.
         """
-        if not re.fullmatch(r"[0-9a-f]{10}", member):
-            raise UsageError(
-                f"{member!r} is not a ZeroTier node's id",
-                hint="`zerotier-cli info` on that machine shows it: 10 hexadecimal digits",
-            )
+        check_node_id(member)
         view = self._api.authorise(self._network, member)
         if view is None:
             raise self._not_the_controller(f"authorise {member}")
         if not view.authorized:
             raise Refused(f"the controller did not authorise {member}")
 
-    def knocking(self) -> list[str]:
+    def shut_out(self, member: str) -> None:
+        """Let the node into the network no more. Raises as ``authorise``, of this node Refused."""
+        check_node_id(member)
+        if member == self._api.node_id():
+            raise Refused(f"{member} is this machine's own node")
+        if self._api.members(self._network) is None:
+            raise self._not_the_controller(f"shut {member} out")
+        if self._api.member(self._network, member) is None:
+            raise Refused(f"{member} is no member of network {self._network}")
+        self._api.set_member(self._network, member, {"authorized": False})
+
+    def knocking(self) -> list[Knocking]:
         """Nodes that asked to join and are not authorised. Raises Refused, OverlayDown."""
         members = self._api.members(self._network)
         if members is None:
             raise self._not_the_controller("see who knocks")
         views = [self._api.member(self._network, member) for member in members]
-        return [view.id for view in views if view is not None and not view.authorized]
+        peers = {peer.address: peer for peer in self._api.peers()}
+        return [
+            _knocking(view, peers.get(view.id))
+            for view in views
+            if view is not None and not view.authorized and view.identity
+        ]
+
+    def moon(self) -> str:
+        """This node's id where it is a moon that others can go by, else empty."""
+        node = self._api.node_id()
+        return node if any(moon.node == node for moon in self._api.moons()) else ""
 
     def _down(self, status: str) -> OverlayDown:
         what, hint = DOWN.get(status, UNKNOWN)
@@ -127,3 +146,21 @@ class ZeroTierOverlay:
             f"this node is not the controller of network {self._network}",
             hint=f"{action} at the controller, node {controller} (or my.zerotier.com)",
         )
+
+
+def check_node_id(text: str) -> None:
+    """Raises UsageError where it is none."""
+    if not re.fullmatch(r"[0-9a-f]{10}", text):
+        raise UsageError(
+            f"{text!r} is not a ZeroTier node's id",
+            hint="`zerotier-cli info` on that machine shows it: 10 hexadecimal digits",
+        )
+
+
+def _knocking(view: MemberView, peer: PeerView | None) -> Knocking:
+    return Knocking(
+        view.id,
+        since=view.creation_time / 1000 or None,
+        address=heard_at(peer),
+        shut_out=view.last_deauthorized_time / 1000 or None,
+    )

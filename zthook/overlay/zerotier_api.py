@@ -60,11 +60,17 @@ class PeerView(msgspec.Struct, frozen=True, rename="camel"):
     tunneled: bool = False
 
 
-class MemberView(msgspec.Struct, frozen=True):
-    """What the controller says of a member."""
+class MemberView(msgspec.Struct, frozen=True, rename="camel"):
+    """What the controller says of a member; times are Unix milliseconds, 0 for never.
+
+    Without ``identity`` it was let in (or shut out) and never knocked.
+    """
 
     id: str
     authorized: bool
+    identity: str = ""
+    creation_time: int = 0
+    last_deauthorized_time: int = 0
 
 
 class _Status(msgspec.Struct, frozen=True):
