@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.cli_edge.conftest import Answer, Canned, Places
-from zthook.edge.admin_views import EdgeReport, HostAdded, Knock
+from zthook.edge.admin_views import Approved, EdgeReport, HostAdded, HostRemoved, Knock
 from zthook.edge.views import (
     DriftView,
     EdgeStatus,
@@ -436,19 +436,69 @@ class TestHost:
     def test_approve_lists_who_knocks_or_lets_one_in(
         self, serve_canned: Serve, zthook: Zthook
     ) -> None:
+        knocks = [
+            Knock("4e41020f73", time.time() - 125, "203.0.113.77/9993"),
+            Knock("25d65e9f35", time.time() - 5, None, shut_out=1_700_000_000.0),
+        ]
         canned = serve_canned(
-            {"knocking": lambda _: [Knock(member="4e41020f73")], "approve": lambda _: None}
+            {"knocking": lambda _: knocks, "approve": lambda _: Approved("4e41020f73", [])}
         )
-        assert "4e41020f73" in zthook("edge", "host", "approve")[1]
-        assert (
-            "4e41020f73 is let into the overlay"
-            in (zthook("edge", "host", "approve", "4e41020f73")[1])
-        )
+        lines = zthook("edge", "host", "approve")[1].splitlines()
+        assert lines[0].split() == ["MEMBER", "SINCE", "ADDRESS", "NOTE"]
+        assert lines[1].split() == ["4e41020f73", "2", "min", "ago", "203.0.113.77/9993", "-"]
+        assert "shut out 2023-11-1" in lines[2]
+        assert lines[-1] == "let one in, and nobody else: zthook edge host approve MEMBER"
+        out = zthook("edge", "host", "approve", "4e41020f73")[1]
+        assert out == "4e41020f73 is let into the overlay\n"
         assert canned.asked[-1] == ("approve", {"member": "4e41020f73"})
 
-    def test_remove(self, serve_canned: Serve, zthook: Zthook) -> None:
-        canned = serve_canned({"host_remove": lambda _: None})
-        assert zthook("edge", "host", "remove", "home1")[0] == 0
+    def test_nobody_knocks(self, serve_canned: Serve, zthook: Zthook) -> None:
+        serve_canned({"knocking": lambda _: []})
+        assert zthook("edge", "host", "approve")[1] == "nobody knocks\n"
+
+    def test_who_knocks_still_is_told_as_the_one_meant_may_be_among_them(
+        self, serve_canned: Serve, zthook: Zthook
+    ) -> None:
+        serve_canned({"approve": lambda _: Approved("4e41020f74", ["4e41020f73"])})
+        out = zthook("edge", "host", "approve", "4e41020f74")[1]
+        assert "knocking still: 4e41020f73" in out
+
+    def test_an_approval_is_taken_back(self, serve_canned: Serve, zthook: Zthook) -> None:
+        canned = serve_canned({"shut_out": lambda _: None})
+        assert zthook("edge", "host", "approve", "4e41020f73", "--undo")[0] == 0
+        assert canned.asked == [("shut_out", {"member": "4e41020f73"})]
+        code, _, err = zthook("edge", "host", "approve", "--undo")
+        assert code == 2
+        assert "whom?" in err
+
+    def test_a_token_that_takes_the_host_into_the_network_says_so(
+        self, serve_canned: Serve, zthook: Zthook
+    ) -> None:
+        serve_canned({"host_add": lambda _: self.added(member=None, network="b87d70f46b7a7468")})
+        out = zthook("edge", "host", "add", "home1")[1]
+        assert "It takes that machine into ZeroTier network b87d70f46b7a7468 too." in out
+        assert "zthook edge host approve NODEID" in out
+
+    @pytest.mark.parametrize(
+        ("removed", "said"),
+        [
+            (HostRemoved("home1", None), ""),
+            (
+                HostRemoved("home1", "4e41020f73", shut_out=True),
+                "its node 4e41020f73 is let into the overlay no more\n",
+            ),
+            (
+                HostRemoved("home1", "4e41020f73", why="no controller"),
+                "its node 4e41020f73 is in the overlay still: no controller\n",
+            ),
+        ],
+    )
+    def test_remove(
+        self, serve_canned: Serve, zthook: Zthook, removed: HostRemoved, said: str
+    ) -> None:
+        canned = serve_canned({"host_remove": lambda _: removed})
+        code, out, _ = zthook("edge", "host", "remove", "home1")
+        assert (code, out) == (0, f"home1 is removed and its mappings are withdrawn\n{said}")
         assert canned.asked == [("host_remove", {"name": "home1"})]
 
 

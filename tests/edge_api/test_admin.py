@@ -1,6 +1,7 @@
 """The control commands that let members into the overlay, and how arguments are read."""
 
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,13 +9,21 @@ from typing import Any, cast
 import pytest
 
 from tests.cli_edge.test_screens import a_host
-from zthook.config.settings import OverlaySettings
+from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.admin import Admin, RunningEdge
+from zthook.edge.admin_views import Approved, HostRemoved, Knock
 from zthook.edge.seen_overlay import SeenOverlay
+from zthook.edge.views import HostView, Invitation
 from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.model.mappings import OverlayDevice
 from zthook.model.paths import OverlayPath
 from zthook.overlay import FakeOverlay, no_paths, open_overlay
+from zthook.overlay.knocks import Knocking
+from zthook.overlay.member_mac import member_mac
+from zthook.wire.token import read_token
+
+NETWORK = "b87d70f46bc5c578"
+MAC = member_mac(NETWORK, "0123456789")
 
 
 class Noting:
@@ -22,12 +31,27 @@ class Noting:
 
     def __init__(self) -> None:
         self.noted: list[str] = []
+        self.known: list[HostView] = []
 
     def approved(self, member: str) -> None:
         self.noted.append(member)
 
-    async def run(self, act: Callable[[str], None], member: str) -> None:
-        act(member)
+    def shut_out(self, member: str) -> None:
+        self.noted.append(f"not {member}")
+
+    def hosts(self) -> list[HostView]:
+        return self.known
+
+    def remove_host(self, name: str) -> None:
+        self.noted.append(f"removed {name}")
+
+    def add_host(self, name: str, **_: object) -> Invitation:
+        return Invitation(host=name, secret="s3cret", expires=0.0, member=None)
+
+    rotate_host = add_host
+
+    async def run(self, act: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        return act(*arguments, **named)
 
 
 class Network:
@@ -44,22 +68,93 @@ class Network:
             raise Refused("this node is not the controller", hint="do it there")
         self.members.append(member)
 
-    def knocking(self) -> list[str]:
-        return ["0123456789"]
+    def shut_out(self, member: str) -> None:
+        if member not in self.members:
+            raise Refused(f"{member} is no member")
+        self.members.remove(member)
+
+    def knocking(self) -> list[Knocking]:
+        known = [Knocking("0123456789", 5.0, "192.0.2.7/9993"), Knocking("1111111111")]
+        return [one for one in known if one.member not in self.members]
+
+    def moon(self) -> str:
+        return "b87d70f46b"
 
 
 def admin_of(overlay: Any, noting: Noting | None = None) -> Admin:
     seen, service = SeenOverlay(overlay, lambda: None), noting or Noting()
-    edge = SimpleNamespace(seen=seen, overlay_address=lambda: None, worker=service, service=service)
+    edge = SimpleNamespace(
+        seen=seen,
+        overlay_address=lambda: IPv4Address("192.168.193.222"),
+        worker=service,
+        service=service,
+        keys=SimpleNamespace(edge_id="e1", ca_sha256="ab" * 32),
+        settings=EdgeSettings(OverlaySettings("zerotier", network=NETWORK)),
+    )
     return Admin(cast("RunningEdge", edge))
 
 
 async def test_a_member_is_let_in() -> None:
     network, noting = Network(), Noting()
     commands = admin_of(network, noting).commands()
-    (knock,) = await commands["knocking"]({})
-    await commands["approve"]({"member": knock.member})
+    knock, _ = await commands["knocking"]({})
+    assert knock == Knock("0123456789", 5.0, "192.0.2.7/9993")
+    approved = await commands["approve"]({"member": knock.member})
+    assert approved == Approved("0123456789", others=["1111111111"])
     assert network.members == noting.noted == ["0123456789"]
+
+
+async def test_with_a_host_its_node_is_shut_out() -> None:
+    """By the member that its owner named, or the one whose MAC it came from."""
+    for known in ({"member": "0123456789"}, {"member": None, "mac": MAC}):
+        network, noting = Network(), Noting()
+        network.members, noting.known = ["0123456789"], [a_host(name="home1", **known)]
+        removed = await admin_of(network, noting).commands()["host_remove"]({"name": "home1"})
+        assert removed == HostRemoved("home1", "0123456789", shut_out=True)
+        assert (network.members, noting.noted) == ([], ["removed home1", "not 0123456789"])
+
+
+async def test_a_node_by_which_another_host_comes_stays() -> None:
+    """Two hosts behind one LAN gateway, which is the member."""
+    network, noting = Network(), Noting()
+    network.members = ["0123456789"]
+    both = {"mac": MAC, "member": None}
+    noting.known = [a_host(name="home1", **both), a_host(name="home2", **both)]
+    removed = await admin_of(network, noting).commands()["host_remove"]({"name": "home1"})
+    assert removed == HostRemoved("home1", None)
+    assert network.members == ["0123456789"]
+
+
+async def test_why_the_node_of_a_removed_host_is_in_still() -> None:
+    noting = Noting()
+    noting.known = [a_host(name="home1", member="9876543210")]
+    removed = await admin_of(Network(), noting).commands()["host_remove"]({"name": "home1"})
+    assert (removed.member, removed.shut_out) == ("9876543210", False)
+    assert "9876543210 is no member" in removed.why
+    assert noting.noted == ["removed home1"]
+
+
+async def test_an_approval_is_taken_back() -> None:
+    network, noting = Network(), Noting()
+    commands = admin_of(network, noting).commands()
+    await commands["approve"]({"member": "0123456789"})
+    await commands["shut_out"]({"member": "0123456789"})
+    assert (network.members, noting.noted[1:]) == ([], ["not 0123456789"])
+    with pytest.raises(Refused, match="was not shut out of the overlay: 0123456789 is no member"):
+        await commands["shut_out"]({"member": "0123456789"})
+
+
+async def test_an_invitation_takes_the_host_into_the_network_a_rotation_need_not() -> None:
+    commands = admin_of(Network()).commands()
+    token = read_token((await commands["host_add"]({"name": "home1"})).token)
+    assert (token.network, token.moon) == (NETWORK, "b87d70f46b")
+    token = read_token((await commands["host_rotate"]({"name": "home1"})).token)
+    assert (token.network, token.moon) == ("", "")
+
+
+async def test_a_mistyped_node_invites_nobody() -> None:
+    with pytest.raises(UsageError, match="'home1' is not a ZeroTier node's id"):
+        await admin_of(Network()).commands()["host_add"]({"name": "x", "member": "home1"})
 
 
 async def test_why_one_was_not_let_in() -> None:

@@ -3,6 +3,7 @@
 import re
 import string
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,8 +54,30 @@ def read_any(text: str) -> bool:
 
 
 def test_a_newer_token_asks_for_an_upgrade() -> None:
-    with pytest.raises(TokenError, match=r"zthook2.*upgrade"):
-        read_token(LINE.replace("zthook1", "zthook2"))
+    with pytest.raises(TokenError, match=r"zthook3.*'zthook1' and 'zthook2': upgrade"):
+        read_token(LINE.replace("zthook1", "zthook3"))
+
+
+NETWORKED = msgspec.structs.replace(TOKEN, network="b87d70f46b7a7468", moon="b87d70f46b")
+
+
+def test_with_a_network_it_is_of_a_kind_that_an_older_one_asks_an_upgrade_for() -> None:
+    """An older zthook knows ``zthook1`` alone, and of what it does not know says just that."""
+    line = write_token(NETWORKED)
+    assert line.startswith("zthook2.")
+    assert read_token(line) == NETWORKED
+    for length in range(1, len(line)):
+        with pytest.raises(TokenError, match=f"cut off after {length} characters"):
+            read_token(line[:length])
+
+
+def test_without_a_network_it_is_what_it_always_was() -> None:
+    assert LINE == (
+        "zthook1.eyJlZGdlIjoiMTllMWExMTEyNWNmZDZmNyIsImNhIjoiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJh"
+        "YmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYiIsImFkZHJlc3MiOiIxOTIuMTY4LjE5My4yMjIi"
+        "LCJwb3J0Ijo5NDQzLCJzZWNyZXQiOiJzM2NyZXQteHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4"
+        "In0.d01c0365"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "web1", "203.0.113.10", "ZTHOOK1.abc", "{}", "é" * 50])
@@ -65,11 +88,16 @@ def test_what_is_no_token_is_told_what_one_looks_like(text: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"address": "edge.example"}, {"port": 0}, {"port": 70000}, {"ca": "no"}],
+    [
+        {"address": "edge.example"},
+        {"port": 0},
+        {"port": 70000},
+        {"ca": "no"},
+        {"network": "b87d70f46b7a7468/x"},
+        {"moon": "../../../status"},
+    ],
 )
 def test_content_that_no_edge_writes(change: dict[str, object]) -> None:
-    import msgspec
-
     token = msgspec.structs.replace(TOKEN, **change)
     with pytest.raises(TokenError, match="holds what no edge writes"):
         read_token(write_token(token))

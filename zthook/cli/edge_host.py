@@ -9,8 +9,9 @@ from zthook.cli.edge_ask import ask_edge, ask_edge_for
 from zthook.cli.edge_words import HOST_COLUMNS, clock_time, host_row
 from zthook.cli.faults import complain
 from zthook.cli.output import duration, print_json, print_table
-from zthook.edge.admin_views import HostAdded, Knock
+from zthook.edge.admin_views import Approved, HostAdded, HostRemoved, Knock
 from zthook.edge.views import HostView
+from zthook.errors import UsageError
 
 host = LazyGroup(
     "host",
@@ -89,6 +90,8 @@ def _tell_token(added: HostAdded) -> None:
     click.echo(f"On {added.host}, as root, within {left} (until {clock_time(added.expires)}):\n")
     click.echo(f"    zthook join {added.token}\n")
     click.echo("The token works once.")
+    if added.network:
+        click.echo(f"It takes that machine into ZeroTier network {added.network} too.")
 
 
 def _tell(added: HostAdded) -> None:
@@ -98,6 +101,11 @@ def _tell(added: HostAdded) -> None:
     elif added.member:
         complain(f"member {added.member} was not let into the overlay: {added.why}")
         click.get_current_context().exit(1)
+    elif added.network:
+        click.echo(
+            "Its node has to be let in: by `zthook edge host approve NODEID`, where this machine"
+            " is the network's controller."
+        )
 
 
 @command("rotate", example="zthook edge host rotate home1 --now")
@@ -136,26 +144,62 @@ def list_hosts(*, as_json: bool) -> None:
 
 @command("approve", example="zthook edge host approve 5d4548d482")
 @click.argument("member", metavar="[NODEID]", required=False)
+@click.option("--undo", is_flag=True, help="Let NODEID in no more.")
 @json_option
-def approve(member: str | None, *, as_json: bool) -> None:
+def approve(member: str | None, *, undo: bool, as_json: bool) -> None:
     """Let a member into the overlay; without NODEID, list who knocks.
 
-    This machine's ZeroTier must be the network's controller.
+    This machine's ZeroTier must be the network's controller. Nobody is let in but the node that
+    is named here: compare it with what `zthook join` shows on the host.
     """
-    if member is not None:
-        ask_edge("approve", member=member)
-        click.echo(f"{member} is let into the overlay; invite it: zthook edge host add NAME")
-        return
-    knocks = ask_edge_for(list[Knock], "knocking")
+    if member is None and undo:
+        raise UsageError("whom? give the NODEID: zthook edge host approve NODEID --undo")
+    if member is None:
+        _tell_knocks(ask_edge_for(list[Knock], "knocking"), as_json=as_json)
+    elif undo:
+        ask_edge("shut_out", member=member)
+        click.echo(f"{member} is let into the overlay no more")
+    else:
+        _tell_approved(ask_edge_for(Approved, "approve", member=member))
+
+
+def _tell_approved(approved: Approved) -> None:
+    click.echo(f"{approved.member} is let into the overlay")
+    if approved.others:
+        click.echo(f"knocking still: {', '.join(approved.others)}")
+
+
+def _tell_knocks(knocks: list[Knock], *, as_json: bool) -> None:
     if as_json:
         print_json(knocks)
         return
-    print_table(("MEMBER",), [(one.member,) for one in knocks], empty="nobody knocks")
+    rows = [(one.member, *_times(one), _shut_out(one)) for one in knocks]
+    columns = ("MEMBER", "SINCE", "ADDRESS", "NOTE")
+    print_table(columns, rows, loose=("NOTE",), empty="nobody knocks")
+    if knocks:
+        click.echo("\nlet one in, and nobody else: zthook edge host approve MEMBER")
+
+
+def _times(knock: Knock) -> tuple[str, str]:
+    since = "" if knock.since is None else f"{duration(time.time() - knock.since)} ago"
+    return since, knock.address or ""
+
+
+def _shut_out(knock: Knock) -> str:
+    return f"shut out {clock_time(knock.shut_out)}" if knock.shut_out else ""
 
 
 @command("remove", example="zthook edge host remove home1")
 @click.argument("name")
 def remove(name: str) -> None:
-    """Shut the host NAME out: its mappings are withdrawn at once, its credential ends."""
-    ask_edge("host_remove", name=name)
+    """Shut the host NAME out: its mappings are withdrawn at once, its credential ends.
+
+    Where this machine's ZeroTier is the network's controller, its node is let into the overlay
+    no more.
+    """
+    removed = ask_edge_for(HostRemoved, "host_remove", name=name)
     click.echo(f"{name} is removed and its mappings are withdrawn")
+    if removed.shut_out:
+        click.echo(f"its node {removed.member} is let into the overlay no more")
+    elif removed.member:
+        click.echo(f"its node {removed.member} is in the overlay still: {removed.why}")

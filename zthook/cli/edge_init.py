@@ -1,10 +1,12 @@
 """``zthook edge init``: the configuration, the keys and the store of a new edge."""
 
 import datetime as dt
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import click
 
+from zthook.cli import edge_controller
 from zthook.cli.commands import command
 from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
 from zthook.config.loading import load_edge, parse_edge
@@ -14,6 +16,7 @@ from zthook.config.writing import edge_text, write_edge
 from zthook.edge.keys import load_keys, make_keys
 from zthook.errors import UsageError
 from zthook.model.addresses import Pool
+from zthook.overlay.own_network import USUAL_RANGE
 from zthook.store.sqlite import SqliteLedger
 
 NEXT = """
@@ -24,9 +27,22 @@ Next:
 
 @command(
     "init",
-    example="zthook edge init --zerotier b87d70f46bc5c578 --pool hk=203.0.113.10-203.0.113.14",
+    example="zthook edge init --controller --pool hk=203.0.113.10-203.0.113.14\n"
+    "zthook edge init --zerotier b87d70f46bc5c578 --pool hk=203.0.113.10-203.0.113.14",
 )
 @click.option("--zerotier", metavar="NETWORK", help="The overlay is this ZeroTier network.")
+@click.option(
+    "--controller",
+    is_flag=True,
+    help="The overlay is a new ZeroTier network that this machine controls: no account anywhere.",
+)
+@click.option(
+    "--range",
+    "wanted",
+    type=edge_controller.read_range,
+    metavar="CIDR",
+    help=f"With --controller: the hosts' addresses. [default: {USUAL_RANGE}]",
+)
 @click.option(
     "--zerotier-home",
     type=click.Path(path_type=Path),
@@ -56,6 +72,8 @@ Next:
 def init(
     *,
     zerotier: str | None,
+    controller: bool,
+    wanted: IPv4Network | None,
     zerotier_home: Path,
     interface: str | None,
     pools: tuple[Named, ...],
@@ -65,18 +83,28 @@ def init(
     """Make this machine an edge: write edge.toml, keys and store.
 
     What is there already is kept as it is, so that this can be run again.
+
+    With --controller zerotier-one makes a private network of its own, which this machine joins;
+    whoever else wants to join waits until `zthook edge host approve` (or `add NAME --member`)
+    lets exactly that node in.
     """
+    if wanted and not controller:
+        raise UsageError("--range goes with --controller: another network has its range already")
     places = Places.from_environment()
     if places.edge_config.exists():
-        load_edge(places.edge_config)
+        overlay = load_edge(places.edge_config).overlay
         click.echo(f"kept   {places.edge_config} as it is (edit it to change it)")
+        if controller:
+            edge_controller.check_own(overlay, places.edge_config)
         settings = None
     else:
-        overlay = _overlay(zerotier, zerotier_home, interface)
+        overlay = _overlay(zerotier, zerotier_home, interface, controller=controller)
         settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink, overlay))
         # Read back as the daemon will, before anything is written.
         parse_edge(edge_text(settings), places.edge_config)
         protect(settings.pools, overlay)
+    if controller:
+        edge_controller.make_network(overlay, wanted)
     _make_keys(places)
     _make_store(places)
     if settings is not None:
@@ -85,12 +113,17 @@ def init(
     click.echo(NEXT)
 
 
-def _overlay(zerotier: str | None, home: Path, interface: str | None) -> OverlaySettings:
-    if (zerotier is None) == (interface is None):
+def _overlay(
+    zerotier: str | None, home: Path, interface: str | None, *, controller: bool
+) -> OverlaySettings:
+    if [zerotier is None, interface is None, not controller].count(False) != 1:
         raise UsageError(
-            "which overlay? give one of --zerotier NETWORK and --interface NAME",
-            hint="zerotier-cli listnetworks shows the network's id",
+            "which overlay? give one of --controller, --zerotier NETWORK and --interface NAME",
+            hint="--controller makes a ZeroTier network here;"
+            " zerotier-cli listnetworks shows the id of one that you have",
         )
+    if controller:
+        return edge_controller.settings_of(home)
     if zerotier is not None:
         return OverlaySettings("zerotier", network=zerotier, home=home)
     return OverlaySettings("interface", interface=interface)

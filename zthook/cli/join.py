@@ -2,6 +2,8 @@
 
 import sys
 from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,9 +11,12 @@ from zthook.cli.address_options import reading
 from zthook.cli.agent_ask import START_HINT, hint_agent, wait_for
 from zthook.cli.commands import command
 from zthook.config.places import Places
-from zthook.config.settings import OverlaySettings
+from zthook.config.settings import ZEROTIER_HOME, OverlaySettings
 from zthook.errors import ConfigError, UsageError
 from zthook.model.addresses import IPAddress
+
+if TYPE_CHECKING:
+    from zthook.wire.token import Token
 
 REACH_SECONDS = 10.0
 
@@ -49,22 +54,56 @@ def device_toward(address: str) -> OverlaySettings:
 
 
 def _overlay(
-    address: str, zerotier: str | None, interface: str | None, via: IPAddress | None
+    token: "Token", home: Path, zerotier: str | None, interface: str | None, via: IPAddress | None
 ) -> OverlaySettings:
-    from zthook.config.settings import ZEROTIER_HOME
-
     if zerotier and interface:
         raise UsageError("--zerotier and --interface are two answers to one question")
     if zerotier:
-        return OverlaySettings("zerotier", network=zerotier, home=ZEROTIER_HOME)
+        return OverlaySettings("zerotier", network=zerotier, home=home)
     if interface:
         return OverlaySettings("interface", interface=interface)
-    return device_toward(address) if via is not None else overlay_toward(address)
+    if via is not None:
+        return device_toward(token.address)
+    if token.network and not _bridged(token.address, home):
+        return OverlaySettings("zerotier", network=token.network, home=home)
+    return overlay_toward(token.address)
+
+
+def _bridged(address: str, home: Path) -> bool:
+    """Whether this machine is on the edge's network without a ZeroTier of its own."""
+    try:
+        return not (home / "authtoken.secret").exists() and bool(overlay_toward(address))
+    except ConfigError:
+        return False
+
+
+def _same_network(overlay: OverlaySettings, token: "Token", where: str) -> bool:
+    """Whether the overlay is the ZeroTier network that the token names.
+
+    Raises UsageError where it is another one.
+    """
+    if not token.network or overlay.driver != "zerotier":
+        return False
+    if overlay.network != token.network:
+        raise UsageError(
+            f"{where} names ZeroTier network {overlay.network}, and the token's edge is in"
+            f" {token.network}",
+            hint="is it the right edge's token? Then have it say the token's network, or leave it"
+            " out",
+        )
+    return True
 
 
 @command("join", example="zthook join zthook1.eyJlZGdl…")
 @click.argument("token")
 @click.option("--zerotier", metavar="NETWORK", help="The overlay's ZeroTier network id.")
+@click.option(
+    "--zerotier-home",
+    type=click.Path(path_type=Path),
+    default=ZEROTIER_HOME,
+    show_default=True,
+    help="Where zerotier-one keeps authtoken.secret.",
+)
 @click.option("--interface", metavar="DEVICE", help="The overlay's device, whatever makes it.")
 @click.option(
     "--via",
@@ -72,12 +111,23 @@ def _overlay(
     metavar="ADDRESS",
     help="Overlay address of the LAN gateway, where this host is no member itself.",
 )
-def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Address | None) -> None:
+def join(
+    token: str,
+    zerotier: str | None,
+    zerotier_home: Path,
+    interface: str | None,
+    via: IPv4Address | None,
+) -> None:
     """Enrol this host at the edge that made TOKEN (zthook edge host add NAME prints it).
 
     The edge is known by the fingerprint in the token and by nothing else. Writes host.toml
-    where there is none; without --zerotier or --interface with the device through which
-    the edge's address is reached. A running agent goes on with it at once.
+    where there is none; without --zerotier or --interface with the overlay that the token
+    names, else with the device through which the edge's address is reached. A running agent
+    goes on with it at once.
+
+    A token of an edge on ZeroTier takes this machine into the edge's network first. It shows
+    this node's id and waits, ten minutes at most, until the edge has let exactly that node in
+    (zthook edge host approve NODEID there). Nothing is spent before.
 
     A host that belongs to that edge already gets a new credential in place of the one it has
     (zthook edge host rotate NAME), and its mappings stay.
@@ -88,9 +138,11 @@ def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Addre
     A host that is behind a LAN gateway on the overlay says so with --via. The gateway has to
     forward, and to MASQUERADE toward the overlay.
     """
+    from zthook.config.loading import load_host
     from zthook.config.settings import HostSettings
     from zthook.config.writing import write_host
     from zthook.host.enrolment import join as enrol
+    from zthook.host.enrolment import known_there
     from zthook.wire.token import read_token
 
     if token == "-":  # noqa: S105 - a word, no token
@@ -99,9 +151,19 @@ def join(token: str, zerotier: str | None, interface: str | None, via: IPv4Addre
     known = places.host_config.exists()
     if known and (zerotier or interface or via):
         raise UsageError(f"{places.host_config} names the overlay already", hint="edit it there")
-    overlay = None if known else _overlay(read_token(token).address, zerotier, interface, via)
+    told = read_token(token)
+    overlay = (
+        load_host(places.host_config).overlay
+        if known
+        else _overlay(told, zerotier_home, zerotier, interface, via)
+    )
+    known_there(places.credential, told)
+    if _same_network(overlay, told, str(places.host_config) if known else "--zerotier"):
+        from zthook.cli.entering import into_overlay
+
+        into_overlay(told, overlay.home or zerotier_home, places.entry)
     credential = enrol(places.credential, token)
-    if overlay is not None:
+    if not known:
         write_host(places.host_config, HostSettings(overlay, via=via))
         click.echo(f"wrote {places.host_config}: overlay {overlay.interface or overlay.network}")
     click.echo(f"this host is {credential.host} at the edge {credential.where}")
@@ -130,16 +192,32 @@ def _tell_reached(places: Places) -> None:
 def leave(*, force: bool) -> None:
     """End this host's enrolment: the edge withdraws all its mappings and forgets it.
 
-    host.toml stays. With --force and an edge that does not answer, the edge goes on holding
-    the addresses until `zthook edge host remove` there, or until the lease's grace is over.
+    host.toml stays. A ZeroTier network (or moon) that `zthook join` took this machine into is
+    left, one that it was in before is not.
+
+    With --force and an edge that does not answer, the edge goes on holding the addresses until
+    `zthook edge host remove` there, or until the lease's grace is over.
     """
     from zthook.host.enrolment import leave as end
 
     places = Places.from_environment()
-    credential = end(places.credential, force=force)
-    if not hint_agent(places):
-        _clear_kernel(places)
-    click.echo(f"this host, {credential.host}, belongs to the edge {credential.where} no more")
+    # Who broke off joining, or leaving, belongs to no edge and may be in its network.
+    if places.credential.exists() or not places.entry.exists():
+        credential = end(places.credential, force=force)
+        if not hint_agent(places):
+            _clear_kernel(places)
+        click.echo(f"this host, {credential.host}, belongs to the edge {credential.where} no more")
+    _leave_overlay(places)
+
+
+def _leave_overlay(places: Places) -> None:
+    from zthook.host.entry import undo
+
+    undone = undo(places.entry)
+    if undone and undone.network:
+        click.echo(f"left ZeroTier network {undone.network}, which join had entered")
+    if undone and undone.moon:
+        click.echo(f"left the moon {undone.moon}")
 
 
 def _clear_kernel(places: Places) -> None:

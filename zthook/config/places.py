@@ -37,6 +37,11 @@ class Places:
         return self.state / "credential.json"
 
     @property
+    def entry(self) -> Path:
+        """What `zthook join` did to ZeroTier here, which `leave` undoes."""
+        return self.state / "entry.json"
+
+    @property
     def store(self) -> Path:
         return self.state / "edge.sqlite"
 

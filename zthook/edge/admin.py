@@ -1,6 +1,5 @@
 """The admin's commands, as the control socket takes them (``zthook edge …`` asks here)."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
@@ -9,7 +8,15 @@ import msgspec
 from msgspec.structs import replace
 
 from zthook.config.settings import EdgeSettings
-from zthook.edge.admin_views import EdgeReport, HostAdded, Knock, WebView
+from zthook.edge.admin_views import (
+    Approved,
+    EdgeReport,
+    HostAdded,
+    HostRemoved,
+    Knock,
+    WebView,
+)
+from zthook.edge.doorkeeper import Doorkeeper
 from zthook.edge.keys import EdgeKeys
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
@@ -17,15 +24,14 @@ from zthook.edge.service import INVITATION_SECONDS, EdgeService
 from zthook.edge.views import HostView, Invitation
 from zthook.edge.web.site import Site
 from zthook.edge.worker import Worker
-from zthook.errors import OverlayDown, Refused, UsageError, ZthookError
+from zthook.errors import OverlayDown, Refused, UsageError
 from zthook.metrics.exposition import Exposition
+from zthook.overlay.zerotier import check_node_id
 from zthook.store.events import Wanted
 from zthook.wire.control_server import Handler
 from zthook.wire.token import Token, write_token
 
 T = TypeVar("T")
-
-NO_CONTROLLER = "this edge's overlay is not of driver zerotier, so nobody is let in from here"
 
 
 class RunningEdge(Protocol):
@@ -88,6 +94,7 @@ class Admin:
 
     def __init__(self, edge: RunningEdge) -> None:
         self._edge = edge
+        self._door = Doorkeeper(edge)
 
     def commands(self) -> dict[str, Handler]:
         """Command name → what answers it."""
@@ -102,6 +109,7 @@ class Admin:
             "host_remove": _taking(_Name, self.host_remove),
             "knocking": _taking(_Nothing, self.knocking),
             "approve": _taking(_Member, self.approve),
+            "shut_out": _taking(_Member, self.shut_out),
             "release": _taking(_Public, self.release),
             "reload": _taking(_Nothing, self.reload),
             "web": _taking(_Web, self.web),
@@ -151,9 +159,18 @@ class Admin:
     async def release(self, asked: _Public) -> Any:
         return await self._edge.worker.run(self._edge.service.release, asked.public)
 
-    async def host_remove(self, asked: _Name) -> None:
-        """Withdraw the host's mappings; its agent hears it by the request it keeps open."""
+    async def host_remove(self, asked: _Name) -> HostRemoved:
+        """Withdraw the host's mappings, and let its node into the overlay no more where we can.
+
+        Its agent hears it by the request it keeps open.
+        """
+        hosts = await self._edge.worker.run(self._edge.service.hosts)
         await self._edge.worker.run(self._edge.service.remove_host, asked.name)
+        member = self._door.node_of(asked.name, hosts)
+        if member is None:
+            return HostRemoved(asked.name, None)
+        why = await self._door.shut_out(member)
+        return HostRemoved(asked.name, member, shut_out=not why, why=why)
 
     async def reload(self, _: _Nothing) -> None:
         await self._edge.reload()
@@ -164,6 +181,8 @@ class Admin:
         Raises OverlayDown before anything is done.
         """
         address = self._address()
+        if asked.member:
+            check_node_id(asked.member)
         invited = await self._edge.worker.run(
             self._edge.service.add_host,
             asked.name,
@@ -173,11 +192,16 @@ class Admin:
             group=asked.group,
             expires_seconds=asked.expires_seconds,
         )
-        why = await self._authorise(invited.member) if invited.member else ""
-        return self._added(invited, address, why)
+        why = await self._door.let_in(invited.member) if invited.member else ""
+        network = self._edge.settings.overlay.network or ""
+        moon = await self._door.moon() if network else ""
+        return self._added(invited, address, why, network=network, moon=moon)
 
     async def host_rotate(self, asked: _Rotation) -> HostAdded:
-        """Invite a host to take a new credential. Raises OverlayDown before anything is done."""
+        """Invite a host to take a new credential. Raises OverlayDown before anything is done.
+
+        It is in the overlay, so its token names no network.
+        """
         address = self._address()
         invited = await self._edge.worker.run(
             self._edge.service.rotate_host,
@@ -198,11 +222,11 @@ class Admin:
             )
         return str(address)
 
-    def _added(self, invited: Invitation, address: str, why: str) -> HostAdded:
-        keys = self._edge.keys
-        token = Token(
-            keys.edge_id, keys.ca_sha256, address, self._edge.settings.api_port, invited.secret
-        )
+    def _added(
+        self, invited: Invitation, address: str, why: str, *, network: str = "", moon: str = ""
+    ) -> HostAdded:
+        keys, port = self._edge.keys, self._edge.settings.api_port
+        token = Token(keys.edge_id, keys.ca_sha256, address, port, invited.secret, network, moon)
         return HostAdded(
             host=invited.host,
             token=write_token(token),
@@ -210,32 +234,23 @@ class Admin:
             member=invited.member,
             authorised=invited.member is not None and not why,
             why=why,
+            network=network,
+            moon=moon,
         )
 
-    async def approve(self, asked: _Member) -> None:
+    async def approve(self, asked: _Member) -> Approved:
         """Let a member into the overlay. Raises Refused where this machine can not."""
-        why = await self._authorise(asked.member)
+        return await self._door.approve(asked.member)
+
+    async def shut_out(self, asked: _Member) -> None:
+        """Let a member into the overlay no more. Raises Refused where this machine can not."""
+        why = await self._door.shut_out(asked.member)
         if why:
-            raise Refused(f"{asked.member} was not let into the overlay: {why}")
+            raise Refused(f"{asked.member} was not shut out of the overlay: {why}")
 
     async def knocking(self, _: _Nothing) -> list[Knock]:
         """Who asked to join the overlay and was not let in. Raises Refused as ``approve``."""
-        controller = self._edge.seen.controller
-        if controller is None:
-            raise Refused(NO_CONTROLLER)
-        return [Knock(member=one) for one in await asyncio.to_thread(controller.knocking)]
-
-    async def _authorise(self, member: str) -> str:
-        """Why the member was not let in; empty where it was."""
-        controller = self._edge.seen.controller
-        if controller is None:
-            return NO_CONTROLLER
-        try:
-            await asyncio.to_thread(controller.authorise, member)
-        except ZthookError as error:
-            return f"{error.message}. {error.hint}".rstrip(". ")
-        await self._edge.worker.run(self._edge.service.approved, member)
-        return ""
+        return await self._door.knocking()
 
 
 def _taking(kind: type[T], act: Callable[[T], Awaitable[Any]]) -> Handler:

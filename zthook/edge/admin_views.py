@@ -24,7 +24,8 @@ class HostAdded(Hushed, View, frozen=True):
     """``token`` for `zthook join`, good until ``expires`` (Unix time).
 
     ``authorised``: the controller lets ``member`` into the overlay; where it does not,
-    ``why``. Of a rotation neither is said.
+    ``why``. Of a rotation neither is said. ``network`` is the ZeroTier network that the token
+    takes a host into, empty where it does not; ``moon`` the edge's node id where it is one.
     """
 
     host: str
@@ -33,12 +34,39 @@ class HostAdded(Hushed, View, frozen=True):
     member: str | None
     authorised: bool = False
     why: str = ""
+    network: str = ""
+    moon: str = ""
+
+
+class HostRemoved(View, frozen=True):
+    """``member``: its node, None where that is not known or another host's too. ``shut_out``:
+    it is let into the overlay no more; where it still is, ``why``.
+    """
+
+    host: str
+    member: str | None
+    shut_out: bool = False
+    why: str = ""
+
+
+class Approved(View, frozen=True):
+    """``member`` is let into the overlay; ``others`` knock still."""
+
+    member: str
+    others: list[str]
 
 
 class Knock(View, frozen=True):
-    """A member that asked to join the overlay's network and was not let in."""
+    """A member that asked to join the overlay's network and was not let in.
+
+    Times are Unix time: ``since`` when it first asked, ``shut_out`` when it was last let in no
+    more. ``address`` is its physical one, None where it comes relayed or is silent.
+    """
 
     member: str
+    since: float | None = None
+    address: str | None = None
+    shut_out: float | None = None
 
 
 class WebView(Hushed, View, frozen=True):

@@ -116,6 +116,11 @@ class EdgeService(Requests):
         with self._ledger.transaction():
             self._note(Event.MEMBER_APPROVED, why=f"{member} is let into the overlay")
 
+    def shut_out(self, member: str) -> None:
+        """Note that an admin shut this member out of the overlay."""
+        with self._ledger.transaction():
+            self._note(Event.MEMBER_SHUT_OUT, why=f"{member} is let into the overlay no more")
+
     def note_refused(self, refused: Sequence[RefusedRequests]) -> None:
         """Keep what was refused in the audit trail."""
         with self._ledger.transaction():

@@ -24,13 +24,22 @@ def join(
     edge, TokenError (also where it is another of that edge's hosts), EdgeUnreachable.
     """
     token = read_token(token_text)
+    known = known_there(path, token)
+    return _enrol(path, token, known, fetch_ca(token), transport)
+
+
+def known_there(path: Path, token: Token) -> Credential | None:
+    """The credential that this host has at the token's edge.
+
+    Raises Refused where it belongs to another edge.
+    """
     known = load_credential(path) if path.exists() else None
     if known is not None and not _same_edge(known, token):
         raise Refused(
             f"this host belongs to the edge at {known.where} already, as {known.host}",
             hint="zthook leave ends that; then join again",
         )
-    return _enrol(path, token, known, fetch_ca(token), transport)
+    return known
 
 
 def _same_edge(known: Credential, token: Token) -> bool:

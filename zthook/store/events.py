@@ -35,6 +35,7 @@ class Event(StrEnum):
     HOST_REACHED = "host reached"
     """Its overlay address, or the MAC there, is another than before."""
     MEMBER_APPROVED = "member approved"
+    MEMBER_SHUT_OUT = "member shut out"
     STARTED = "edge started"
     POOLS = "pools changed"
     REQUESTS_REFUSED = "requests refused"

@@ -1,0 +1,90 @@
+"""Who is let into the overlay, where this machine's node is the controller of its network."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from zthook.edge.admin_views import Approved, Knock
+from zthook.edge.seen_overlay import Controller
+from zthook.edge.views import HostView
+from zthook.errors import Refused, ZthookError
+from zthook.overlay.member_mac import member_of
+
+if TYPE_CHECKING:
+    from zthook.edge.admin import RunningEdge
+
+log = logging.getLogger("zthook.edge.overlay")
+
+NO_CONTROLLER = "this edge's overlay is not of driver zerotier, so nobody is let in from here"
+
+
+class Doorkeeper:
+    """Nobody is let in but by an admin's word, which names exactly one node."""
+
+    def __init__(self, edge: "RunningEdge") -> None:
+        self._edge = edge
+
+    async def knocking(self) -> list[Knock]:
+        """Who asked to join and was not let in. Raises Refused, OverlayDown."""
+        found = await asyncio.to_thread(self._controller().knocking)
+        return [Knock(one.member, one.since, one.address, one.shut_out) for one in found]
+
+    async def approve(self, member: str) -> Approved:
+        """Let a member in, before it knocks too. Raises Refused where this machine can not."""
+        why = await self.let_in(member)
+        if why:
+            raise Refused(f"{member} was not let into the overlay: {why}")
+        # Looked at afterwards: in the meantime nobody can have slipped in unseen.
+        others = [one.member for one in await self.knocking()]
+        return Approved(member, others)
+
+    async def let_in(self, member: str) -> str:
+        """Why the member was not let in; empty where it was."""
+        why = await self._try(lambda: self._controller().authorise(member))
+        if not why:
+            await self._edge.worker.run(self._edge.service.approved, member)
+        return why
+
+    async def shut_out(self, member: str) -> str:
+        """Why the member was not shut out; empty where it was."""
+        why = await self._try(lambda: self._controller().shut_out(member))
+        if not why:
+            await self._edge.worker.run(self._edge.service.shut_out, member)
+        return why
+
+    def node_of(self, host: str, hosts: Sequence[HostView]) -> str | None:
+        """Whose node a host is, as its owner named it or by its MAC; None where nobody knows,
+        or where another host comes by the same one.
+        """
+        nodes = {one.name: self._node(one) for one in hosts}
+        node = nodes.pop(host, None)
+        return None if node in nodes.values() else node
+
+    async def moon(self) -> str:
+        """This node's id where it is a moon that others can go by, else empty."""
+        controller = self._edge.seen.controller
+        try:
+            return "" if controller is None else await asyncio.to_thread(controller.moon)
+        except ZthookError as error:
+            log.warning("the token says nothing of a moon: %s", error.message)
+            return ""
+
+    def _node(self, host: HostView) -> str | None:
+        network = self._edge.settings.overlay.network
+        if host.member or network is None or host.mac is None:
+            return host.member
+        return member_of(network, host.mac)
+
+    def _controller(self) -> Controller:
+        controller = self._edge.seen.controller
+        if controller is None:
+            raise Refused(NO_CONTROLLER)
+        return controller
+
+    async def _try(self, act: Callable[[], None]) -> str:
+        try:
+            await asyncio.to_thread(act)
+        except ZthookError as error:
+            return f"{error.message}. {error.hint}".rstrip(". ")
+        return ""
