@@ -39,7 +39,8 @@ NEXT
     else
         next_steps <<'NEXT'
 say which overlay and which addresses, start it, and invite a host:
-  sudo zthook edge init --zerotier NETWORK --pool NAME=FIRST-LAST
+  sudo zthook edge init --controller --pool NAME=FIRST-LAST
+  (--controller makes a ZeroTier network here; with one that you have: --zerotier NETWORK)
   sudo systemctl start zthook-edge
   sudo zthook edge host add home1
 NEXT

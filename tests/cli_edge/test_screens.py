@@ -441,7 +441,10 @@ class TestHost:
             Knock("25d65e9f35", time.time() - 5, None, shut_out=1_700_000_000.0),
         ]
         canned = serve_canned(
-            {"knocking": lambda _: knocks, "approve": lambda _: Approved("4e41020f73", [])}
+            {
+                "knocking": lambda _: knocks,
+                "approve": lambda _: Approved("4e41020f73", knocked=True, others=[]),
+            }
         )
         lines = zthook("edge", "host", "approve")[1].splitlines()
         assert lines[0].split() == ["MEMBER", "SINCE", "ADDRESS", "NOTE"]
@@ -459,9 +462,12 @@ class TestHost:
     def test_who_knocks_still_is_told_as_the_one_meant_may_be_among_them(
         self, serve_canned: Serve, zthook: Zthook
     ) -> None:
-        serve_canned({"approve": lambda _: Approved("4e41020f74", ["4e41020f73"])})
+        serve_canned(
+            {"approve": lambda _: Approved("4e41020f74", knocked=False, others=["4e41020f73"])}
+        )
         out = zthook("edge", "host", "approve", "4e41020f74")[1]
         assert "knocking still: 4e41020f73" in out
+        assert "if you meant another: zthook edge host approve 4e41020f74 --undo" in out
 
     def test_an_approval_is_taken_back(self, serve_canned: Serve, zthook: Zthook) -> None:
         canned = serve_canned({"shut_out": lambda _: None})

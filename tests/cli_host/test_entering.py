@@ -61,6 +61,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, agent: Agent) -> Edge:
     monkeypatch.setattr(entering, "ZeroTierOverlay", lambda *known: ZeroTierOverlay(*known, kernel))
     monkeypatch.setattr(entering, "fetch_ca", edge.fetch_ca)
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(entering, "DENIED_SECONDS", 0.0)
     monkeypatch.setattr("zthook.host.enrolment.join", edge.join)
     monkeypatch.setattr("zthook.host.enrolment.fingerprint", lambda _pem: IN.ca)
     monkeypatch.setattr("zthook.host.enrolment._say_goodbye", edge.goodbye)
@@ -99,6 +100,17 @@ def test_who_was_let_in_before_does_not_wait(
     join: Zthook, zerotier: FakeZeroTier, places: Places
 ) -> None:
     zerotier.coming = ["network-ok"]
+    code, out, _ = join()
+    assert code == 0
+    assert "not authorised" not in out
+
+
+def test_what_it_was_told_when_it_asked_before_is_not_taken_for_an_answer(
+    join: Zthook, zerotier: FakeZeroTier, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with 1.14.1: it joins again, was let in meanwhile, and says for a moment it was not."""
+    monkeypatch.setattr(entering, "DENIED_SECONDS", 60.0)
+    zerotier.coming = ["network-access-denied"] * 4 + ["network-ok"]
     code, out, _ = join()
     assert code == 0
     assert "not authorised" not in out

@@ -40,6 +40,10 @@ TOLD_IN_PART = (
     "zthook/wire/token.py",
     "zthook/wire/tls.py",
     "zthook/cli/join.py",
+    "zthook/cli/entering.py",
+    "zthook/cli/edge_controller.py",
+    "zthook/overlay/zerotier.py",
+    "zthook/overlay/zerotier_api.py",
 )
 TABLES = (
     "Refused by the host",

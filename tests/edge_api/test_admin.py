@@ -100,7 +100,7 @@ async def test_a_member_is_let_in() -> None:
     knock, _ = await commands["knocking"]({})
     assert knock == Knock("0123456789", 5.0, "192.0.2.7/9993")
     approved = await commands["approve"]({"member": knock.member})
-    assert approved == Approved("0123456789", others=["1111111111"])
+    assert approved == Approved("0123456789", knocked=True, others=["1111111111"])
     assert network.members == noting.noted == ["0123456789"]
 
 

@@ -167,6 +167,9 @@ def _tell_approved(approved: Approved) -> None:
     click.echo(f"{approved.member} is let into the overlay")
     if approved.others:
         click.echo(f"knocking still: {', '.join(approved.others)}")
+    if approved.others and not approved.knocked:
+        undo = f"zthook edge host approve {approved.member} --undo"
+        click.echo(f"{approved.member} itself did not knock; if you meant another: {undo}")
 
 
 def _tell_knocks(knocks: list[Knock], *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from zthook.cli import edge_controller
+from zthook.cli import edge_controller, edge_moon
 from zthook.cli.commands import command
 from zthook.cli.edge_pools import NAMED, Named, pool_named, protect, uplink_or_default
 from zthook.config.loading import load_edge, parse_edge
@@ -44,6 +44,20 @@ Next:
     help=f"With --controller: the hosts' addresses. [default: {USUAL_RANGE}]",
 )
 @click.option(
+    "--moon",
+    "moons",
+    type=edge_moon.read_endpoint,
+    metavar=edge_moon.MOON,
+    multiple=True,
+    help="Make this machine a moon, at its own fixed address, by which hosts find the way sooner."
+    " Repeatable.",
+)
+@click.option(
+    "--restart-zerotier",
+    is_flag=True,
+    help="With --moon: restart zerotier-one, without which the moon does not count.",
+)
+@click.option(
     "--zerotier-home",
     type=click.Path(path_type=Path),
     default=ZEROTIER_HOME,
@@ -74,6 +88,8 @@ def init(
     zerotier: str | None,
     controller: bool,
     wanted: IPv4Network | None,
+    moons: tuple[edge_moon.Endpoint, ...],
+    restart_zerotier: bool,
     zerotier_home: Path,
     interface: str | None,
     pools: tuple[Named, ...],
@@ -87,9 +103,11 @@ def init(
     With --controller zerotier-one makes a private network of its own, which this machine joins;
     whoever else wants to join waits until `zthook edge host approve` (or `add NAME --member`)
     lets exactly that node in.
+
+    With --moon the hosts that join from then on learn a root of their own, at that address: this
+    machine. zerotier-one has to be restarted for it, which --restart-zerotier does.
     """
-    if wanted and not controller:
-        raise UsageError("--range goes with --controller: another network has its range already")
+    _check_words(interface, wanted, moons, controller=controller, restart=restart_zerotier)
     places = Places.from_environment()
     if places.edge_config.exists():
         overlay = load_edge(places.edge_config).overlay
@@ -110,7 +128,26 @@ def init(
     if settings is not None:
         write_edge(places.edge_config, settings)
         click.echo(f"wrote  {places.edge_config}")
+    if moons:
+        edge_moon.make_moon(places, overlay, moons, restart=restart_zerotier)
     click.echo(NEXT)
+
+
+def _check_words(
+    interface: str | None,
+    wanted: IPv4Network | None,
+    moons: tuple[edge_moon.Endpoint, ...],
+    *,
+    controller: bool,
+    restart: bool,
+) -> None:
+    """Raises UsageError where one of them has no meaning without another."""
+    if wanted and not controller:
+        raise UsageError("--range goes with --controller: another network has its range already")
+    if restart and not moons:
+        raise UsageError("--restart-zerotier goes with --moon: nothing else here wants it")
+    if moons and interface:
+        raise UsageError("--moon is for an overlay that is ZeroTier, and --interface is another")
 
 
 def _overlay(

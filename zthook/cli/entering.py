@@ -19,6 +19,8 @@ LET_IN_SECONDS = 600.0
 """Somebody has to type one command on the edge."""
 REACH_SECONDS = 60.0
 """Two nodes that never met find each other within seconds, or not at all."""
+DENIED_SECONDS = 2.0
+"""For so long a node that was let in meanwhile may tell what it was told when it asked before."""
 USUAL_SECONDS = 5.0
 """What takes so long is nothing to wonder at yet."""
 FINAL = ("NOT_FOUND", "CLIENT_TOO_OLD", "AUTHENTICATION_REQUIRED")
@@ -60,9 +62,11 @@ def _wait_until_let_in(node: str, network: str, home: Path) -> None:
         except OverlayDown as error:
             if view is not None and view.status in FINAL:
                 raise
-            if view is not None and view.status == "ACCESS_DENIED":
+            passed = time.monotonic() - began
+            denied = view is not None and view.status == "ACCESS_DENIED"
+            if denied and passed >= DENIED_SECONDS:
                 return let_in
-            if time.monotonic() - began < USUAL_SECONDS:
+            if passed < USUAL_SECONDS:
                 return Awaited(f"for network {network} to answer")
             return Awaited(f"as {error.message}", error.hint)
         return None

@@ -94,7 +94,7 @@ def _same_network(overlay: OverlaySettings, token: "Token", where: str) -> bool:
     return True
 
 
-@command("join", example="zthook join zthook1.eyJlZGdl…")
+@command("join", example="zthook join zthook2.eyJlZGdl…")
 @click.argument("token")
 @click.option("--zerotier", metavar="NETWORK", help="The overlay's ZeroTier network id.")
 @click.option(

@@ -50,9 +50,10 @@ class HostRemoved(View, frozen=True):
 
 
 class Approved(View, frozen=True):
-    """``member`` is let into the overlay; ``others`` knock still."""
+    """``member`` is let into the overlay, and had ``knocked``; ``others`` knock still."""
 
     member: str
+    knocked: bool
     others: list[str]
 
 

@@ -32,12 +32,12 @@ class Doorkeeper:
 
     async def approve(self, member: str) -> Approved:
         """Let a member in, before it knocks too. Raises Refused where this machine can not."""
+        knocking = [one.member for one in await self.knocking()]
         why = await self.let_in(member)
         if why:
             raise Refused(f"{member} was not let into the overlay: {why}")
-        # Looked at afterwards: in the meantime nobody can have slipped in unseen.
-        others = [one.member for one in await self.knocking()]
-        return Approved(member, others)
+        others = [one for one in knocking if one != member]
+        return Approved(member, member in knocking, others)
 
     async def let_in(self, member: str) -> str:
         """Why the member was not let in; empty where it was."""

@@ -153,7 +153,7 @@ def check_node_id(text: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{10}", text):
         raise UsageError(
             f"{text!r} is not a ZeroTier node's id",
-            hint="`zerotier-cli info` on that machine shows it: 10 hexadecimal digits",
+            hint="`zerotier-cli info` on that machine shows it: 10 hexadecimal digits, lower case",
         )
 
 
