@@ -490,6 +490,10 @@ class TestHost:
         [
             (HostRemoved("home1", None), ""),
             (
+                HostRemoved("home1", None, why="is it let in?"),
+                "is it let in? zthook edge host approve NODEID --undo shuts it out\n",
+            ),
+            (
                 HostRemoved("home1", "4e41020f73", shut_out=True),
                 "its node 4e41020f73 is let into the overlay no more\n",
             ),

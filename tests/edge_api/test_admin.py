@@ -121,8 +121,19 @@ async def test_a_node_by_which_another_host_comes_stays() -> None:
     both = {"mac": MAC, "member": None}
     noting.known = [a_host(name="home1", **both), a_host(name="home2", **both)]
     removed = await admin_of(network, noting).commands()["host_remove"]({"name": "home1"})
-    assert removed == HostRemoved("home1", None)
+    assert removed == HostRemoved("home1", "0123456789", why="home2 comes by it")
     assert network.members == ["0123456789"]
+
+
+async def test_a_host_that_was_never_heard_has_a_node_that_nobody_knows() -> None:
+    noting = Noting()
+    noting.known = [a_host(name="home1", member=None, mac=None)]
+    removed = await admin_of(Network(), noting).commands()["host_remove"]({"name": "home1"})
+    assert removed.member is None
+    assert "was never seen here" in removed.why
+    overlay = open_overlay(OverlaySettings("interface", interface="br-overlay"))
+    removed = await admin_of(overlay, noting).commands()["host_remove"]({"name": "home1"})
+    assert removed == HostRemoved("home1", None)
 
 
 async def test_why_the_node_of_a_removed_host_is_in_still() -> None:

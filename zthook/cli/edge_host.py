@@ -206,3 +206,5 @@ def remove(name: str) -> None:
         click.echo(f"its node {removed.member} is let into the overlay no more")
     elif removed.member:
         click.echo(f"its node {removed.member} is in the overlay still: {removed.why}")
+    elif removed.why:
+        click.echo(f"{removed.why} zthook edge host approve NODEID --undo shuts it out")

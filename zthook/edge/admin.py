@@ -166,11 +166,7 @@ class Admin:
         """
         hosts = await self._edge.worker.run(self._edge.service.hosts)
         await self._edge.worker.run(self._edge.service.remove_host, asked.name)
-        member = self._door.node_of(asked.name, hosts)
-        if member is None:
-            return HostRemoved(asked.name, None)
-        why = await self._door.shut_out(member)
-        return HostRemoved(asked.name, member, shut_out=not why, why=why)
+        return await self._door.shut_out_with(asked.name, hosts)
 
     async def reload(self, _: _Nothing) -> None:
         await self._edge.reload()

@@ -39,8 +39,8 @@ class HostAdded(Hushed, View, frozen=True):
 
 
 class HostRemoved(View, frozen=True):
-    """``member``: its node, None where that is not known or another host's too. ``shut_out``:
-    it is let into the overlay no more; where it still is, ``why``.
+    """``member``: its node, None where that is not known. ``shut_out``: it is let into the
+    overlay no more; where it may still be, ``why``.
     """
 
     host: str

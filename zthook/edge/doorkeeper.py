@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from zthook.edge.admin_views import Approved, Knock
+from zthook.edge.admin_views import Approved, HostRemoved, Knock
 from zthook.edge.seen_overlay import Controller
 from zthook.edge.views import HostView
 from zthook.errors import Refused, ZthookError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("zthook.edge.overlay")
 
 NO_CONTROLLER = "this edge's overlay is not of driver zerotier, so nobody is let in from here"
+UNKNOWN = "which node it came by was never seen here: is it let in?"
 
 
 class Doorkeeper:
@@ -53,13 +54,22 @@ class Doorkeeper:
             await self._edge.worker.run(self._edge.service.shut_out, member)
         return why
 
-    def node_of(self, host: str, hosts: Sequence[HostView]) -> str | None:
-        """Whose node a host is, as its owner named it or by its MAC; None where nobody knows,
-        or where another host comes by the same one.
-        """
+    async def shut_out_with(self, host: str, hosts: Sequence[HostView]) -> HostRemoved:
+        """Shut out the node of a removed host; ``hosts`` are as they were before that."""
         nodes = {one.name: self._node(one) for one in hosts}
         node = nodes.pop(host, None)
-        return None if node in nodes.values() else node
+        if node is None:
+            return HostRemoved(host, None, why=UNKNOWN if await self._is_controller() else "")
+        sharing = [name for name, other in nodes.items() if other == node]
+        why = f"{', '.join(sharing)} comes by it" if sharing else await self.shut_out(node)
+        return HostRemoved(host, node, shut_out=not why, why=why)
+
+    async def _is_controller(self) -> bool:
+        try:
+            await self.knocking()
+        except ZthookError:
+            return False
+        return True
 
     async def moon(self) -> str:
         """This node's id where it is a moon that others can go by, else empty."""

@@ -97,7 +97,10 @@ class NodeApi(ZeroTierApi):
         return self._ask("GET", f"/controller/network/{network}", ControlledNetwork)
 
     def create(self, network: str, body: dict[str, Any]) -> ControlledNetwork | None:
-        """Make one, or change what ``body`` names of it; None: the id is no id of this node's."""
+        """Make one, or change what ``body`` names of it; None: no controller was built in.
+
+        The daemon takes any id, and members come to those only that begin with its own.
+        """
         return self._ask("POST", f"/controller/network/{network}", ControlledNetwork, body)
 
     def set_member(self, network: str, member: str, body: dict[str, Any]) -> bool:
