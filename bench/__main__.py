@@ -2,7 +2,18 @@
 
 import argparse
 
-from bench import claims, commands, dataplane, edge, floods, guests, hook, load, strangers
+from bench import (
+    claims,
+    commands,
+    dataplane,
+    edge,
+    floods,
+    guests,
+    hook,
+    load,
+    redial,
+    strangers,
+)
 
 BENCHMARKS = {
     "hook": hook.run,
@@ -13,6 +24,7 @@ BENCHMARKS = {
     "edge": edge.run,
     "floods": floods.run,
     "load": load.run,
+    "redial": redial.run,
     "strangers": strangers.run,
 }
 

@@ -16,6 +16,9 @@ uninstall() {
     for hook in "$HOOKS/qemu.d/zthook" "$HOOKS/qemu"; do
         if grep -qs 'urn:zthook:1' "$hook"; then step "the hook" "$hook" remove_hook "$hook"; fi
     done
+    if compgen -G "$STATE/*-local.conf.json" >/dev/null; then
+        step "zerotier-one's settings" "local.conf of zerotier-one" restore_zerotier
+    fi
     step "rules and routes of ours" "tables zthook and zthook_host, rules with our comment, routes and policy rules of protocol 123" remove_kernel_state
     [ ! -e "$PREFIX/packages" ] || left=$(tr '\n' ' ' <"$PREFIX/packages")
     step "the program" "$PREFIX"$'\n'"$COMMAND"$'\n'"$(reading_matter)"$'\n'/run/zthook remove_program
@@ -87,6 +90,11 @@ remove_iptables_rules() {
 
 leave_edge() {
     zthook leave || printf 'the edge could not be told: its owner can run "zthook edge host remove"\n'
+}
+
+# Bonds in use stay until it is restarted, which cuts the overlay: not ours to do.
+restore_zerotier() {
+    zthook restore || printf 'local.conf of zerotier-one could not be put back: take "zthook" out of it\n'
 }
 
 remove_unit() {

@@ -24,6 +24,7 @@ from zthook.edge.views import (
 )
 from zthook.errors import NotFound, Refused
 from zthook.model.paths import OverlayPath
+from zthook.model.redial import Redial
 
 Serve = Callable[[dict[str, Answer]], Canned]
 Zthook = Callable[..., tuple[int, str, str]]
@@ -132,6 +133,11 @@ def a_report(*problems: str, **changes: Any) -> EdgeReport:
         pools=[HK],
         listening="192.168.193.222:9443",
         problems=list(problems),
+        redial=Redial(
+            wanted=True,
+            hosts={"home1": "broadcast", "home2": ""},
+            notes=["home2 is reached by a relay"],
+        ),
     )
 
 
@@ -142,6 +148,8 @@ def test_status_shows_everything_at_one_look(serve_canned: Serve, zthook: Zthook
     assert out.splitlines() == [
         "edge      19e1a11125cfd6f7, zthook 0.1.0, up 1 d",
         "overlay   ztabcdef01 192.168.193.222, fd00::222, MTU 2800",
+        "redial    heals at once with 1 of 2 hosts",
+        "          home2 is reached by a relay",
         "API       https://192.168.193.222:9443",
         "mappings  3 active, 1 pending, 1 conflict",
         "repairs   3 since the start, the last 2 min ago:",

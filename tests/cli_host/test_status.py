@@ -21,6 +21,7 @@ from zthook.errors import ConfigError, EdgeUnreachable
 from zthook.host.credential import Credential, save_credential
 from zthook.host.health import Health
 from zthook.model.mappings import MappingState
+from zthook.model.redial import Redial
 from zthook.wire.token import Token, write_token
 
 Zthook = Callable[..., tuple[int, str, str]]
@@ -44,6 +45,37 @@ def test_the_table_has_everything_of_a_mapping(zthook: Zthook, agent: Agent) -> 
         f"test|running|{PUBLIC}|active|{ago}|192.168.122.50|1.2 MB at 30.0 kB/s|831 B at 0 B/s"
         "|nat keep|-",
     ]
+
+
+@pytest.mark.parametrize(
+    ("redial", "shown"),
+    [
+        (None, []),
+        (Redial(wanted=True), ["redial|set up: one UDP port, a ping a second"]),
+        (
+            Redial(wanted=True, fault="it is away"),
+            ["redial|not known how it is set up: it is away"],
+        ),
+        (
+            Redial(wanted=True, restart=True),
+            [
+                "redial|waits for a restart of zerotier-one: systemctl restart zerotier-one "
+                "(the overlay is away for two seconds)"
+            ],
+        ),
+        (Redial(wanted=False), ["redial|as zerotier-one does it (fast_redial = false)"]),
+        (
+            Redial(wanted=True, hosts={"home1": "broadcast", "home2": ""}, notes=["why not home2"]),
+            ["redial|heals at once with 1 of 2 hosts", "|why not home2"],
+        ),
+    ],
+)
+def test_how_soon_a_redial_heals(
+    zthook: Zthook, agent: Agent, redial: Redial | None, shown: list[str]
+) -> None:
+    agent.show(redial=redial)
+    lines = [re.sub(r"\s{2,}", "|", line) for line in zthook("status")[1].splitlines()]
+    assert lines[3 : lines.index(next(one for one in lines if one.startswith("libvirt")))] == shown
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,14 @@ OVERLAYS = st.one_of(
         driver=st.just("zerotier"),
         network=st.from_regex(r"[0-9a-f]{16}", fullmatch=True),
         home=FOLDERS.map(lambda text: Path("/") / text),
+        fast_redial=st.booleans(),
     ),
-    st.builds(OverlaySettings, driver=st.just("interface"), interface=DEVICES),
+    st.builds(
+        OverlaySettings,
+        driver=st.just("interface"),
+        interface=DEVICES,
+        fast_redial=st.booleans(),
+    ),
 )
 
 

@@ -51,6 +51,7 @@ class Stage:
         self.problems: list[str] = []
         self.listener = SimpleNamespace(place=("10.147.0.1", 9443))
         self.exposition = SimpleNamespace(fault="")
+        self.redial = SimpleNamespace(seen=None)
         self.admin = Admin(cast("RunningEdge", self))
         self.refusals = Refusals(time.monotonic)
         self.web = Site(self, self.refusals, self.world.clock)

@@ -248,3 +248,14 @@ def test_uninstall_leaves_nothing_but_what_it_names(world: World, purge: bool) -
     assert "packages that came with it stay: python3-libvirt" in said
     if not purge:
         assert "(--purge removes them)" in said
+
+
+def test_uninstall_puts_zerotiers_settings_back_while_the_program_is_there(world: World) -> None:
+    world.do("edge")
+    world.tool("zthook", '#!/bin/sh\n[ -e {world}/bin/zthook ] && echo "$*" >>{world}/asked.log\n')
+    state = world.folder / "state"
+    state.mkdir(exist_ok=True)
+    (state / "edge-local.conf.json").write_text("{}")
+    said = world.do("uninstall")
+    assert (world.folder / "asked.log").read_text() == "restore\n"
+    assert "zerotier-one's settings" in said

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.overlay.fake_bonding import FakeBonding
+
 RECORDED = Path(__file__).with_name("zerotier-api")
 NETWORK = "b87d70f46bc5c578"
 TOKEN = "made-up-token-of-a-test"
@@ -45,10 +47,17 @@ class FakeZeroTier:
         self.tun = True
         self.controller = False
         self.members: dict[str, dict[str, Any]] = {}
+        self.bonding = FakeBonding(home / "local.conf")
         self.broken: tuple[int, bytes] | None = None
         self.served: list[str] = []
         self._server: ThreadingHTTPServer | None = None
         self.install()
+
+    def restart(self) -> None:
+        """As systemctl does it: only now all that local.conf says is in force."""
+        self.stop()
+        self.bonding = FakeBonding(self.home / "local.conf", self.bonding.paths)
+        self.start()
 
     def install(self) -> None:
         """Write what the daemon writes at its first start."""
@@ -112,9 +121,10 @@ class FakeZeroTier:
         if headers.get("X-ZT1-Auth") != self.token:
             return recorded("unauthorised-bad-token")
         asked = path.strip("/").split("/")
-        lists = {"status": self.status, "network": self.joined, "peer": self.peers}
-        if len(asked) == 1 and asked[0] in lists:
-            return recorded(lists[asked[0]])
+        if asked == ["network"]:
+            return recorded(self.joined)
+        if asked[0] in {"status", "peer", "config"}:
+            return self._local(asked, body)
         return self._one(method, asked, body)
 
     def _one(self, method: str, asked: list[str], body: dict[str, Any]) -> tuple[int, bytes]:
@@ -130,6 +140,18 @@ class FakeZeroTier:
             case ["controller", "network", network, "member", *rest]:
                 return self._controller(method, network, rest, body)
         return 404, b""
+
+    def _local(self, asked: list[str], body: dict[str, Any]) -> tuple[int, bytes]:
+        if asked == ["status"]:
+            status, said = recorded(self.status)
+            return status, self.bonding.status(said)
+        if asked == ["peer"]:
+            status, said = recorded(self.peers)
+            return status, self.bonding.peers(said)
+        if asked == ["config", "settings"]:
+            self.bonding.post(body)
+            return 200, b"{}"
+        return (200, json.dumps(self.bonding.conf).encode()) if asked == ["config"] else (404, b"")
 
     def _network(self, method: str, network: str) -> tuple[int, bytes]:
         if method == "DELETE":

@@ -18,6 +18,7 @@ COMMANDS = {
     "edge": ("zthook.cli.edge:edge", "Set up, run and look at an edge."),
     "join": ("zthook.cli.join:join", "Enrol this host at an edge."),
     "leave": ("zthook.cli.join:leave", "End this host's enrolment and all its mappings."),
+    "restore": ("zthook.cli.restore:restore", "Put back zerotier-one's settings."),
     "status": ("zthook.cli.status:status", "Who has which address, and whether it works."),
     "unassign": ("zthook.cli.assign:unassign", "Take a public address from a guest."),
     "validate": ("zthook.cli.validate:validate", "Check an annotation."),

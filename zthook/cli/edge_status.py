@@ -12,7 +12,7 @@ from zthook.cli.edge_ask import ask_edge_for
 from zthook.cli.edge_check import check_edge
 from zthook.cli.edge_words import HOST_COLUMNS, POOL_COLUMNS, host_row, pool_row
 from zthook.cli.mapping_words import counted
-from zthook.cli.output import duration, table_or
+from zthook.cli.output import duration, redial_lines, table_or
 from zthook.cli.screen import RED, styled
 from zthook.cli.tables import labelled
 from zthook.cli.watching import show, watch_option
@@ -30,6 +30,7 @@ def headline(report: EdgeReport, now: float) -> Iterator[tuple[str, str]]:
     else:
         addresses = ", ".join(status.overlay.addresses)
         yield "overlay", f"{status.overlay.device} {addresses}, MTU {status.overlay.mtu}"
+    yield from redial_lines(report.redial)
     yield "API", f"https://{report.listening}" if report.listening else "not yet listening"
     yield "mappings", counted({str(state): number for state, number in status.mappings.items()})
     drift = status.drift

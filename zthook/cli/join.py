@@ -10,6 +10,7 @@ import click
 from zthook.cli.address_options import reading
 from zthook.cli.agent_ask import START_HINT, hint_agent, wait_for
 from zthook.cli.commands import command
+from zthook.cli.restore import restore_settings
 from zthook.config.places import Places
 from zthook.config.settings import ZEROTIER_HOME, OverlaySettings
 from zthook.errors import ConfigError, UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zthook.wire.token import Token
 
 REACH_SECONDS = 10.0
+LEAVING_SECONDS = 10.0
 
 
 def overlay_toward(address: str) -> OverlaySettings:
@@ -193,7 +195,7 @@ def leave(*, force: bool) -> None:
     """End this host's enrolment: the edge withdraws all its mappings and forgets it.
 
     host.toml stays. A ZeroTier network (or moon) that `zthook join` took this machine into is
-    left, one that it was in before is not.
+    left, one that it was in before is not; zerotier-one's settings are put back.
 
     With --force and an edge that does not answer, the edge goes on holding the addresses until
     `zthook edge host remove` there, or until the lease's grace is over.
@@ -204,10 +206,19 @@ def leave(*, force: bool) -> None:
     # Who broke off joining, or leaving, belongs to no edge and may be in its network.
     if places.credential.exists() or not places.entry.exists():
         credential = end(places.credential, force=force)
-        if not hint_agent(places):
+        if hint_agent(places):
+            _wait_for_its_end(places)
+        else:
             _clear_kernel(places)
         click.echo(f"this host, {credential.host}, belongs to the edge {credential.where} no more")
+    restore_settings([places.host_journal])
     _leave_overlay(places)
+
+
+def _wait_for_its_end(places: Places) -> None:
+    """Until the agent sets up nothing any more that would have to be put back."""
+    if places.host_journal.exists():
+        wait_for(places, lambda found: found.host is None, seconds=LEAVING_SECONDS)
 
 
 def _leave_overlay(places: Places) -> None:

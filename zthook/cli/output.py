@@ -1,6 +1,6 @@
 """JSON, tables, and the few words that both sides print the same way."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -9,6 +9,7 @@ import msgspec
 from zthook.cli import screen
 from zthook.cli.tables import Cell, table_lines
 from zthook.model.paths import OverlayPath
+from zthook.model.redial import Redial
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -62,6 +63,27 @@ def amount(octets: float) -> str:
 def traffic(octets: int, rate: float | None) -> str:
     """Bytes, and where it is known how many a second: ``1.2 MB at 30.0 kB/s``."""
     return amount(octets) if rate is None else f"{amount(octets)} at {amount(rate)}/s"
+
+
+def redial_lines(redial: Redial | None) -> Iterator[tuple[str, str]]:
+    """How soon the overlay is back after a redial, as (label, text); nothing where it is not
+    ZeroTier's.
+    """
+    if redial is None:
+        return
+    if redial.fault:
+        yield "redial", f"not known how it is set up: {redial.fault}"
+    elif redial.restart:
+        waits = "waits for a restart of zerotier-one: systemctl restart zerotier-one"
+        yield "redial", f"{waits} (the overlay is away for two seconds)"
+    elif not redial.wanted:
+        yield "redial", "as zerotier-one does it (fast_redial = false)"
+    elif redial.hosts is None:
+        yield "redial", "set up: one UDP port, a ping a second"
+    else:
+        fast = sum(bond == "broadcast" for bond in redial.hosts.values())
+        yield "redial", f"heals at once with {fast} of {len(redial.hosts)} hosts"
+    yield from (("", note) for note in redial.notes)
 
 
 def words_of(path: OverlayPath | None) -> str:

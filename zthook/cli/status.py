@@ -12,7 +12,7 @@ from zthook.cli.agent_ask import agent_status, rows_of
 from zthook.cli.check import Checked, check_option, critical, tell, unknown
 from zthook.cli.commands import command, json_option
 from zthook.cli.mapping_words import counted, way
-from zthook.cli.output import duration, table_or, traffic, words_of
+from zthook.cli.output import duration, redial_lines, table_or, traffic, words_of
 from zthook.cli.screen import RED, styled
 from zthook.cli.status_check import check_guest, check_host
 from zthook.cli.tables import Cell, labelled
@@ -58,6 +58,7 @@ def headline(status: AgentStatus, now: float) -> Iterator[tuple[str, str]]:
         path = words_of(status.overlay_path)
         reached = f"to the edge {path}" if path else ""
         yield "overlay", _said("", _health(status.overlay_health, now), reached)
+        yield from redial_lines(status.redial)
         yield "libvirt", _health(status.libvirt_health, now)
         yield "mappings", counted(Counter(one.state.value for one in status.mappings))
     for fault in status.faults:

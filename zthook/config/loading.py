@@ -8,6 +8,7 @@ from zthook.config.reader import Document, Table
 from zthook.config.settings import ZEROTIER_HOME, EdgeSettings, HostSettings, OverlaySettings
 from zthook.config.values import (
     DEVICE,
+    boolean,
     endpoint,
     folder,
     integer,
@@ -112,17 +113,18 @@ def _overlay(table: Table) -> OverlaySettings:
     with table:
         why = 'driver = "zerotier" or "interface"'
         driver = table.require("driver", one_of("zerotier", "interface"), "", why)
+        fast = table.take("fast_redial", boolean, OverlaySettings("interface").fast_redial)
         if driver == "zerotier":
             network = table.require("network", NETWORK_ID, "", "the ZeroTier network's id")
             home = table.take("home", folder, ZEROTIER_HOME)
             _not_with(table, driver, "interface")
-            return OverlaySettings("zerotier", network=network, home=home)
+            return OverlaySettings("zerotier", network=network, home=home, fast_redial=fast)
         interface = table.take("interface", DEVICE, None)
         if driver == "interface":
             if "interface" not in table:
                 table.complain("interface", "is missing: the name of the overlay's device")
             _not_with(table, driver, "network", "home")
-        return OverlaySettings("interface", interface=interface)
+        return OverlaySettings("interface", interface=interface, fast_redial=fast)
 
 
 def _not_with(table: Table, driver: str, *keys: str) -> None:

@@ -56,6 +56,16 @@ class Places:
         return self.state / "web-token"
 
     @property
+    def edge_journal(self) -> Path:
+        """What the edge changed in zerotier-one's local.conf (0600)."""
+        return self.state / "edge-local.conf.json"
+
+    @property
+    def host_journal(self) -> Path:
+        """What the agent changed in zerotier-one's local.conf (0600)."""
+        return self.state / "host-local.conf.json"
+
+    @property
     def hook_socket(self) -> Path:
         return self.runtime / "hook.sock"
 

@@ -17,12 +17,14 @@ class OverlaySettings:
 
     Driver ``zerotier`` has ``network`` (16 hexadecimal digits) and ``home``, driver
     ``interface`` has ``interface``; what belongs to the other driver is None.
+    ``fast_redial``: where it is ZeroTier's it is set up so that redials heal at once.
     """
 
     driver: Literal["zerotier", "interface"]
     network: str | None = None
     home: Path | None = None
     interface: str | None = None
+    fast_redial: bool = True
 
 
 @dataclass(frozen=True, slots=True)

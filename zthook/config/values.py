@@ -26,6 +26,13 @@ def table(value: object) -> dict[str, object]:
     return value
 
 
+def boolean(value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004
+    return value
+
+
 def text(value: object) -> str:
     """A string that is not empty and has no control characters."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():

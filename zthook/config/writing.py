@@ -131,7 +131,15 @@ def _overlay_lines(overlay: OverlaySettings) -> list[str]:
     else:
         zerotier = [_comment(line) for line in zerotier]
     other = "interface" if overlay.driver == "zerotier" else "zerotier"
-    return ["[overlay]", _line("driver", overlay.driver, f'or "{other}"'), *zerotier, *interface]
+    usual = OverlaySettings(overlay.driver).fast_redial
+    fast = _unless(usual, "fast_redial", overlay.fast_redial, "ZeroTier heals redials at once")
+    return [
+        "[overlay]",
+        _line("driver", overlay.driver, f'or "{other}"'),
+        *zerotier,
+        *interface,
+        fast,
+    ]
 
 
 def _listen_lines(table: str, listen: Listen | None, example: str, comment: str) -> list[str]:

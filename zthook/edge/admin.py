@@ -17,6 +17,7 @@ from zthook.edge.admin_views import (
     WebView,
 )
 from zthook.edge.doorkeeper import Doorkeeper
+from zthook.edge.fast_redial import FastRedial
 from zthook.edge.keys import EdgeKeys
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.server import Listener
@@ -41,6 +42,7 @@ class RunningEdge(Protocol):
     service: EdgeService
     listener: Listener
     seen: SeenOverlay
+    redial: FastRedial
     exposition: Exposition
     web: Site
     keys: EdgeKeys
@@ -136,6 +138,7 @@ class Admin:
             problems=[problem for problem in dict.fromkeys(found) if problem],
             metrics=metrics,
             web=web,
+            redial=edge.redial.seen,
         )
 
     async def web(self, asked: _Web) -> WebView:

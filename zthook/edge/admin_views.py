@@ -1,6 +1,7 @@
 """What the daemon adds to the service's views when it answers its admin; cheap to import."""
 
 from zthook.edge.views import EdgeStatus, PoolUse, View
+from zthook.model.redial import Redial
 from zthook.wire.hushed import Hushed
 
 
@@ -9,7 +10,8 @@ class EdgeReport(View, frozen=True):
 
     ``listening`` is ``address:port`` of the API, None while it has none. ``metrics`` is why
     they are not served where they should be, ``web`` the same of the web page. ``problems`` are
-    sentences, these too; where there are none the edge is as it should be.
+    sentences, these too; where there are none the edge is as it should be. ``redial`` None: the
+    overlay is not ZeroTier's, or was not looked at yet.
     """
 
     status: EdgeStatus
@@ -18,6 +20,7 @@ class EdgeReport(View, frozen=True):
     problems: list[str]
     metrics: str = ""
     web: str = ""
+    redial: Redial | None = None
 
 
 class HostAdded(Hushed, View, frozen=True):

@@ -20,6 +20,7 @@ from zthook.config.settings import EdgeSettings
 from zthook.edge.admin import Admin
 from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
+from zthook.edge.fast_redial import FastRedial
 from zthook.edge.keys import EdgeKeys, load_keys
 from zthook.edge.metrics import MOST_MAPPINGS, Seen, readings
 from zthook.edge.refusals import Refusals
@@ -75,6 +76,7 @@ class EdgeDaemon:
         self.changes = Changes()
         overlay = settings.overlay
         self.seen = SeenOverlay(open_overlay(overlay), self.hint, paths_of(overlay))
+        self.redial = FastRedial(places.edge_journal, self)
         self.admin = Admin(self)
         self.exposition = Exposition(
             self._readings, lambda: place(self.settings.metrics, self.seen.device)
@@ -100,6 +102,7 @@ class EdgeDaemon:
                         await self._until_stopped(
                             self._passes(),
                             self._looks(),
+                            self.redial.keep(),
                             self._reloads(),
                             self.exposition.keep(),
                             self.web.keep(),

@@ -16,6 +16,7 @@ from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Observer
 from zthook.host.passes import Passes
 from zthook.host.planes import EdgeSide
+from zthook.host.redial import FastRedial
 from zthook.host.report import EdgeNow, faults, mapping_views, traffic_views, twins
 from zthook.host.status import AgentStatus
 from zthook.kernel.traffic import Sampling
@@ -51,6 +52,7 @@ class Agent:
         gateway: Gateway | None,
         next_starts: NextStarts,
         paths: FindPaths,
+        redial: FastRedial,
         metrics: Listen | None,
         clock: Clock,
     ) -> None:
@@ -64,6 +66,7 @@ class Agent:
         self._gateway = gateway
         self._next_starts = next_starts
         self._paths = paths
+        self._redial = redial
         self._path = Glance(self._find_path, PATH_SECONDS)
         self._exposition = Exposition(self._readings, lambda: place(metrics, kernel.device))
         self._sampling = Sampling[IPAddress](clock)
@@ -78,6 +81,8 @@ class Agent:
             tasks.create_task(self.link.beat())
             tasks.create_task(self.passes.run())
             tasks.create_task(self._exposition.keep())
+            tasks.create_task(self._redial.keep())
+            tasks.create_task(self._redial.speak())
 
     async def look(self, seconds: float) -> None:
         """Act on what libvirt says from now on; return when that is done, or ``seconds`` later."""
@@ -116,6 +121,7 @@ class Agent:
             libvirt_health=healths["libvirt"],
             overlay_health=healths["overlay"],
             overlay_path=path,
+            redial=self._redial.seen,
             kernel_health=healths["this host's kernel"],
             lease_age=None if renewed is None else self._clock.boottime() - renewed,
             lease_seconds=session.lease_seconds if session else None,

@@ -26,6 +26,7 @@ from zthook.host.memory import Memory
 from zthook.host.next_starts import NextStarts
 from zthook.host.observer import Lister, Neighbourhood, Observer, ReadLeases
 from zthook.host.passes import Passes
+from zthook.host.redial import FastRedial
 from zthook.host.reservations import Reservations
 from zthook.host.starts import MissedStarts
 from zthook.host.worker import KernelThread
@@ -180,6 +181,13 @@ async def open_agent(
             seconds=settings.required_seconds,
             via=settings.via,
         )
+        redial = FastRedial(
+            settings.overlay,
+            IPv4Address(credential.address),
+            lambda: kernel.device.name if kernel.device else None,
+            # A host behind a LAN gateway has no zerotier-one of its own that matters.
+            places.host_journal if places is not None and settings.via is None else None,
+        )
         yield Agent(
             client=client,
             link=link,
@@ -191,6 +199,7 @@ async def open_agent(
             gateway=gateway,
             next_starts=next_starts,
             paths=parts.paths(settings.overlay),
+            redial=redial,
             metrics=settings.metrics,
             clock=parts.clock,
         )

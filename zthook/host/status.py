@@ -5,6 +5,7 @@ import msgspec
 from zthook.host.health import Health
 from zthook.model.mappings import MappingState
 from zthook.model.paths import OverlayPath
+from zthook.model.redial import Redial
 
 
 class TrafficView(msgspec.Struct, frozen=True):
@@ -57,8 +58,9 @@ class AgentStatus(msgspec.Struct, frozen=True):
     """``host`` and ``edge`` are None where this host belongs to no edge.
 
     ``lease_age`` is seconds since the edge renewed our lease. ``overlay_path`` is how the
-    overlay reaches the edge, None where it does not tell. ``faults`` are what somebody should
-    look at, worst first.
+    overlay reaches the edge, None where it does not tell; ``redial`` None where the overlay is
+    not ZeroTier's, or was not looked at yet. ``faults`` are what somebody should look at, worst
+    first.
     """
 
     version: str
@@ -68,6 +70,7 @@ class AgentStatus(msgspec.Struct, frozen=True):
     libvirt_health: Health | None = None
     overlay_health: Health | None = None
     overlay_path: OverlayPath | None = None
+    redial: Redial | None = None
     kernel_health: Health | None = None
     lease_age: float | None = None
     lease_seconds: float | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from zthook.config.settings import ZEROTIER_HOME, OverlaySettings
 from zthook.model.paths import OverlayPath
 from zthook.overlay.member_mac import member_of
-from zthook.overlay.zerotier_api import PeerPath, PeerView, ZeroTierApi
+from zthook.overlay.zerotier_api import TOKEN, PeerPath, PeerView, ZeroTierApi
 
 ANSWER_SECONDS = 0.5
 """It answers from memory, and nobody needs to know that much."""
@@ -30,7 +30,22 @@ def paths_of(settings: OverlaySettings) -> FindPaths:
 
     Its driver may be ``interface`` with a device that is ZeroTier's all the same.
     """
-    return ZeroTierPaths(settings.home or ZEROTIER_HOME)
+    return ZeroTierPaths(home_of(settings))
+
+
+def home_of(settings: OverlaySettings) -> Path:
+    """Where the daemon would live whose overlay it may be."""
+    return settings.home or ZEROTIER_HOME
+
+
+def network_on(home: Path, device: str) -> str | None:
+    """The network's id whose device that is; None where no zerotier-one with that home has it.
+
+    Raises OverlayDown where it has one and does not answer.
+    """
+    if not device.startswith(PREFIX) or not (home / TOKEN).exists():
+        return None
+    return _network(ZeroTierApi(home), device)
 
 
 class ZeroTierPaths:
@@ -44,16 +59,21 @@ class ZeroTierPaths:
         """See ``FindPaths``; of a device that is not ZeroTier's nothing is asked."""
         if not device.startswith(PREFIX):
             return {}
-        joined = [one.id for one in self._api.networks() if one.port_device_name == device]
-        if not joined:
+        network = _network(self._api, device)
+        if network is None:
             return {}
-        wanted = {member_of(joined[0], mac): mac for mac in macs}
+        wanted = {member_of(network, mac): mac for mac in macs}
         peers = {one.address: one for one in self._api.peers()}
         return {
             mac: path_of(peers[member], self._now())
             for member, mac in wanted.items()
             if member is not None and member in peers
         }
+
+
+def _network(api: ZeroTierApi, device: str) -> str | None:
+    joined = (one.id for one in api.networks() if one.port_device_name == device)
+    return next(joined, None)
 
 
 def path_of(peer: PeerView, now: float) -> OverlayPath:

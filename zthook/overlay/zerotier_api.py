@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 3.0
 """It answers from memory; who takes longer hangs."""
+TOKEN = "authtoken.secret"  # noqa: S105 - a file's name
 
 Body = TypeVar("Body")
 
@@ -50,13 +51,15 @@ class PeerPath(msgspec.Struct, frozen=True, rename="camel"):
 class PeerView(msgspec.Struct, frozen=True, rename="camel"):
     """One of what GET /peer says. ``latency`` is milliseconds, negative where not measured.
 
-    ``tunneled``: it is reached through a TCP relay.
+    ``tunneled``: it is reached through a TCP relay. ``bonding_policy_str`` is the standard
+    policy of its bond, empty where it has none.
     """
 
     address: str
     latency: int = -1
     paths: tuple[PeerPath, ...] = ()
     is_bonded: bool = False
+    bonding_policy_str: str = ""
     tunneled: bool = False
 
 
@@ -73,8 +76,32 @@ class MemberView(msgspec.Struct, frozen=True, rename="camel"):
     last_deauthorized_time: int = 0
 
 
-class _Status(msgspec.Struct, frozen=True):
+class NodeSettings(msgspec.Struct, frozen=True, rename="camel"):
+    """The settings in what GET /status says: UDP ports beside the first, 0 where there is none.
+
+    The ``tertiary_port`` is that of UPnP and NAT-PMP, whether a router has these or not.
+    """
+
+    secondary_port: int = 0
+    tertiary_port: int = 0
+
+
+class NodeConfig(msgspec.Struct, frozen=True):
+    """What GET /status says of the configuration in force."""
+
+    settings: NodeSettings = NodeSettings()
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """What GET /status says: the node's id, and how it runs."""
+
     address: str
+    config: NodeConfig = NodeConfig()
+
+    @property
+    def settings(self) -> NodeSettings:
+        """Those in force."""
+        return self.config.settings
 
 
 class ZeroTierApi:
@@ -93,10 +120,24 @@ class ZeroTierApi:
 
     def node_id(self) -> str:
         """This node's id: 10 hexadecimal digits."""
-        status = self._ask("GET", "/status", _Status)
+        return self.node().address
+
+    def node(self) -> NodeView:
+        """This node itself."""
+        status = self._ask("GET", "/status", NodeView)
         if status is None:
             raise self._unexpected("/status", "404")
-        return status.address
+        return status
+
+    def local_conf(self) -> dict[str, Any]:
+        """local.conf as the daemon has read or written it last, which says little of what is
+        in force.
+        """
+        return self._ask("GET", "/config", dict[str, Any]) or {}
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Replace these keys of the settings in local.conf, which the daemon writes itself."""
+        self._ask("POST", "/config/settings", dict[str, Any], settings)
 
     def network(self, network: str) -> NetworkView | None:
         """A network of this node; None where it has not joined."""
@@ -132,7 +173,7 @@ class ZeroTierApi:
         self, method: str, path: str, kind: type[Body], body: dict[str, Any] | None = None
     ) -> Body | None:
         port, seconds = self._port(), self._seconds or TIMEOUT_SECONDS
-        headers = {"X-ZT1-Auth": self._read("authtoken.secret")}
+        headers = {"X-ZT1-Auth": self._read(TOKEN)}
         import httpx  # not before somebody is there to ask: an edge does else without its 10 MB
 
         try:
@@ -158,7 +199,7 @@ class ZeroTierApi:
     def _understood(self, path: str, answer: "httpx.Response", kind: type[Body]) -> Body | None:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise OverlayDown(
-                f"zerotier-one did not take the token of {self._home / 'authtoken.secret'}",
+                f"zerotier-one did not take the token of {self._home / TOKEN}",
                 hint="is overlay.home the home of the daemon that runs? Else restart zerotier-one",
             )
         if answer.status_code == HTTPStatus.NOT_FOUND:
