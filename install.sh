@@ -35,6 +35,7 @@ usage: sudo ./install.sh COMMAND [OPTIONS]
   --no-restart   do not restart libvirt, which looks for a new hook only when it starts
   --purge        configuration, keys and store too
 
+host takes a token of "zthook edge host add" too, and joins that edge when it is installed.
 Traffic goes on during an upgrade; where a daemon does not start, the version before comes back.
 demo, test and bench run on Debian 12.
 USAGE
@@ -64,6 +65,18 @@ take_options() {
     done
 }
 
+# take_token ARGUMENT…: the token among them (zthook edge host add prints it); the REST stays.
+take_token() {
+    local word
+    TOKEN='' REST=()
+    for word in "$@"; do
+        case $word in
+            zthook[0-9].*) TOKEN=$word ;;
+            *) REST+=("$word") ;;
+        esac
+    done
+}
+
 main() {
     local command=${1:-}
     [ $# = 0 ] || shift
@@ -71,7 +84,7 @@ main() {
         demo) take_options demo -- "$@" && demo ;;
         test) run_tests "$@" ;;
         bench) run_bench "$@" ;;
-        host) take_options host --dry-run --no-restart -- "$@" && install_host ;;
+        host) take_token "$@" && take_options host --dry-run --no-restart -- "${REST[@]}" && install_host "$TOKEN" ;;
         edge) take_options edge --dry-run -- "$@" && install_edge ;;
         upgrade) take_options upgrade --dry-run --no-restart -- "$@" && upgrade ;;
         rollback) take_options rollback --dry-run -- "$@" && rollback ;;

@@ -8,12 +8,15 @@ start_log() {
     : >"$LOG"
 }
 
+# install_host [TOKEN]
 install_host() {
     need_root host
     need_distribution
     begin "zthook on this host ($PRETTY)"
     install_roles host "$(roles_here)"
-    if [ -e "$STATE/credential.json" ]; then
+    if [ -n "${1:-}" ]; then
+        join_edge "$1"
+    elif [ -e "$STATE/credential.json" ]; then
         next_steps <<'NEXT'
 this host belongs to an edge already; sudo zthook status shows its guests.
 NEXT
@@ -25,6 +28,25 @@ then give a guest its address:
   sudo zthook assign GUEST PUBLIC
 NEXT
     fi
+}
+
+# join_edge TOKEN: its screen is the user's, as it waits until the edge lets this host in.
+join_edge() {
+    if [ -n "$DRY_RUN" ]; then
+        step 'this host, at the edge that made the token' "$STATE/credential.json
+$CONFIGURATION/host.toml, where there is none
+the edge's ZeroTier network, where the token names one" true
+        next_steps </dev/null
+        return
+    fi
+    printf '\n'
+    # Not as an argument, which everybody here could read.
+    "$COMMAND" join - <<<"$1" ||
+        fail 'zthook is installed, and this host has not joined' 'what to do stands above; then: sudo zthook join TOKEN'
+    next_steps <<'NEXT'
+give a guest its address:
+  sudo zthook assign GUEST PUBLIC
+NEXT
 }
 
 install_edge() {

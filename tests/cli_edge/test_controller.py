@@ -1,6 +1,7 @@
 """`zthook edge init --controller` against the recorded API: what is made, said, and kept."""
 
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.overlay.conftest import Kernel
 from tests.overlay.fake_zerotier import FakeZeroTier, running
 from zthook.cli import edge_controller
 from zthook.config.loading import load_edge
+from zthook.kernel.links import OnLink
 from zthook.overlay import ZeroTierOverlay
 
 Zthook = Callable[..., tuple[int, str, str]]
@@ -140,10 +142,6 @@ def test_mistyped(init: Zthook, zerotier: FakeZeroTier, options: tuple[str, ...]
 def test_a_range_that_this_machine_is_on_already(
     init: Zthook, zerotier: FakeZeroTier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ipaddress import IPv4Network
-
-    from zthook.kernel.links import OnLink
-
     near = (OnLink(IPv4Network("10.147.0.0/16"), "eth0"),)
     monkeypatch.setattr("zthook.kernel.links.connected_prefixes", lambda: near)
     code, _, err = init("--controller")

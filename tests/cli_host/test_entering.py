@@ -1,6 +1,7 @@
 """`zthook join` with a token that names a ZeroTier network, and `leave`, on the recorded API."""
 
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
 from zthook.errors import ConfigError, EdgeUnreachable
 from zthook.host.credential import Credential, save_credential
+from zthook.kernel.links import OnLink
 from zthook.overlay import ZeroTierOverlay
 from zthook.wire.token import Token, write_token
 
@@ -228,6 +230,18 @@ def test_a_host_that_is_bridged_to_the_overlay_needs_no_zerotier(
     assert join()[0] == 0
     assert load_host(places.host_config).overlay == found
     assert zerotier.served == []
+
+
+def test_a_range_that_this_machine_is_on_already(
+    join: Zthook, zerotier: FakeZeroTier, edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near = (OnLink(IPv4Network("192.168.193.0/24"), "eth0"),)
+    monkeypatch.setattr("zthook.kernel.links.connected_prefixes", lambda: near)
+    code, _, err = join()
+    assert code == 2
+    assert "eth0 of this machine is on 192.168.193.0/24 already" in err
+    assert "--interface eth0" in err
+    assert (zerotier.network, edge.spent) == (None, [])
 
 
 @pytest.mark.parametrize("option", ["--interface", "--via"])

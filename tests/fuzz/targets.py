@@ -21,7 +21,7 @@ from tests.config.test_loading import EDGE, HOST
 from tests.fuzz.bending import anything
 from tests.host.edge import CREDENTIAL
 from tests.host.real_edge import RealEdge
-from tests.wire.test_token import LINE
+from tests.wire.test_token import LINE, NETWORKED
 from zthook.annotation import read_domain
 from zthook.annotation.checking import check
 from zthook.config.loading import parse_edge, parse_host
@@ -38,9 +38,10 @@ from zthook.errors import (
 from zthook.host.edge_http import EdgeHttp
 from zthook.host.hook_socket import parse_request
 from zthook.hypervisor.leases import read_leases
+from zthook.overlay.node_api import ControlledNetwork, MoonView, NodeApi, NodeStatus
 from zthook.overlay.ways import path_of
 from zthook.overlay.zerotier import ZeroTierOverlay
-from zthook.overlay.zerotier_api import NetworkView, PeerView, ZeroTierApi
+from zthook.overlay.zerotier_api import MemberView, NetworkView, PeerView, ZeroTierApi
 from zthook.wire import control_server
 from zthook.wire.messages import ClaimsReply, ErrorReply, HeartbeatReply, SessionReply
 from zthook.wire.token import read_token, write_token
@@ -117,6 +118,21 @@ def peers(answer: tuple[int, bytes]) -> None:
         found = api._understood("/peer", httpx.Response(status, content=content), list[PeerView])
         for one in found or []:
             assert path_of(one, 1.8e9).direct in {True, False}
+
+
+def node(answer: tuple[int, bytes]) -> None:
+    """How a node, its network and its moons are, or why that is not known."""
+    status, content = answer
+    for kind in (NodeStatus, ControlledNetwork, MemberView, list[MoonView]):
+        with suppress(OverlayDown):
+            response = httpx.Response(status, content=content)
+            match NodeApi(Path("/nowhere"))._understood("/", response, kind):
+                case NodeStatus() as found:
+                    assert isinstance(found.port, int)
+                case ControlledNetwork() as found:
+                    assert found.range is None or found.range.version == 4
+                case [*moons]:
+                    assert all(isinstance(one.node, str) for one in moons)
 
 
 class _Said:
@@ -222,6 +238,11 @@ RECORDED = Path(__file__).parents[1] / "overlay/zerotier-api"
 ZEROTIER = [
     one for one in sorted(RECORDED.glob("*network*.json")) if not one.match("network-list*")
 ]
+NODE = [
+    path
+    for pattern in ("status-*.json", "controller-*.json", "moon-*.json")
+    for path in sorted(RECORDED.glob(pattern))
+]
 PEERS = sorted(RECORDED.glob("peer-list*.json"))
 CLAIM = (
     b'{"guest":"6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11","name":"web1","public":"203.0.113.10",'
@@ -259,11 +280,14 @@ REQUESTS = (
 TARGETS: Mapping[str, Target] = {
     "annotation": Target(anything([FULL, DOMAIN, DEFAULT]), annotation),
     "hook": Target(anything(REQUESTS), hook),
-    "token": Target(anything([LINE.encode()]), token),
+    "token": Target(anything([LINE.encode(), write_token(NETWORKED).encode()]), token),
     "api": Target(st.tuples(METHODS, PATHS, QUERIES, anything(BODIES), st.booleans()), api),
     "config": Target(anything([EDGE.encode(), HOST.encode()]), config),
     "zerotier": Target(
         st.tuples(STATUSES, anything([one.read_bytes() for one in ZEROTIER])), zerotier
+    ),
+    "zerotier's node": Target(
+        st.tuples(STATUSES, anything([one.read_bytes() for one in NODE])), node
     ),
     "zerotier's peers": Target(
         st.tuples(STATUSES, anything([one.read_bytes() for one in PEERS])), peers

@@ -48,3 +48,23 @@ def test_a_plan_has_the_packages(world: World) -> None:
 
 def test_a_plan_ends_with_how_to_carry_it_out(world: World) -> None:
     assert world.do("host", "--dry-run").splitlines()[-1].startswith("Next: ")
+
+
+TOKEN = "zthook2.eyJl.12345678"
+
+
+def test_with_a_token_a_host_joins_once_it_is_installed(world: World) -> None:
+    plan = world.do("host", "--dry-run", TOKEN)
+    assert "this host, at the edge that made the token" in plan
+    assert str(world.folder / "state/credential.json") in plan
+    done = world.do("host", TOKEN, "--no-restart")
+    assert f"zthook join -: {TOKEN}" in done
+    assert "sudo zthook assign GUEST PUBLIC" in done
+
+
+def test_a_host_that_did_not_join_is_installed_all_the_same(world: World) -> None:
+    (world.folder / "join-fails").touch()
+    done = world.run("host", TOKEN)
+    assert done.returncode == 1
+    assert "zthook is installed, and this host has not joined" in done.stderr
+    assert world.versions["venv"]

@@ -40,7 +40,11 @@ for flaw in does-not-start changes-the-store; do
 done
 {world}/tools/unpack "${{0%/bin/pip}}"
 PIP
-printf '#!/bin/sh\\necho zthook, version "$0"\\n' >"$4/bin/zthook"
+cat >"$4/bin/zthook" <<'ZTHOOK'
+#!/bin/sh
+[ "$1" != join ] || {{ echo "zthook $*: $(cat)"; [ ! -e {world}/join-fails ]; exit; }}
+echo zthook, version "$0"
+ZTHOOK
 chmod 755 "$4/bin/pip" "$4/bin/zthook"
 """
 

@@ -69,7 +69,8 @@ def test_what_is_there_stays_as_it_is(own: OwnNetwork, zerotier: FakeZeroTier) -
 
 def test_a_network_without_a_range_is_named(own: OwnNetwork, zerotier: FakeZeroTier) -> None:
     own.make(None)
-    zerotier.networks[own.id]["routes"] = [{"target": "10.0.0.0/8", "via": "10.147.20.7"}]
+    others = [{"target": "10.0.0.0/8", "via": "10.147.20.7"}, {"target": "fd00::/64", "via": None}]
+    zerotier.networks[own.id]["routes"] = others
     with pytest.raises(Refused, match="has no range of addresses"):
         own.make(None)
 

@@ -1,14 +1,14 @@
 """Into the overlay and to the edge: what ``zthook join`` waits for, and how it is seen."""
 
 import time
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import click
 
 from zthook.cli.output import duration
 from zthook.cli.progress import Awaited, wait_visibly
-from zthook.errors import EdgeUnreachable, OverlayDown
+from zthook.errors import ConfigError, EdgeUnreachable, OverlayDown
 from zthook.host.entry import enter
 from zthook.overlay.node_api import NodeApi
 from zthook.overlay.zerotier import ZeroTierOverlay
@@ -31,9 +31,13 @@ AGAIN = "the token is not spent: run the same command again"
 def into_overlay(token: Token, home: Path, record: Path) -> None:
     """Join the token's network, go by its moon, and return once this node was let in.
 
-    Raises OverlayDown: no daemon, no such network, nobody let it in. ``record`` is for `leave`.
+    Raises OverlayDown (no daemon, no such network, nobody let it in), ConfigError (its range is
+    in use here). ``record`` is for `leave`.
     """
-    node = NodeApi(home).node_id()
+    api = NodeApi(home)
+    node = api.node_id()
+    if api.network(token.network) is None:
+        _check_free(token.address)
     click.echo(f"node    this machine is ZeroTier node {node}")
     before = enter(record, home, token.network, token.moon)
     if before.moon:
@@ -44,6 +48,20 @@ def into_overlay(token: Token, home: Path, record: Path) -> None:
     except KeyboardInterrupt:
         click.echo(AGAIN)
         raise
+
+
+def _check_free(address: str) -> None:
+    """Raises ConfigError where another device is on the overlay's range: it would lose its own."""
+    from zthook.kernel.links import connected_prefixes
+
+    for one in connected_prefixes():
+        if ip_address(address) in one.prefix:
+            raise ConfigError(
+                f"{one.device} of this machine is on {one.prefix} already, and the edge's overlay"
+                f" address is {address}",
+                hint=f"is that the overlay? Then: --interface {one.device}. Else the edge needs a"
+                " network with another range",
+            )
 
 
 def _wait_until_let_in(node: str, network: str, home: Path) -> None:

@@ -1,5 +1,6 @@
 """What more of zerotier-one's local API (1.14.1) sets a node up: its own networks, its moons."""
 
+from contextlib import suppress
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -49,9 +50,13 @@ class ControlledNetwork(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
 
     @property
-    def ranges(self) -> list[str]:
-        """Where its members' addresses lie."""
-        return [route.target for route in self.routes if not route.via]
+    def range(self) -> IPv4Network | None:
+        """Where its members' addresses lie; None where it has no range of IPv4."""
+        for route in self.routes:
+            with suppress(ValueError):
+                if not route.via:
+                    return IPv4Network(route.target, strict=False)
+        return None
 
 
 class MoonRoot(msgspec.Struct, frozen=True, rename="camel"):

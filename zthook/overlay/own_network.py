@@ -38,13 +38,13 @@ class OwnNetwork:
         found = self._api.controlled(self.id)
         if found is None:
             return None
-        if not found.ranges:
+        if found.range is None:
             raise Refused(
                 f"network {self.id} of this node has no range of addresses",
                 hint=f"give it a route and a pool, or remove it: rm {self.id}.json in"
                 " controller.d/network of zerotier-one's home, and restart that",
             )
-        return IPv4Network(found.ranges[0], strict=False)
+        return found.range
 
     def make(self, wanted: IPv4Network | None) -> Made:
         """Make it, unless it is there; what is there stays as its owner has it.
