@@ -11,6 +11,7 @@ from zthook.doctor.edge import (
     neighbours,
     overlay,
     pools,
+    redial,
     settings,
     store,
 )
@@ -23,6 +24,7 @@ EDGE = (
     Check("daemon", daemon.check, ("configuration",), late=daemon.LATE),
     Check("API", api.check, ("overlay", "daemon")),
     Check("hosts", hosts.check, ("daemon",)),
+    Check("redial", redial.check, ("overlay", "daemon")),
     Check("neighbours", neighbours.check, ("overlay", "daemon")),
     Check("pools", pools.check, ("configuration",)),
     Check("settings", settings.check, ("store", "overlay"), 20.0),
