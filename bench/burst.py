@@ -86,11 +86,16 @@ class Burst:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             done += sent
 
-    def send_at(self, rate: int, seconds: float) -> int:
-        """Send ``rate`` a second for so long, or as many as go; how many it were."""
+    def send_at(self, rate: int, seconds: float, least: int = 0) -> int:
+        """Send ``rate`` a second for so long, or as many as go; how many it were.
+
+        ``least`` are sent however long that takes, up to ten times as long.
+        """
         begun, done = time.monotonic(), 0
-        while (passed := time.monotonic() - begun) < seconds:
-            due = min(int(passed * rate) - done, BATCH)
+        while (passed := time.monotonic() - begun) < seconds or (
+            done < least and passed < 10 * seconds
+        ):
+            due = min(int(min(passed, seconds) * rate) - done, BATCH)
             if due > 0:
                 self.send(due, done)
                 done += due

@@ -1,8 +1,8 @@
 """SYNs whose senders never answer, each of another address and port.
 
-``python -m bench.syns DEVICE MAC DESTINATION PORT RATE SECONDS``, in a namespace from which only
-machines made for it are reached: prints a line when it is ready, waits for one, and prints how
-many it sent.
+``python -m bench.syns DEVICE MAC DESTINATION PORT RATE SECONDS [LEAST]``, in a namespace from which
+only machines made for it are reached: prints a line when it is ready, waits for one, and prints
+how many it sent, ``LEAST`` also where the machine is too slow for the rate.
 """
 
 import random
@@ -27,14 +27,22 @@ def flows(destination: IPv4Address, service: int, count: int) -> Iterator[Flow]:
         yield Flow(source, chance.randrange(1024, 65536), int(destination), service)
 
 
-def main(device: str, mac: str, destination: str, service: str, rate: str, seconds: str) -> None:
+def main(
+    device: str,
+    mac: str,
+    destination: str,
+    service: str,
+    rate: str,
+    seconds: str,
+    least: str = "0",
+) -> None:
     count = min(int(int(rate) * float(seconds)), MOST)
     some = flows(IPv4Address(destination), int(service), count)
     frames = Frames(segments(ether(OWN_MAC, mac), some, Segment(SYN, 1, 0)), count)
     with Burst(device, frames) as burst:
         print("ready", flush=True)
         sys.stdin.readline()
-        print(burst.send_at(int(rate), float(seconds)))
+        print(burst.send_at(int(rate), float(seconds), int(least)))
 
 
 if __name__ == "__main__":

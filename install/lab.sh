@@ -45,9 +45,11 @@ NEXT
 }
 
 # become_python ARGS: Python of the build folder, in the checkout, with zthook in its PATH,
-# in place of this shell.
+# in place of this shell. What it compiles it keeps, whatever the environment says: else each of the
+# thousands of processes that tests start compiles all of zthook anew, most of a daemon's start.
 become_python() {
     cd "$SOURCE" || exit
+    unset PYTHONDONTWRITEBYTECODE
     PATH="$BUILD/venv/bin:$PATH" ZTHOOK_LAB_CACHE="$BUILD/lab" exec "$BUILD/venv/bin/python" "$@"
 }
 

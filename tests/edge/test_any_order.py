@@ -38,11 +38,11 @@ def run(machine: type[AnyOrder], *, examples: int, steps: int = 40) -> None:
 
 
 def test_in_memory() -> None:
-    run(AnyOrder, examples=150)
+    run(AnyOrder, examples=80)
 
 
 def test_on_disk() -> None:
-    run(OnDisk, examples=30)
+    run(OnDisk, examples=15)
 
 
 @pytest.mark.long

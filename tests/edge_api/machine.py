@@ -14,6 +14,8 @@ from tests.documents.json_schemas import PRINTED, check
 from tests.lab.commands import run, wait_until
 from tests.lab.namespace import Namespace, cable
 from tests.lab.process import Process
+from zthook.errors import DaemonUnreachable
+from zthook.wire.control import ask
 from zthook.wire.tls import fetch_ca, pinned_context, server_name
 from zthook.wire.token import Token, read_token
 
@@ -97,14 +99,17 @@ class Machine:
     def listens_at(self, address: str) -> None:
         """Return once the API answers there."""
         wait_until(
-            lambda: self.zthook_status()["listening"] == f"{address}:9443",
+            lambda: self.status()["listening"] == f"{address}:9443",
             10,
             lambda: f"the API listens on {address}: {self.zthook('edge', 'status')}",
         )
 
-    def zthook_status(self) -> Any:
-        _, out, err = self.zthook("edge", "status", "--json")
-        return check(out, "zthook edge status") if out else {"listening": None, "problems": [err]}
+    def status(self) -> Any:
+        """What `zthook edge status` shows, asked without a process."""
+        try:
+            return ask(self.tmp / "run/edge.sock", "status")
+        except DaemonUnreachable as error:
+            return {"listening": None, "problems": [error.message]}
 
     def token(self, name: str, *options: str) -> Token:
         return read_token(self.told("edge", "host", "add", name, *options)["token"])

@@ -387,9 +387,7 @@ class TestReload:
         daemon.wait_logged("went on with the settings before")
         path.write_text(good.replace("port = 9443", "port = 9444"))
         daemon.send(signal.SIGHUP)
-        wait_until(
-            lambda: edge.zthook_status()["listening"] == f"{ADDRESS}:9444", 10, "the port moves"
-        )
+        wait_until(lambda: edge.status()["listening"] == f"{ADDRESS}:9444", 10, "the port moves")
         assert daemon.running
 
 

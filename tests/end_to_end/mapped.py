@@ -71,7 +71,7 @@ def connections(machine: Machine, *addresses: str) -> list[str]:
 
 def edge_mappings(lab: Lab, *publics: str) -> list[dict[str, Any]]:
     """The edge's rows of these addresses."""
-    rows: list[dict[str, Any]] = lab.edge.daemon.json("edge", "mappings")
+    rows: list[dict[str, Any]] = lab.edge.daemon.asked("mappings")
     return [row for row in rows if row["public"] in publics]
 
 

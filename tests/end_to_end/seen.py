@@ -1,6 +1,5 @@
 """What the internet's client and the screens show of a public address, and how soon."""
 
-import json
 import time
 from typing import Any
 
@@ -50,7 +49,7 @@ def wait_answering(lab: Lab, public: str, name: str, deadline_seconds: float = 2
 
 def edge_says(lab: Lab, public: str) -> list[tuple[str, str, str, str]]:
     """Guest, host, state and why, of each claim of an address, as `zthook edge mappings` has it."""
-    rows: list[dict[str, Any]] = lab.edge.daemon.json("edge", "mappings")
+    rows: list[dict[str, Any]] = lab.edge.daemon.asked("mappings")
     return [
         (row["guest"], row["host"], row["state"], row["reason"])
         for row in rows
@@ -60,13 +59,13 @@ def edge_says(lab: Lab, public: str) -> list[tuple[str, str, str, str]]:
 
 def edge_host(lab: Lab, name: str) -> dict[str, Any]:
     """A host as `zthook edge status` has it."""
-    hosts: list[dict[str, Any]] = lab.edge.daemon.json("edge", "host", "list")
+    hosts: list[dict[str, Any]] = lab.edge.daemon.asked("hosts")
     return next(host for host in hosts if host["name"] == name)
 
 
 def host_status(host: Host) -> dict[str, Any]:
-    """`zthook status --json`, which exits with 1 where it names a fault."""
-    status: dict[str, Any] = json.loads(host.agent("status", "--json", check=False).stdout)
+    """What `zthook status` says, also where it exits with 1 for a fault that it names."""
+    status: dict[str, Any] = host.agent.asked("status")
     return status
 
 

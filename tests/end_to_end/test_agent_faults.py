@@ -64,7 +64,7 @@ def web1(home: Lab, host: Host, guests: dict[str, Guest]) -> Guest:
 def test_killed_it_is_missed_by_no_transfer_and_the_next_one_changes_nothing(
     home: Lab, host: Host, web1: Guest
 ) -> None:
-    (before,) = home.edge.daemon.json("edge", "mappings")
+    (before,) = home.edge.daemon.asked("mappings")
     kernel = ours(host)
     with home.client.stream(PUBLIC, pause=0.001) as transfer:
         transfer.wait_moves()
@@ -75,7 +75,7 @@ def test_killed_it_is_missed_by_no_transfer_and_the_next_one_changes_nothing(
         host.agent.wait_state("web1", "active")
         transfer.wait_moves()
         print(f"\n  {transfer.stop()} bytes through kill and restart, none lost")
-    (after,) = home.edge.daemon.json("edge", "mappings")
+    (after,) = home.edge.daemon.asked("mappings")
     assert (after["epoch"], after["since"]) == (before["epoch"], before["since"])
     assert ours(host) == kernel
 

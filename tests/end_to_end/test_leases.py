@@ -77,7 +77,7 @@ def let_wait(lab: Lab) -> None:
 
 def epoch(lab: Lab, guest: str = "web1") -> int:
     """The fencing number of a guest's hold of PUBLIC."""
-    rows = lab.edge.daemon.json("edge", "mappings")
+    rows = lab.edge.daemon.asked("mappings")
     (held,) = [row for row in rows if (row["public"], row["guest"]) == (PUBLIC, guest)]
     return int(held["epoch"])
 

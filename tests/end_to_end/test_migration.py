@@ -221,6 +221,7 @@ def test_files_on_their_way_arrive_whole(lab: Lab, mover: Guest) -> None:
         assert [file.stop() for file in files] == [12_000_000] * 2
 
 
+@pytest.mark.long  # 20 s of CPU each
 @pytest.mark.parametrize(("name", "public"), OUTS.items())
 def test_what_the_guest_began_by_its_public_address_survives(
     lab: Lab, bystander: Machine, guests: dict[str, Guest], name: str, public: str
@@ -285,7 +286,11 @@ def kill_there(guest: Guest, there: Host) -> None:
     there.run("kill", "-9", pid.strip())
 
 
-@pytest.mark.parametrize("how", [abort, kill_there], ids=["cancelled", "failed"])
+@pytest.mark.parametrize(
+    "how",
+    [abort, pytest.param(kill_there, marks=pytest.mark.long)],
+    ids=["cancelled", "failed"],
+)
 def test_it_stays_with_its_addresses_where_it_is(lab: Lab, web: Guest, how: object) -> None:
     host, there = web.host, other(lab, web)
     before = [(row["public"], row["epoch"], row["host"]) for row in edge_mappings(lab, *OF_WEB)]
@@ -356,5 +361,5 @@ def faults(lab: Lab) -> Sequence[str]:
     found = [fault for host in lab.hosts.values() for fault in host_status(host)["faults"]]
     rows = [row for host in lab.hosts.values() for row in host.agent.mappings("copy")]
     found += [row["reason"] for row in rows]
-    found += [str(host["fault"]) for host in lab.edge.daemon.json("edge", "host", "list")]
+    found += [str(host["fault"]) for host in lab.edge.daemon.asked("hosts")]
     return [fault for fault in found if fault]

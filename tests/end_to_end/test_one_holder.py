@@ -63,7 +63,7 @@ def all_run(homes: Lab, guests: dict[str, Guest]) -> Iterator[dict[str, Guest]]:
     for guest in stopped:
         guest.wait_ready()
     yield guests
-    for row in homes.edge.daemon.json("edge", "mappings"):
+    for row in homes.edge.daemon.asked("mappings"):
         home(guests[row["guest"]]).agent("unassign", row["guest"], row["public"])
 
 
@@ -238,6 +238,6 @@ def test_the_next_is_told_by_whom_and_has_it_within_two_seconds_of_the_holders_s
         stopped, at = Stopwatch(), time.time()
         wait_answering(homes, PUBLIC, second.name)
         assert stopped.tell(f"{first.name} is stopped until {second.name} answers") < HANDED_OVER
-        (row,) = homes.edge.daemon.json("edge", "mappings")
+        (row,) = homes.edge.daemon.asked("mappings")
         print(f"  by the edge's clock: {row['since'] - at:.2f} s")
         wait_why(home(second), second.name, "active", "")

@@ -130,6 +130,7 @@ def nothing() -> None:
     """Nothing happens while the daemon is away."""
 
 
+@pytest.mark.long  # 40 s of CPU
 def test_another_version_of_the_agent_and_back_lose_no_packet(
     lab: Lab, host: Host, web: StandIn, other: dict[str, str]
 ) -> None:

@@ -10,7 +10,7 @@ from tests.lab.lab import Lab
 
 def edge_rows(lab: Lab, public: str = "") -> list[dict[str, Any]]:
     """What `zthook edge mappings` shows, of one public address where one is given."""
-    rows: list[dict[str, Any]] = lab.edge.daemon.json("edge", "mappings")
+    rows: list[dict[str, Any]] = lab.edge.daemon.asked("mappings")
     return [row for row in rows if public in {"", row["public"]}]
 
 

@@ -102,8 +102,8 @@ class LabStorm(Havoc):
     def amiss(self) -> Iterator[str]:
         """What is not as it should be, as the client of the internet and the screens see it."""
         try:
-            rows: list[dict[str, Any]] = self.lab.edge.daemon.json("edge", "mappings")
-            status = self.lab.edge.daemon.json("edge", "status")
+            rows: list[dict[str, Any]] = self.lab.edge.daemon.asked("mappings")
+            status = self.lab.edge.daemon.asked("status")
         except LabError as error:
             yield str(error)
             return

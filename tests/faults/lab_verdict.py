@@ -45,7 +45,7 @@ def kernels(lab: Lab, guests: Iterable[Guest], active: Sequence[Row]) -> Iterato
 def told(host: Host, rows: Iterable[Row]) -> Iterator[str]:
     """What `zthook status` shows there."""
     try:
-        status = host.agent.json("status")
+        status = host.agent.asked("status")
     except LabError as error:
         yield str(error)
         return

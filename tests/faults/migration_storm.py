@@ -134,8 +134,8 @@ class MigrationStorm(Havoc):
     def amiss(self) -> Iterator[str]:
         """What is not as it should be: each guest has its addresses where it runs, and no more."""
         try:
-            rows: list[dict[str, Any]] = self.lab.edge.daemon.json("edge", "mappings")
-            problems = self.lab.edge.daemon.json("edge", "status")["problems"]
+            rows: list[dict[str, Any]] = self.lab.edge.daemon.asked("mappings")
+            problems = self.lab.edge.daemon.asked("status")["problems"]
         except LabError as error:
             yield str(error)
             return

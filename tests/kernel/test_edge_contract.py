@@ -289,7 +289,7 @@ class RealWorld(World):
 
 
 class TestFake(EdgeContract):
-    examples = 200
+    examples = 100
 
     @pytest.fixture
     def world(self) -> World:

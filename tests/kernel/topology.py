@@ -6,16 +6,20 @@ Addresses are documentation ones. Ways of arrival: 203.0.113.0/24 is the uplink'
 tests are written with the IPv4 addresses all the same, and are told such.
 """
 
+import fcntl
 import os
 import re
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from itertools import count
+from contextlib import ExitStack, contextmanager, suppress
+from enum import Enum
+from functools import partial
+from itertools import count, groupby
+from pathlib import Path
 from typing import Self, TypeVar
 
 from pyroute2 import netns
@@ -33,7 +37,9 @@ SILENCE = 0.4
 _numbers = count()
 
 
+CHANGES = re.compile(r"^ip (-6 )?(link|addr|route|rule|neigh) (add|set|del|delete|replace|flush)\b")
 OF_ONE_VERSION = re.compile(r"^ip (?=(-\w+ )*(addr|route|rule|neigh)\b)")
+SIOCGIFHWADDR = 0x8927
 ECHO = {4: (socket.IPPROTO_ICMP, 8, 0), 6: (socket.IPPROTO_ICMPV6, 128, 129)}
 """The protocol of pings, and the types of request and reply."""
 
@@ -77,6 +83,7 @@ class Namespace:
 
     def __init__(self, name: str, version: int = 4) -> None:
         self.version = version
+        self._later: list[str] | None = None
         self.name = f"ke{os.getpid()}-{next(_numbers)}-{name}"
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         self._thread = ThreadPoolExecutor(1, initializer=netns.setns, initargs=(self.name,))
@@ -86,19 +93,54 @@ class Namespace:
         )
 
     def run(self, *commands: str, check: bool = True) -> str:
-        """Run commands inside, one after the other; the last one's output."""
+        """Run commands inside, one after the other; the last one's output.
+
+        In as few processes as can be: a topology takes a hundred commands, and a process for
+        each was most of what a test cost.
+        """
         output = ""
-        for command in commands:
-            done = subprocess.run(
-                ["ip", "netns", "exec", self.name, *self.spoken(command).split()],
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE * 4,
-                check=False,
-            )
-            assert not check or done.returncode == 0, f"{command}: {done.stderr}"
-            output = done.stdout
+        for kind, some in groupby(map(self.spoken, commands), _kind):
+            if kind is Kind.CHANGE and self._later is not None:
+                self._later += some
+            elif kind is Kind.SETTING:
+                self.call(partial(_set, some))
+            elif kind is Kind.CHANGE and check:
+                output = self._ip(list(some))
+            else:
+                for command in some:
+                    output = self._run(command.split(), check=check)
         return output
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Commands of ``ip`` that change something are carried out at the end, together."""
+        self._later = []
+        yield
+        some, self._later = self._later, None
+        if some:
+            self._ip(some)
+
+    def _ip(self, commands: list[str]) -> str:
+        """Commands of ``ip`` that change something: ``-6`` is of a whole batch."""
+        output = ""
+        for version, some in _batches(commands):
+            words = ["ip", *(["-6"] if version == 6 else ()), "-n", self.name, "-batch", "-"]
+            lines = (command.removeprefix("ip ").removeprefix("-6 ") for command in some)
+            output = self._run(words, "\n".join(lines))
+        return output
+
+    def _run(self, command: list[str], text: str | None = None, *, check: bool = True) -> str:
+        where = [] if text is not None else ["ip", "netns", "exec", self.name]
+        done = subprocess.run(
+            [*where, *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 4,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{text or command}: {done.stderr}"
+        return done.stdout
 
     def spoken(self, command: str) -> str:
         """The command for the twins, where IPv6 is spoken."""
@@ -140,7 +182,39 @@ class Namespace:
 
     def close(self) -> None:
         self._thread.shutdown()
-        subprocess.run(["ip", "netns", "del", self.name], check=True)
+        netns.remove(self.name)
+
+
+class Kind(Enum):
+    """Of command: those of a kind that follow one another are carried out together."""
+
+    CHANGE, SETTING, OTHER = range(3)
+
+
+def _kind(command: str) -> Kind:
+    if command.startswith("sysctl -qw "):
+        return Kind.SETTING
+    return Kind.CHANGE if CHANGES.match(command) else Kind.OTHER
+
+
+def _batches(commands: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """With the version that each is for; of links any."""
+    version, some = 0, list[str]()
+    for command in commands:
+        own = 6 if command.startswith("ip -6 ") else 0 if command.startswith("ip link ") else 4
+        if own and version and own != version:
+            yield version, some
+            some = []
+        some.append(command)
+        version = own or version
+    yield version, some
+
+
+def _set(commands: Iterable[str]) -> None:
+    for command in commands:
+        for setting in command.removeprefix("sysctl -qw ").split():
+            name, _, value = setting.partition("=")
+            Path("/proc/sys", *name.split(".")).write_text(value, encoding="ascii")
 
 
 class EchoServer:
@@ -210,7 +284,11 @@ class Topology:
         self._made: list[Namespace] = []
         self._servers: list[EchoServer] = []
         try:
-            self._make(overlay_mtu)
+            self._make()
+            with ExitStack() as together:
+                for one in self._made:
+                    together.enter_context(one.later())
+                self._connect(overlay_mtu)
             self.own_server = self.serve(self.edge, 80, b"edge ")
             self.server1 = self.serve(self.guest1, 80, b"guest1 ")
             self.server2 = self.serve(self.guest2, 80, b"guest2 ")
@@ -223,7 +301,7 @@ class Topology:
         self._made.append(Namespace(name, self.version))
         return self._made[-1]
 
-    def _make(self, mtu: int) -> None:
+    def _make(self) -> None:
         self.router = self.namespace("router")
         self.client = self.namespace("client")
         self.neighbour = self.namespace("neighbour")
@@ -231,6 +309,8 @@ class Topology:
         self.switch = self.namespace("overlay")
         self.home1, self.home2 = self.namespace("home1"), self.namespace("home2")
         self.guest1, self.guest2 = self.namespace("guest1"), self.namespace("guest2")
+
+    def _connect(self, mtu: int) -> None:
         self.router.run("ip link add wire type bridge", "ip link set wire up")
         self.switch.run("ip link add sw type bridge", "ip link set sw up")
         self.cable(self.client, "eth0", self.router, "client")
@@ -274,11 +354,11 @@ class Topology:
         self, one: Namespace, device: str, other: Namespace, far: str, bridge: str = ""
     ) -> None:
         """Lay a cable; ``bridge`` is the one that its far end is plugged into."""
-        one.run(f"ip link add {device} type veth peer name {far} netns {other.name}")
+        ends = f"{device} netns {one.name} type veth peer name {far} netns {other.name}"
+        subprocess.run(["ip", "link", "add", *ends.split()], check=True)
         one.run(f"ip link set {device} up")
-        if bridge:
-            other.run(f"ip link set {far} master {bridge}")
-        other.run(f"ip link set {far} up")
+        plug = (f"ip link set {far} master {bridge}",) if bridge else ()
+        other.run(*plug, f"ip link set {far} up")
 
     def address(self, where: Namespace, address: str, gateway: str) -> None:
         where.run(f"ip addr add {address} dev eth0", f"ip route add default via {gateway}")
@@ -323,7 +403,13 @@ class Topology:
 
 def mac(where: Namespace, device: str) -> str:
     """The device's MAC."""
-    return where.run(f"cat /sys/class/net/{device}/address").strip()
+
+    def asked() -> str:
+        with socket.socket() as one:
+            told = fcntl.ioctl(one, SIOCGIFHWADDR, struct.pack("40s", device.encode()))
+        return told[18:24].hex(":")
+
+    return where.call(asked)
 
 
 @contextmanager

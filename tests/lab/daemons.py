@@ -14,6 +14,8 @@ from tests.lab.commands import LabError, wait_until
 from tests.lab.machine import Machine
 from tests.lab.process import Process
 from tests.lab.topology import OVERLAY_DEVICE, UPLINK_DEVICE
+from zthook.errors import DaemonUnreachable
+from zthook.wire.control import ask
 
 JOIN = re.compile(r"zthook join (\S+)")
 
@@ -67,6 +69,20 @@ class Zthook:
         if done.returncode not in {0, 1} or not done.stdout:
             raise LabError(f"`zthook {' '.join(map(str, arguments))} --json`: {done.stderr}")
         return json.loads(done.stdout)
+
+    def asked(self, command: str, **arguments: object) -> Any:
+        """What the daemon itself says at its control socket: what a command of the same name
+        with ``--json`` prints, without a process for each look. LabError where none answers.
+        """
+        try:
+            return ask(self.socket, command, **arguments)
+        except DaemonUnreachable as error:
+            raise LabError(f"{self.socket}: {error.message}") from error
+
+    @property
+    def socket(self) -> Path:
+        """Where its commands ask it."""
+        return self.runtime / f"{self._daemon[0]}.sock"
 
     def start(self, *, ready: bool = True, env: Mapping[str, str] | None = None) -> Process:
         """Start the daemon; returns once it said READY=1 (with ``ready``)."""
@@ -139,8 +155,8 @@ class Agent(Zthook):
         self("join", token, *arguments)
 
     def mappings(self, guest: str) -> list[dict[str, Any]]:
-        """The rows of `zthook status --json` for a guest, by its name or UUID."""
-        rows: list[dict[str, Any]] = self.json("status")["mappings"]
+        """The rows of `zthook status` for a guest, by its name or UUID."""
+        rows: list[dict[str, Any]] = self.asked("status")["mappings"]
         return [row for row in rows if guest in (row["guest"], row["uuid"])]
 
     def wait_state(self, guest: str, state: str, deadline_seconds: float = 20) -> dict[str, Any]:

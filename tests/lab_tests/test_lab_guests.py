@@ -10,6 +10,7 @@ from tests.lab_tests.by_hand import PUBLIC, mapped_by_hand
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.long  # what tests of guests do all the time
 def test_two_hosts_two_guests(lab: Lab, home1: Host, home2: Host) -> None:
     one, two = home1.define_guest("web1"), home2.define_guest("web2")
     one.start()
@@ -48,6 +49,7 @@ def test_a_guest_moves_to_other_addresses(home1: Host) -> None:
     assert guest.state() == "shut off"
 
 
+@pytest.mark.long  # what tests of guests do all the time
 def test_reboot_save_and_restore(home1: Host) -> None:
     guest = home1.define_guest("web4")
     guest.boot()
@@ -105,6 +107,7 @@ def test_libvirtd_hangs_dies_and_returns(home1: Host) -> None:
     assert "default" in home1.virsh("net-list", "--name")
 
 
+@pytest.mark.long  # what tests of guests do all the time
 def test_a_guest_migrates_between_hosts_of_one_guest_network() -> None:
     """By its second interface, on a network that both share, its own pause can be measured."""
     with Lab(same_guest_network=True) as lab:
