@@ -7,8 +7,9 @@ uninstall() {
     begin 'Removing zthook'
     scratch=$(mktemp -d)
     LOG=$scratch/uninstall.log
-    if [ -e "$STATE/credential.json" ] && command -v zthook >/dev/null; then
-        step "this host leaves its edge" "its guests' public addresses; $STATE/credential.json" leave_edge
+    if { [ -e "$STATE/credential.json" ] || [ -e "$STATE/entry.json" ]; } && command -v zthook >/dev/null; then
+        step "this host leaves its edge" "its guests' public addresses; $STATE/credential.json
+the ZeroTier network and moon that zthook join took it into; $STATE/entry.json" leave_edge
     fi
     for unit in zthook-agent.socket zthook-agent.service zthook-edge.service zthook-edge-rules.service; do
         [ ! -e "$UNITS/$unit" ] || step "$unit" "$UNITS/$unit" remove_unit "$unit"

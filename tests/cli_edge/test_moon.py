@@ -158,6 +158,13 @@ def test_mistyped(init: Zthook, zerotier: FakeZeroTier, options: tuple[str, ...]
     assert not (zerotier.home / "moons.d").exists()
 
 
+def test_an_address_of_a_pool_is_no_moons(init: Zthook, zerotier: FakeZeroTier) -> None:
+    code, _, err = init("--moon", "203.0.113.10", "--pool", "hk=203.0.113.10", "--uplink", "lo")
+    assert code == 1
+    assert "203.0.113.10 is in the pool hk" in err
+    assert not (zerotier.home / "moons.d").exists()
+
+
 def test_an_overlay_that_is_not_zerotier_has_no_moon(zthook: Zthook, places: Places) -> None:
     code, _, err = zthook("edge", "init", "--interface", "br0", "--moon", "203.0.113.2")
     assert code == 2

@@ -109,27 +109,28 @@ def init(
     """
     _check_words(interface, wanted, moons, controller=controller, restart=restart_zerotier)
     places = Places.from_environment()
-    if places.edge_config.exists():
-        overlay = load_edge(places.edge_config).overlay
+    kept = places.edge_config.exists()
+    if kept:
+        settings = load_edge(places.edge_config)
         click.echo(f"kept   {places.edge_config} as it is (edit it to change it)")
         if controller:
-            edge_controller.check_own(overlay, places.edge_config)
-        settings = None
+            edge_controller.check_own(settings.overlay, places.edge_config)
     else:
         overlay = _overlay(zerotier, zerotier_home, interface, controller=controller)
         settings = EdgeSettings(overlay, api_port=port, pools=_pools(pools, uplink, overlay))
         # Read back as the daemon will, before anything is written.
         parse_edge(edge_text(settings), places.edge_config)
         protect(settings.pools, overlay)
+    edge_moon.check_outside(settings.pools, moons)
     if controller:
-        edge_controller.make_network(overlay, wanted)
+        edge_controller.make_network(settings.overlay, wanted)
     _make_keys(places)
     _make_store(places)
-    if settings is not None:
+    if not kept:
         write_edge(places.edge_config, settings)
         click.echo(f"wrote  {places.edge_config}")
     if moons:
-        edge_moon.make_moon(places, overlay, moons, restart=restart_zerotier)
+        edge_moon.make_moon(places, settings.overlay, moons, restart=restart_zerotier)
     click.echo(NEXT)
 
 

@@ -1,5 +1,6 @@
 """``zthook edge init --moon``: this machine helps hosts and edge to find each other."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import click
 from zthook.cli.progress import Awaited, wait_visibly
 from zthook.config.places import Places
 from zthook.config.settings import OverlaySettings
-from zthook.errors import OverlayDown, UsageError
+from zthook.errors import OverlayDown, Refused, UsageError
+from zthook.model.addresses import Pool
 from zthook.overlay.making_moon import MoonMaker, restart_daemon
 
 MOON = "ADDRESS[/PORT]"
@@ -33,6 +35,19 @@ def read_endpoint(text: str) -> Endpoint:
     if slash and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
         raise click.BadParameter(f"{port!r} is no UDP port (ZeroTier's own is 9993)")
     return str(found), int(port) if slash else None
+
+
+def check_outside(pools: Iterable[Pool], given: Iterable[Endpoint]) -> None:
+    """Raises Refused where a guest could be given a moon's address."""
+    for pool in pools:
+        for address, _ in given:
+            if ip_address(address) in pool:
+                raise Refused(
+                    f"{address} is in the pool {pool.name}: a guest that has it would hear what"
+                    " is meant for the moon",
+                    hint="give --moon the address that this edge itself is reached at, outside of"
+                    " its pools",
+                )
 
 
 def make_moon(

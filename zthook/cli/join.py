@@ -135,7 +135,8 @@ def join(
     (zthook edge host rotate NAME), and its mappings stay.
 
     With - in its place TOKEN is read from stdin, where no list of processes and no shell's
-    history has it; as an argument it can be seen until it is spent, a moment later.
+    history has it; as an argument it can be seen until it is spent: a moment, or for as long as
+    this waits.
 
     A host that is behind a LAN gateway on the overlay says so with --via. The gateway has to
     forward, and to MASQUERADE toward the overlay.
