@@ -17,6 +17,7 @@ SHELL_FILES = [
     "debian/zthook-host.postinst",
     "debian/zthook-host.prerm",
     "hooks/qemu",
+    *(f"vagrant/{name}.sh" for name in ("edge", "home", "zerotier")),
     "tests/lab/guest/init",
     "tests/lab/guest/network",
 ]
