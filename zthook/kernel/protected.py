@@ -1,7 +1,9 @@
 """What of this machine must not be given away: whoever holds it holds the machine."""
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -12,6 +14,8 @@ from zthook.model.publication import Protocol
 ESTABLISHED, CLOSED, LISTENING = "01", "07", "0A"
 """States in /proc/net; CLOSED is a UDP socket that takes packets of everybody."""
 SSH_PORT = 22
+LONGEST_NAME = 16
+"""Of a process, its line's end included (TASK_COMM_LEN)."""
 LOGIN_DAEMONS = frozenset({"sshd", "sshd-session", "sshd-auth", "dropbear"})
 """Process names; OpenSSH 9.8 and later hands each connection to a process of its own."""
 
@@ -104,19 +108,37 @@ def _address(text: str) -> IPAddress:
 
 
 def _login_inodes(proc: Path) -> frozenset[str]:
-    return frozenset(
-        inode
-        for process in proc.iterdir()
-        if process.name.isdigit() and _name(process) in LOGIN_DAEMONS
-        for inode in _socket_inodes(process)
-    )
+    # By descriptors: every pass looks at every process, and with paths that takes thrice as long.
+    with _directory(proc) as folder:
+        return frozenset(
+            inode
+            for name in os.listdir(folder)  # noqa: PTH208 - a descriptor
+            if name.isdigit() and _name(folder, name) in LOGIN_DAEMONS
+            for inode in _socket_inodes(proc / name)
+        )
 
 
-def _name(process: Path) -> str:
+@contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    """Its descriptor."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _name(proc: int, process: str) -> str:
+    try:
+        comm = os.open(f"{process}/comm", os.O_RDONLY, dir_fd=proc)
     except OSError:
         return ""  # it ended while we looked
+    try:
+        return os.read(comm, LONGEST_NAME).decode(errors="replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(comm)
 
 
 def _socket_inodes(process: Path) -> Iterator[str]:
