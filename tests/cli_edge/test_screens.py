@@ -458,10 +458,14 @@ class TestHost:
         assert lines[0].split() == ["MEMBER", "SINCE", "ADDRESS", "NOTE"]
         assert lines[1].split() == ["4e41020f73", "2", "min", "ago", "203.0.113.77/9993", "-"]
         assert "shut out 2023-11-1" in lines[2]
-        assert lines[-1] == "let one in, and nobody else: zthook edge host approve MEMBER"
+        assert (
+            lines[-1] == "let one in, and nobody else: zthook edge host approve MEMBER --host NAME"
+        )
         out = zthook("edge", "host", "approve", "4e41020f73")[1]
         assert out == "4e41020f73 is let into the overlay\n"
-        assert canned.asked[-1] == ("approve", {"member": "4e41020f73"})
+        assert canned.asked[-1] == ("approve", {"member": "4e41020f73", "host": None})
+        zthook("edge", "host", "approve", "4e41020f73", "--host", "home1")
+        assert canned.asked[-1] == ("approve", {"member": "4e41020f73", "host": "home1"})
 
     def test_nobody_knocks(self, serve_canned: Serve, zthook: Zthook) -> None:
         serve_canned({"knocking": lambda _: []})
@@ -481,9 +485,14 @@ class TestHost:
         canned = serve_canned({"shut_out": lambda _: None})
         assert zthook("edge", "host", "approve", "4e41020f73", "--undo")[0] == 0
         assert canned.asked == [("shut_out", {"member": "4e41020f73"})]
-        code, _, err = zthook("edge", "host", "approve", "--undo")
-        assert code == 2
-        assert "whom?" in err
+        for words, why in (
+            (("--undo",), "whom?"),
+            (("--host", "home1"), "whom?"),
+            (("4e41020f73", "--undo", "--host", "home1"), "--host has no meaning with --undo"),
+        ):
+            code, _, err = zthook("edge", "host", "approve", *words)
+            assert code == 2
+            assert why in err
 
     def test_a_token_that_takes_the_host_into_the_network_says_so(
         self, serve_canned: Serve, zthook: Zthook
@@ -491,7 +500,7 @@ class TestHost:
         serve_canned({"host_add": lambda _: self.added(member=None, network="b87d70f46b7a7468")})
         out = zthook("edge", "host", "add", "home1")[1]
         assert "It takes that machine into ZeroTier network b87d70f46b7a7468 too." in out
-        assert "zthook edge host approve NODEID" in out
+        assert "`zthook edge host approve NODEID --host home1`" in out
 
     @pytest.mark.parametrize(
         ("removed", "said"),

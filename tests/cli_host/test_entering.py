@@ -24,7 +24,7 @@ from zthook.wire.token import Token, write_token
 
 Zthook = Callable[..., tuple[int, str, str]]
 DEVICE, MOON = "ztjqllkmit", "b87d70f46b"
-IN = Token("e1", "0" * 64, "192.168.193.222", 9443, "s3cret", NETWORK)
+IN = Token("e1", "0" * 64, "192.168.193.222", 9443, "s3cret", NETWORK, "", "home1")
 TOKEN = write_token(IN)
 WITH_MOON = write_token(Token("e1", "0" * 64, "192.168.193.222", 9443, "s3cret", NETWORK, MOON))
 
@@ -89,8 +89,8 @@ def test_it_joins_shows_its_node_waits_to_be_let_in_and_enrols(
         "node    this machine is ZeroTier node 5d4548d482",
         f"waits   for network {NETWORK} to answer",
         f"waits   to be let in: node 5d4548d482 is not authorised in network {NETWORK} yet",
-        "        on the edge: zthook edge host approve 5d4548d482   (if another node is the"
-        " controller, there: b87d70f46b, or my.zerotier.com)",
+        "        on the edge: zthook edge host approve 5d4548d482 --host home1   (if another node"
+        " is the controller, there: b87d70f46b, or my.zerotier.com)",
         f"joined  network {NETWORK}: this machine is 192.168.193.242 on {DEVICE}",
     ]
     assert "this host is home1 at the edge" in out

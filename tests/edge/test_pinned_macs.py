@@ -14,6 +14,7 @@ from tests.edge.test_member_macs import (
     poison,
 )
 from tests.edge.world import Agent, Edge, address_of, overlay_mac
+from zthook.errors import NotFound
 from zthook.overlay.member_mac import member_mac
 from zthook.wire.messages import HeartbeatRequest
 
@@ -61,6 +62,17 @@ def test_who_comes_back_as_another_member_is_reached_as_that_one() -> None:
     edge.service.add_host("home1", member=OTHER_MEMBER)
     assert pinned(edge) == {str(HOME): member_mac(NETWORK, OTHER_MEMBER)}
     assert edge.state(P, "home1") == "active"
+
+
+def test_whose_node_it_is_can_be_said_later() -> None:
+    """As `zthook edge host approve NODEID --host home1` does."""
+    edge = on_zerotier()
+    mapped(edge)
+    edge.service.name_member("home1", MEMBER)
+    assert pinned(edge) == {str(HOME): member_mac(NETWORK, MEMBER)}
+    assert edge.state(P, "home1") == "active"
+    with pytest.raises(NotFound, match="no host 'home7'"):
+        edge.service.name_member("home7", MEMBER)
 
 
 def test_a_member_that_says_it_is_another_is_named_and_asked_for() -> None:

@@ -14,7 +14,7 @@ from zthook.edge.admin import Admin, RunningEdge
 from zthook.edge.admin_views import Approved, HostRemoved, Knock
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.views import HostView, Invitation
-from zthook.errors import OverlayDown, Refused, UsageError
+from zthook.errors import NotFound, OverlayDown, Refused, UsageError
 from zthook.model.mappings import OverlayDevice
 from zthook.model.paths import OverlayPath
 from zthook.overlay import FakeOverlay, no_paths, open_overlay
@@ -33,8 +33,13 @@ class Noting:
         self.noted: list[str] = []
         self.known: list[HostView] = []
 
-    def approved(self, member: str) -> None:
-        self.noted.append(member)
+    def approved(self, member: str, host: str) -> None:
+        self.noted.append(f"{member} {host}".strip())
+
+    def name_member(self, name: str, member: str) -> None:
+        if name != "home1":
+            raise NotFound(f"this edge has no host {name!r}")
+        self.noted.append(f"{name} is {member}")
 
     def shut_out(self, member: str) -> None:
         self.noted.append(f"not {member}")
@@ -104,6 +109,18 @@ async def test_a_member_is_let_in() -> None:
     assert network.members == noting.noted == ["0123456789"]
 
 
+async def test_a_member_is_let_in_as_a_host() -> None:
+    network, noting = Network(), Noting()
+    commands = admin_of(network, noting).commands()
+    with pytest.raises(NotFound):
+        await commands["approve"]({"member": "0123456789", "host": "home7"})
+    assert network.members == []
+    await commands["approve"]({"member": "0123456789", "host": "home1"})
+    assert noting.noted == ["home1 is 0123456789", "0123456789 home1"]
+    with pytest.raises(UsageError, match="is not a ZeroTier node's id"):
+        await commands["approve"]({"member": "home1", "host": "home1"})
+
+
 async def test_with_a_host_its_node_is_shut_out() -> None:
     """By the member that its owner named, or the one whose MAC it came from."""
     for known in ({"member": "0123456789"}, {"member": None, "mac": MAC}):
@@ -158,9 +175,9 @@ async def test_an_approval_is_taken_back() -> None:
 async def test_an_invitation_takes_the_host_into_the_network_a_rotation_need_not() -> None:
     commands = admin_of(Network()).commands()
     token = read_token((await commands["host_add"]({"name": "home1"})).token)
-    assert (token.network, token.moon) == (NETWORK, "b87d70f46b")
+    assert (token.network, token.moon, token.host) == (NETWORK, "b87d70f46b", "home1")
     token = read_token((await commands["host_rotate"]({"name": "home1"})).token)
-    assert (token.network, token.moon) == ("", "")
+    assert (token.network, token.moon, token.host) == ("", "", "")
 
 
 async def test_a_mistyped_node_invites_nobody() -> None:
@@ -175,7 +192,9 @@ async def test_why_one_was_not_let_in() -> None:
     assert noting.noted == []
 
 
-@pytest.mark.parametrize(("command", "asked"), [("knocking", {}), ("approve", {"member": "0"})])
+@pytest.mark.parametrize(
+    ("command", "asked"), [("knocking", {}), ("approve", {"member": "0123456789"})]
+)
 async def test_an_overlay_without_a_controller_lets_nobody_in(
     command: str, asked: dict[str, str]
 ) -> None:

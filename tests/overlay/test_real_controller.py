@@ -175,7 +175,7 @@ def test_from_nothing_to_a_host_that_only_its_owner_let_in(lab: RealLab) -> None
     assert known[home.id].startswith(f"{home.address}/")
     assert known[stranger.id].startswith(f"{stranger.address}/")
 
-    told = edge.zthook("edge", "host", "approve", home.id)
+    told = edge.zthook("edge", "host", "approve", home.id, "--host", "home1")
     assert f"knocking still: {stranger.id}" in told
     wait_until(lambda: not joining.running, 90, lambda: f"join ends: {joining.log_text()}")
     assert joining.exit_code == 0, joining.log_text()
@@ -187,8 +187,7 @@ def test_from_nothing_to_a_host_that_only_its_owner_let_in(lab: RealLab) -> None
 
     assert_the_moon_does_without_the_root(lab)
 
-    home.running("agent")
-    wait_until(lambda: hosts(edge)[0]["mac"], 60, "the edge hears home's agent")
+    assert hosts(edge)[0]["member"] == home.id
     told = edge.zthook("edge", "host", "remove", "home1")
     assert f"its node {home.id} is let into the overlay no more" in told
     wait_until_silent(edge, "10.86.77.1", home, own)

@@ -58,7 +58,9 @@ def test_a_newer_token_asks_for_an_upgrade() -> None:
         read_token(LINE.replace("zthook1", "zthook3"))
 
 
-NETWORKED = msgspec.structs.replace(TOKEN, network="b87d70f46b7a7468", moon="b87d70f46b")
+NETWORKED = msgspec.structs.replace(
+    TOKEN, network="b87d70f46b7a7468", moon="b87d70f46b", host="home1"
+)
 
 
 def test_with_a_network_it_is_of_a_kind_that_an_older_one_asks_an_upgrade_for() -> None:
@@ -95,6 +97,7 @@ def test_what_is_no_token_is_told_what_one_looks_like(text: str) -> None:
         {"ca": "no"},
         {"network": "b87d70f46b7a7468/x"},
         {"moon": "../../../status"},
+        {"host": "\x1b[2Jhome1"},
     ],
 )
 def test_content_that_no_edge_writes(change: dict[str, object]) -> None:

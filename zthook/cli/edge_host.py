@@ -103,8 +103,8 @@ def _tell(added: HostAdded) -> None:
         click.get_current_context().exit(1)
     elif added.network:
         click.echo(
-            "Its node has to be let in: by `zthook edge host approve NODEID`, where this machine"
-            " is the network's controller."
+            "Its node has to be let in: where this machine is the network's controller, by"
+            f" `zthook edge host approve NODEID --host {added.host}`."
         )
 
 
@@ -142,25 +142,28 @@ def list_hosts(*, as_json: bool) -> None:
     print_table(HOST_COLUMNS, rows, loose=("NOTE",), empty="no hosts: zthook edge host add NAME")
 
 
-@command("approve", example="zthook edge host approve 5d4548d482")
+@command("approve", example="zthook edge host approve 5d4548d482 --host home1")
 @click.argument("member", metavar="[NODEID]", required=False)
+@click.option("--host", metavar="NAME", help="Whose node it is: it goes when that host does.")
 @click.option("--undo", is_flag=True, help="Let NODEID in no more.")
 @json_option
-def approve(member: str | None, *, undo: bool, as_json: bool) -> None:
+def approve(member: str | None, *, host: str | None, undo: bool, as_json: bool) -> None:
     """Let a member into the overlay; without NODEID, list who knocks.
 
     This machine's ZeroTier must be the network's controller. Nobody is let in but the node that
     is named here: compare it with what `zthook join` shows on the host.
     """
-    if member is None and undo:
-        raise UsageError("whom? give the NODEID: zthook edge host approve NODEID --undo")
+    if member is None and (undo or host):
+        raise UsageError("whom? zthook edge host approve shows who knocks; give the NODEID")
+    if undo and host:
+        raise UsageError("--host has no meaning with --undo: it is NODEID that is shut out")
     if member is None:
         _tell_knocks(ask_edge_for(list[Knock], "knocking"), as_json=as_json)
     elif undo:
         ask_edge("shut_out", member=member)
         click.echo(f"{member} is let into the overlay no more")
     else:
-        _tell_approved(ask_edge_for(Approved, "approve", member=member))
+        _tell_approved(ask_edge_for(Approved, "approve", member=member, host=host))
 
 
 def _tell_approved(approved: Approved) -> None:
@@ -180,7 +183,7 @@ def _tell_knocks(knocks: list[Knock], *, as_json: bool) -> None:
     columns = ("MEMBER", "SINCE", "ADDRESS", "NOTE")
     print_table(columns, rows, loose=("NOTE",), empty="nobody knocks")
     if knocks:
-        click.echo("\nlet one in, and nobody else: zthook edge host approve MEMBER")
+        click.echo("\nlet one in, and nobody else: zthook edge host approve MEMBER --host NAME")
 
 
 def _times(knock: Knock) -> tuple[str, str]:

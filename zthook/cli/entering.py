@@ -43,7 +43,7 @@ def into_overlay(token: Token, home: Path, record: Path) -> None:
     if before.moon:
         click.echo(f"moon    the edge, node {before.moon}, helps to find the way")
     try:
-        _wait_until_let_in(node, token.network, home)
+        _wait_until_let_in(node, token, home)
         _wait_for_edge(token)
     except KeyboardInterrupt:
         click.echo(AGAIN)
@@ -64,11 +64,13 @@ def _check_free(address: str) -> None:
             )
 
 
-def _wait_until_let_in(node: str, network: str, home: Path) -> None:
+def _wait_until_let_in(node: str, token: Token, home: Path) -> None:
+    network = token.network
+    whose = f" --host {token.host}" if token.host else ""
     let_in = Awaited(
         f"to be let in: node {node} is not authorised in network {network} yet",
-        f"on the edge: zthook edge host approve {node}   (if another node is the controller, there:"
-        f" {network[:10]}, or my.zerotier.com)",
+        f"on the edge: zthook edge host approve {node}{whose}   (if another node is the"
+        f" controller, there: {network[:10]}, or my.zerotier.com)",
     )
     overlay, api = ZeroTierOverlay(network, home), NodeApi(home)
     began = time.monotonic()

@@ -72,6 +72,10 @@ class _Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     member: str
 
 
+class _Approval(_Member, frozen=True, forbid_unknown_fields=True):
+    host: str | None = None
+
+
 class _NewHost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     member: str | None = None
@@ -110,7 +114,7 @@ class Admin:
             "host_rotate": _taking(_Rotation, self.host_rotate),
             "host_remove": _taking(_Name, self.host_remove),
             "knocking": _taking(_Nothing, self.knocking),
-            "approve": _taking(_Member, self.approve),
+            "approve": _taking(_Approval, self.approve),
             "shut_out": _taking(_Member, self.shut_out),
             "release": _taking(_Public, self.release),
             "reload": _taking(_Nothing, self.reload),
@@ -191,7 +195,7 @@ class Admin:
             group=asked.group,
             expires_seconds=asked.expires_seconds,
         )
-        why = await self._door.let_in(invited.member) if invited.member else ""
+        why = await self._door.let_in(invited.member, invited.host) if invited.member else ""
         network = self._edge.settings.overlay.network or ""
         moon = await self._door.moon() if network else ""
         return self._added(invited, address, why, network=network, moon=moon)
@@ -225,7 +229,10 @@ class Admin:
         self, invited: Invitation, address: str, why: str, *, network: str = "", moon: str = ""
     ) -> HostAdded:
         keys, port = self._edge.keys, self._edge.settings.api_port
-        token = Token(keys.edge_id, keys.ca_sha256, address, port, invited.secret, network, moon)
+        host = invited.host if network else ""
+        token = Token(
+            keys.edge_id, keys.ca_sha256, address, port, invited.secret, network, moon, host
+        )
         return HostAdded(
             host=invited.host,
             token=write_token(token),
@@ -237,9 +244,11 @@ class Admin:
             moon=moon,
         )
 
-    async def approve(self, asked: _Member) -> Approved:
-        """Let a member into the overlay. Raises Refused where this machine can not."""
-        return await self._door.approve(asked.member)
+    async def approve(self, asked: _Approval) -> Approved:
+        """Let a member into the overlay, as that host. Raises Refused where this machine can not,
+        NotFound.
+        """
+        return await self._door.approve(asked.member, asked.host or "")
 
     async def shut_out(self, asked: _Member) -> None:
         """Let a member into the overlay no more. Raises Refused where this machine can not."""

@@ -10,6 +10,7 @@ from zthook.edge.seen_overlay import Controller
 from zthook.edge.views import HostView
 from zthook.errors import Refused, ZthookError
 from zthook.overlay.member_mac import member_of
+from zthook.overlay.zerotier import check_node_id
 
 if TYPE_CHECKING:
     from zthook.edge.admin import RunningEdge
@@ -31,20 +32,26 @@ class Doorkeeper:
         found = await asyncio.to_thread(self._controller().knocking)
         return [Knock(one.member, one.since, one.address, one.shut_out) for one in found]
 
-    async def approve(self, member: str) -> Approved:
-        """Let a member in, before it knocks too. Raises Refused where this machine can not."""
+    async def approve(self, member: str, host: str) -> Approved:
+        """Let a member in, before it knocks too, as that host where one is named.
+
+        Raises Refused where this machine can not, UsageError (no node's id), NotFound (no host).
+        """
+        check_node_id(member)
         knocking = [one.member for one in await self.knocking()]
-        why = await self.let_in(member)
+        if host:
+            await self._edge.worker.run(self._edge.service.name_member, host, member)
+        why = await self.let_in(member, host)
         if why:
             raise Refused(f"{member} was not let into the overlay: {why}")
         others = [one for one in knocking if one != member]
         return Approved(member, member in knocking, others)
 
-    async def let_in(self, member: str) -> str:
+    async def let_in(self, member: str, host: str) -> str:
         """Why the member was not let in; empty where it was."""
         why = await self._try(lambda: self._controller().authorise(member))
         if not why:
-            await self._edge.worker.run(self._edge.service.approved, member)
+            await self._edge.worker.run(self._edge.service.approved, member, host)
         return why
 
     async def shut_out(self, member: str) -> str:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from zthook import __version__
 from zthook.config.settings import EdgeSettings
 from zthook.edge import enrolment, excerpts, reports
+from zthook.edge.allocation import Allocator
 from zthook.edge.excerpts import Asked
 from zthook.edge.refusals import RefusedRequests
 from zthook.edge.requests import Requests
@@ -111,10 +112,16 @@ class EdgeService(Requests):
         """Lines of the audit trail, oldest first."""
         return [reports.event_view(row) for row in self._ledger.events(wanted)]
 
-    def approved(self, member: str) -> None:
-        """Note that an admin let this member into the overlay."""
+    def approved(self, member: str, host: str = "") -> None:
+        """Note that an admin let this member into the overlay, for that host where it is said."""
         with self._ledger.transaction():
-            self._note(Event.MEMBER_APPROVED, why=f"{member} is let into the overlay")
+            self._note(Event.MEMBER_APPROVED, host=host, why=f"{member} is let into the overlay")
+
+    def name_member(self, name: str, member: str) -> None:
+        """Say whose node a host is, as ``add_host`` does; the rest of it stays. Raises NotFound."""
+        with self._carrying.deciding() as allocator:
+            known = self._known(name)
+            self._ledger.put_host(self._as_member(allocator, replace(known, member=member)))
 
     def shut_out(self, member: str) -> None:
         """Note that an admin shut this member out of the overlay."""
@@ -154,16 +161,20 @@ class EdgeService(Requests):
                 group=group,
                 known=self._outlook.settings.pools,
             )
-            # Who comes back as another member is not heard before he is reached as that one.
-            host = self._lookout.as_member(permitted)
-            if host != permitted:
-                allocator.next_hop_moved(name)
+            host = self._as_member(allocator, permitted)
             enrolment.invite(self._ledger, host, secret, expires=expires, now=now)
             until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires))
             self._note(Event.HOST_ADDED, host=name, why=f"its token is good until {until}")
             for claim in self._ledger.claims_of(name):
                 allocator.judge(claim)
         return Invitation(host=name, secret=secret, expires=expires, member=host.member)
+
+    def _as_member(self, allocator: Allocator, permitted: HostRow) -> HostRow:
+        """The host by its member's MAC: come back as another he is not heard before that."""
+        host = self._lookout.as_member(permitted)
+        if host != permitted:
+            allocator.next_hop_moved(host.name)
+        return host
 
     def rotate_host(
         self, name: str, *, now: bool = False, expires_seconds: float = INVITATION_SECONDS

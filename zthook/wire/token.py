@@ -28,7 +28,8 @@ class Token(Hushed, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
     ``ca`` is the SHA-256 of the CA certificate's DER, hex; ``address`` the edge's on the
     overlay; ``secret`` is spent by the first enrolment. ``network`` is the id of the overlay
-    where that is ZeroTier, ``moon`` the edge's node id where it is a moon; else empty.
+    where that is ZeroTier, ``moon`` the edge's node id where it is a moon, ``host`` whom the
+    token is for, to tell its admin; else empty.
     """
 
     edge: str
@@ -38,6 +39,7 @@ class Token(Hushed, msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     secret: str
     network: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{16})?$")] = ""
     moon: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{10})?$")] = ""
+    host: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{0,63}$")] = ""
 
 
 def _sum(text: str) -> str:
