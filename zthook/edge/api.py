@@ -170,7 +170,9 @@ class Api:
             self.callers.sent(name, size)
             source = source_of(request)
             deciding = self._as_host(request, lambda host: act(host, message, source))
-            return reply(await _unless_left(request, deciding))
+            # Whose turn is now has not left yet, and most come one by one.
+            now = self.worker.idle
+            return reply(await (deciding if now else _unless_left(request, deciding)))
 
     def _not_now(self, longest: float) -> None:
         """Raise TooManyRequests where an answer would come too late to be of use.

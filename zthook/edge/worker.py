@@ -34,6 +34,11 @@ class Worker:
         """How long a call that is made now is likely to wait for those before it."""
         return self._waiting * self._takes
 
+    @property
+    def idle(self) -> bool:
+        """Whether a call that is made now begins at once."""
+        return self._waiting == 0
+
     async def run(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in the thread and wait for it here. What it raises is raised here.
 
