@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.overlay.real_zerotier import BINARY, World, world
-from tests.overlay.redials import SetUp, pulse, speaking
+from tests.overlay.redials import SetUp, pulse, speaking, throughput
 
 REST = 25.0
 """Between two redials: the address before counts as alive for 19 s."""
@@ -31,6 +31,8 @@ def run(rounds: int) -> Iterator[str]:
 
 
 def _lines(found: World, what: str, rounds: int, *, speaks: bool) -> Iterator[str]:
+    bits = throughput(found.edge, found.host, found.network)
+    yield f"{what}, TCP from edge to host: {bits / 1e9:.2f} Gbit/s"
     for asker, server, who in (
         (found.host, found.edge, "the host asks"),
         (found.edge, found.host, "the edge asks, the host is quiet"),

@@ -90,6 +90,30 @@ def pulse(asker: Node, server: Node, network: str) -> Iterator[Pulse]:
         echo.close()
 
 
+def throughput(sender: Node, receiver: Node, network: str, seconds: float = 5.0) -> float:
+    """Bits a second of one TCP connection over the overlay."""
+    with receiver.inside.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+        listening.bind((receiver.address(network), 0))
+        listening.listen()
+        with sender.inside.socket(socket.AF_INET, socket.SOCK_STREAM) as sending:
+            sending.connect(listening.getsockname())
+            taken, _ = listening.accept()
+            received: list[int] = []
+
+            def take() -> None:
+                with taken:
+                    while words := taken.recv(1 << 20):
+                        received.append(len(words))
+
+            taking = threading.Thread(target=take)
+            taking.start()
+            began, block = time.monotonic(), bytes(1 << 16)
+            while time.monotonic() < began + seconds:
+                sending.sendall(block)
+        taking.join()
+        return sum(received) * 8 / (time.monotonic() - began)
+
+
 @contextmanager
 def speaking(host: Node, edge: str, *, on: bool = True) -> Iterator[None]:
     """The agent's packet a second, with ``on``."""
@@ -154,7 +178,7 @@ class SetUp:
     def one_address(self) -> bool:
         """Whether the host speaks from one alone."""
         peer = self.world.edge.peer(self.world.host)
-        return reach_of(peer, time.time(), live=True, by_address=True) is Reach.ONE
+        return reach_of(peer, time.time(), live=True, spare=True) is Reach.ONE
 
     def wait_for(self, policy: str) -> None:
         """Until the edge's bond is of that standard policy."""

@@ -33,6 +33,8 @@ def a_path(address: str, **rest: Any) -> dict[str, Any]:
 ONE = [a_path("192.0.2.36/9995")]
 TWO = [*ONE, a_path("192.0.2.36/25757")]
 BY_TWO_PORTS_OF_OURS = [*ONE, a_path("192.0.2.36/9995", localSocket=2)]
+TRANSLATED_ANEW_FOR_EACH = [*ONE, a_path("192.0.2.36/20001", localSocket=2)]
+BY_BOTH_FAMILIES = [*ONE, a_path("2001:db8:11::10/9995", localSocket=2)]
 
 
 class Edge:
@@ -110,7 +112,7 @@ def test_frames_are_not_sent_twice_to_one_with_two_paths(edge: Edge) -> None:
     assert "home1 is reached by several paths" in found.notes[0]
 
 
-@pytest.mark.parametrize("paths", [ONE, BY_TWO_PORTS_OF_OURS])
+@pytest.mark.parametrize("paths", [ONE, BY_TWO_PORTS_OF_OURS, TRANSLATED_ANEW_FOR_EACH])
 def test_with_two_ports_of_ours_it_is_as_good_as_can_be_until_the_restart(
     edge: Edge, paths: list[dict[str, Any]]
 ) -> None:
@@ -123,6 +125,17 @@ def test_with_two_ports_of_ours_it_is_as_good_as_can_be_until_the_restart(
     edge.zerotier.restart()
     found = edge.look(HOME1)
     assert (found.hosts, found.restart) == ({"home1": "broadcast"}, False)
+
+
+@pytest.mark.parametrize("paths", [TWO, BY_BOTH_FAMILIES])
+def test_paths_that_stay_when_our_ports_are_closed_are_several(
+    edge: Edge, paths: list[dict[str, Any]]
+) -> None:
+    edge.zerotier.bonding.second_port = True
+    edge.zerotier.bonding.paths[HOST1] = paths
+    edge.settle(HOME1)
+    edge.settle(HOME1)
+    assert edge.settings["peerSpecificBonds"] == {HOST1: "zthook-backup"}
 
 
 def test_a_path_that_just_died_is_none(edge: Edge) -> None:

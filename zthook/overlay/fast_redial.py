@@ -81,7 +81,7 @@ class _Seen:
         return {
             member: peer
             for member, peer in self.peers.items()
-            if reach_of(peer, now, live=False, by_address=False) is not None
+            if reach_of(peer, now, live=False) is not None
         }
 
     def bond(self, member: str) -> str:
@@ -115,7 +115,7 @@ class EdgeRedial:
             foreign_members(own.settings, own.journal, hosts),
             chose_ports(own.settings),
         )
-        reached = self._reached(hosts, seen, by_address=not chose)
+        reached = self._reached(hosts, seen, spare=seen.more_ports and not chose)
         # What is written while bonds are in use counts from the next start on, with one port.
         one_port = not seen.more_ports or (seen.frozen and not chose)
         bonds = bonds_for(reached, foreign, one_port=one_port)
@@ -137,16 +137,13 @@ class EdgeRedial:
         """It is not wanted any more. Raises OverlayDown, StoreError."""
         self._own.put_back()
 
-    def _reached(
-        self, hosts: Sequence[Enrolled], seen: _Seen, *, by_address: bool
-    ) -> dict[str, Reach]:
+    def _reached(self, hosts: Sequence[Enrolled], seen: _Seen, *, spare: bool) -> dict[str, Reach]:
         sightings = self._sightings or Sightings(settled_before(self._own.settings))
         self._sightings = sightings
         sightings.forget_but({one.member for one in hosts})
-        by_address = by_address and seen.more_ports
         for one in hosts:
             peer = seen.peers.get(one.member)
-            reach = reach_of(peer, self._now(), live=one.live, by_address=by_address)
+            reach = reach_of(peer, self._now(), live=one.live, spare=spare)
             sightings.see(one.member, reach, self._steady())
         return sightings.settled
 

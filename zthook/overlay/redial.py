@@ -7,13 +7,14 @@ be sent as often: it gets an active-backup bond, which only looks sooner whether
 dead. Who is reached through a relay gets none: broadcast would drop instead of relaying.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from zthook.overlay.journal import Journal, Leaf, Settings, value_at
-from zthook.overlay.zerotier_api import PeerView
+from zthook.overlay.zerotier_api import PeerPath, PeerView
 
 HOLD_SECONDS = 60.0
 """What is seen of a host counts when it was so for this long: for half a minute after a redial
@@ -75,21 +76,36 @@ EDGES_PORTS: tuple[Leaf, ...] = (SECOND_PORT, THIRD_PORT)
 """Nobody has to open a router for a machine with a public address."""
 
 
-def reach_of(peer: PeerView | None, now: float, *, live: bool, by_address: bool) -> Reach | None:
+def reach_of(peer: PeerView | None, now: float, *, live: bool, spare: bool = False) -> Reach | None:
     """How a host is reached, None where that can not be told; ``live``: its lease is.
 
-    ``by_address`` counts a path for each of its addresses, however many ports of ours it
-    speaks to: so it will be once we have one.
+    ``spare`` ports of ours do not count, as they will be closed.
     """
     fresh = [
-        one.address
+        one
         for one in (peer.paths if peer is not None else ())
         if one.active and not one.expired and now - one.last_receive / 1000 < FRESH_SECONDS
     ]
-    number = len(set(fresh)) if by_address else len(fresh)
+    number = _without_spare_ports(fresh) if spare else len(fresh)
     if number == 0:
         return Reach.RELAYED if live else None
     return Reach.ONE if number == 1 else Reach.SEVERAL
+
+
+def _without_spare_ports(paths: Iterable[PeerPath]) -> int:
+    """A router may show the host under another address to each port of ours: what counts is
+    how many it has to one of them. IPv4 and IPv6 are two paths whatever the ports.
+    """
+    seen = {(one.local_socket, one.address) for one in paths}
+    by_socket = Counter((_is_ipv6(address), socket) for socket, address in seen)
+    most: dict[bool, int] = {}
+    for (family, _), number in by_socket.items():
+        most[family] = max(number, most.get(family, 0))
+    return sum(most.values())
+
+
+def _is_ipv6(address: str) -> bool:
+    return ":" in address
 
 
 class Sightings:

@@ -39,13 +39,17 @@ class JoinedNetwork(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PeerPath(msgspec.Struct, frozen=True, rename="camel"):
-    """One way to a peer. Paths that died stay ``active``; times are Unix milliseconds."""
+    """One way to a peer. Paths that died stay ``active``; times are Unix milliseconds.
+
+    ``local_socket`` tells our own addresses and ports apart, and nothing else.
+    """
 
     address: str
     active: bool = False
     expired: bool = False
     preferred: bool = False
     last_receive: int = 0
+    local_socket: int = 0
 
 
 class PeerView(msgspec.Struct, frozen=True, rename="camel"):
