@@ -357,3 +357,11 @@ def test_a_damaged_journal_is_told(edge: Edge) -> None:
     edge.journal.write_text("{")
     with pytest.raises(StoreError, match="is damaged"):
         edge.look(HOME1)
+
+
+def test_no_restart_is_asked_for_too_early(edge: Edge) -> None:
+    edge.zerotier.bonding.second_port = True
+    while not edge.look(HOME1, seconds=10).restart:
+        assert edge.seconds < 2 * HOLD_SECONDS
+    edge.zerotier.restart()
+    assert edge.look(HOME1).hosts == {"home1": "broadcast"}

@@ -111,13 +111,11 @@ class EdgeRedial:
         own, api = self._own, self._own.api
         own.read()
         seen = _Seen(api.node(), {one.address: one for one in api.peers()})
-        foreign, chose = (
-            foreign_members(own.settings, own.journal, hosts),
-            chose_ports(own.settings),
-        )
+        foreign = foreign_members(own.settings, own.journal, hosts)
+        chose = chose_ports(own.settings)
         reached = self._reached(hosts, seen, spare=seen.more_ports and not chose)
         # What is written while bonds are in use counts from the next start on, with one port.
-        one_port = not seen.more_ports or (seen.frozen and not chose)
+        one_port = not seen.more_ports or (self._has_loaded(seen) and not chose)
         bonds = bonds_for(reached, foreign, one_port=one_port)
         late = bool(differing(bonds, seen.heard(self._now())))
         closed = EDGES_PORTS if bonds and not chose else ()
@@ -125,10 +123,12 @@ class EdgeRedial:
         lingering = any(
             seen.bond(one.member) and one.member not in {*bonds, *foreign} for one in hosts
         )
+        # Not before the file has what is to be read then.
+        two_ports = bool(closed) and seen.more_ports and self._has_loaded(seen)
         too_late = self._is_too_late(late, seen)
         return Redial(
             wanted=True,
-            restart=too_late or lingering or (bool(closed) and seen.more_ports),
+            restart=too_late or lingering or two_ports,
             hosts={one.name: seen.bond(one.member) for one in hosts},
             notes=notes(hosts, reached, foreign, chose_ports=chose),
         )
@@ -156,7 +156,11 @@ class EdgeRedial:
             return False
         self._late_since = self._late_since if self._late_since is not None else self._steady()
         waited = self._steady() - self._late_since >= LATE_SECONDS
-        return waited and (seen.frozen or len(self._written) >= MOST_TRIES)
+        return waited and self._has_loaded(seen)
+
+    def _has_loaded(self, seen: _Seen) -> bool:
+        """Whether the daemon has read what it will before it is restarted."""
+        return seen.frozen or len(self._written) >= MOST_TRIES
 
     def _write(self, wanted: Mapping[tuple[str, ...], object], *, late: bool, seen: _Seen) -> None:
         """Once more where the daemon has missed it, as it may while it uses no bond at all."""
