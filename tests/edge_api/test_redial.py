@@ -11,6 +11,7 @@ from tests.overlay.fake_zerotier import NETWORK, FakeZeroTier, running
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.edge.fast_redial import FastRedial, RunningEdge, enrolled
 from zthook.edge.worker import Worker
+from zthook.errors import StoreError
 from zthook.model.mappings import OverlayDevice
 from zthook.model.redial import Redial
 from zthook.overlay.fast_redial import HostRedial
@@ -78,6 +79,16 @@ async def test_a_daemon_that_is_away_is_told(tmp_path: Path) -> None:
     found = await edge.look()
     assert found is not None
     assert "zerotier-one does not run" in found.fault
+
+
+async def test_a_store_that_fails_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise StoreError("the disk is full")
+
+    with running(tmp_path / "zerotier-one") as zerotier:
+        edge = Edge(zerotier)
+        edge.service.hosts = fail
+        assert await edge.look() == Redial(wanted=True, fault="the disk is full")
 
 
 async def test_of_another_overlay_nothing_is_asked(tmp_path: Path) -> None:

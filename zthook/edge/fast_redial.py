@@ -53,31 +53,28 @@ class FastRedial:
 
     async def look(self) -> None:
         """Set up what is not, in a thread: nobody waits for a slow zerotier-one."""
-        edge, device = self._edge, self._edge.seen.device
+        device = self._edge.seen.device
         if device is None:
             return
-        if edge.settings.overlay != self._overlay:
-            self._overlay = edge.settings.overlay
-            self._redial = EdgeRedial(home_of(self._overlay), self._path)
-        hosts = await edge.worker.run(edge.service.hosts)
         try:
-            self.seen = await asyncio.to_thread(self._look, self._overlay, device.name, hosts)
+            self.seen = await self._looked(self._edge.settings.overlay, device.name)
         except ZthookError as error:
             said = f"{error.message}. {error.hint}".rstrip(". ")
             if self.seen is None or self.seen.fault != said:
                 log.warning("fast redial: %s", said)
-            self.seen = Redial(wanted=self._overlay.fast_redial, fault=said)
+            self.seen = Redial(wanted=self._edge.settings.overlay.fast_redial, fault=said)
 
-    def _look(
-        self, overlay: OverlaySettings, device: str, hosts: Sequence[HostView]
-    ) -> Redial | None:
-        network = network_on(home_of(overlay), device)
+    async def _looked(self, overlay: OverlaySettings, device: str) -> Redial | None:
+        if overlay != self._overlay:
+            self._overlay, self._redial = overlay, EdgeRedial(home_of(overlay), self._path)
+        network = await asyncio.to_thread(network_on, home_of(overlay), device)
         if network is None:
             return None
-        if overlay.fast_redial:
-            return self._redial.look(enrolled(hosts, network))
-        self._redial.put_back()
-        return Redial(wanted=False)
+        if not overlay.fast_redial:
+            await asyncio.to_thread(self._redial.put_back)
+            return Redial(wanted=False)
+        hosts = await self._edge.worker.run(self._edge.service.hosts)
+        return await asyncio.to_thread(self._redial.look, enrolled(hosts, network))
 
 
 def enrolled(hosts: Sequence[HostView], network: str) -> list[Enrolled]:
