@@ -168,7 +168,7 @@ def test_edits_in_quick_succession_end_in_the_last_one(home: Lab, web: StandIn) 
     for number in range(10):
         live(web, annotation(OTHER if number % 2 else PUBLIC, "tcp/81:2000"))
     live(web, publish(address(PUBLIC), address(OTHER, mode="routed")))
-    within(2.0, "ten edits until the last counts", lambda: reached(home, OTHER))
+    wait_until(lambda: reached(home, OTHER), 10, "the last of ten edits counts")
     wait_active(web, PUBLIC, OTHER)
     assert seen_by("web1", home.client, PUBLIC) == CLIENT
     assert unreached(home.client, OTHER, 81)
