@@ -1,0 +1,97 @@
+"""An edge and a host, the overlay between them, and a client of the internet."""
+
+import itertools
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.lab.commands import LabError
+from tests.lab.machine import Machine
+from tests.lab.namespace import NETNS, Namespace, cable, end_processes_in
+from tests.lab.sweep import FOLDERS, attempt_all, clear, prefix_of, sweep
+from tests.lab.topology import CLIENT, CLIENT6, ROUTER6_TO_CLIENT, ROUTER_TO_CLIENT
+from tests.machines.computer import Computer
+from tests.machines.places import HOME_ROUTER, ROUTER, ROUTER6, Role
+
+_numbers = itertools.count(900)
+"""As labs have them, from 1: whoever sweeps after a lab that was killed sweeps here too."""
+BRIDGES = {
+    "uplink": (f"{ROUTER}/24", f"{ROUTER6}/64"),
+    "line": (f"{HOME_ROUTER}/24",),
+    "overlay": (),
+}
+
+
+class Neighbourhood:
+    """``client`` - router - uplink - ``edge`` - overlay - ``host``, whose home line is a third
+    network. All three networks are bridges in one namespace, which is the router too.
+
+    A context manager, for root: at its end nothing of it is left.
+    """
+
+    client: Machine
+    edge: Computer
+    host: Computer
+
+    def __init__(self, release: int) -> None:
+        self._release = release
+        self._prefix = prefix_of(os.getpid(), next(_numbers))
+        self.computers: list[Computer] = []
+
+    def __enter__(self) -> Self:
+        if os.geteuid() != 0:
+            raise LabError("machines need root, as their network is in namespaces")
+        sweep()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cut the power of all, and leave nothing."""
+        paths = sorted(NETNS.glob(f"{self._prefix}*"))
+        steps = [computer.close for computer in self.computers]
+        steps += [lambda: end_processes_in(paths), lambda: clear(self._prefix)]
+        attempt_all("the machines can not be cleaned up", steps)
+
+    def _build(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=self._prefix, dir=FOLDERS))
+        hub = Namespace.create(f"{self._prefix}hub")
+        hub.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+        hub.sysctl(ipv6__conf__default__accept_dad=0)
+        hub.unfilter_bridges()
+        for bridge, addresses in BRIDGES.items():
+            hub.ip(f"link add {bridge} type bridge", f"link set {bridge} up")
+            hub.ip(*(f"addr add {address} dev {bridge}" for address in addresses))
+        self.client = self._client(hub)
+        for role in Role:
+            self.computers.append(Computer(role, self._release, hub, self.folder))
+        self.edge, self.host = self.computers
+
+    def _client(self, hub: Namespace) -> Machine:
+        namespace = Namespace.create(f"{self._prefix}client")
+        namespace.sysctl(ipv6__conf__default__accept_dad=0)
+        cable(namespace, "eth0", hub, "client")
+        hub.ip(f"addr add {ROUTER_TO_CLIENT}/24 dev client")
+        hub.ip(f"addr add {ROUTER6_TO_CLIENT}/64 dev client")
+        namespace.ip(f"addr add {CLIENT}/24 dev eth0", f"route add default via {ROUTER_TO_CLIENT}")
+        namespace.ip(f"addr add {CLIENT6}/64 dev eth0")
+        namespace.ip(f"route add default via {ROUTER6_TO_CLIENT}")
+        return Machine("client", namespace, self.folder / "client")
+
+    def wait_booted(self) -> None:
+        """Return once both machines are up."""
+        for computer in self.computers:
+            computer.wait_booted()
