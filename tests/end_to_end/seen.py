@@ -63,6 +63,12 @@ def edge_host(lab: Lab, name: str) -> dict[str, Any]:
     return next(host for host in hosts if host["name"] == name)
 
 
+def is_up(host: Host, part: str) -> bool:
+    """Whether "edge" or "libvirt" answers the agent; not while it has yet to ask."""
+    health = host_status(host)[f"{part}_health"]
+    return health is not None and bool(health["up"])
+
+
 def host_status(host: Host) -> dict[str, Any]:
     """What `zthook status` says, also where it exits with 1 for a fault that it names."""
     status: dict[str, Any] = host.agent.asked("status")

@@ -14,6 +14,7 @@ from tests.end_to_end.seen import (
     answering,
     edge_says,
     host_status,
+    is_up,
     wait_answering,
 )
 from tests.lab.commands import wait_until
@@ -201,7 +202,7 @@ def test_after_a_loss_of_power_it_waits_for_a_late_libvirtd_and_then_sets_everyt
         10,
         lambda: f"status names the libvirtd that is not there: {host_status(host)}",
     )
-    assert host_status(host)["edge_health"]["up"], "the edge is told that this host lives"
+    wait_until(lambda: is_up(host, "edge"), 10, "the edge is told that this host lives")
     assert len(edge_says(home, PUBLIC)) == len(edge_says(home, OTHER)) == 1, "unknown is not none"
     web1.expect_boot()
     host.libvirtd.start()

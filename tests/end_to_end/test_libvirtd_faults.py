@@ -14,6 +14,7 @@ from tests.end_to_end.seen import (
     edge_host,
     edge_says,
     host_status,
+    is_up,
     wait_answering,
 )
 from tests.lab.commands import LabError, wait_until
@@ -57,7 +58,7 @@ def web1(home: Lab, host: Host, guest: Guest) -> Guest:
 
 
 def libvirt_up(host: Host) -> bool:
-    return bool(host_status(host)["libvirt_health"]["up"])
+    return is_up(host, "libvirt")
 
 
 def test_restarted_it_costs_a_running_transfer_nothing_and_new_ones_two_seconds(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import forget
-from tests.end_to_end.seen import Stopwatch, host_status
+from tests.end_to_end.seen import Stopwatch, is_up
 from tests.end_to_end.traces import edge_rows
 from tests.lab.commands import wait_until
 from tests.lab.domain import annotation
@@ -158,7 +158,7 @@ def test_without_a_reservation_only_a_required_guest_does_not_start(
 def reachable_again(host: Host) -> None:
     """The agent holds a session with the edge."""
     wait_until(
-        lambda: host_status(host)["edge_health"]["up"],
+        lambda: is_up(host, "edge"),
         30,
         lambda: f"the edge is reached; status says {host.agent('status', check=False).stdout}",
     )
