@@ -73,7 +73,7 @@ run_tests() {
     prepare_lab "${packages[@]}"
     lab_venv edge,host,test
     step "a small guest image" "$BUILD/lab" guest_image
-    step "a root of Debian 13" "$BUILD/lab" debian13
+    [ -n "$marks" ] || step "a root of Debian 13" "$BUILD/lab" debian13
     if [ $# -gt 0 ]; then
         run_here -m pytest --hypothesis-profile="$examples" -m "$marks" "$@"
     else
@@ -86,13 +86,13 @@ run_tests() {
 run_all_tests() {
     local marks=$1 examples=$2 status=0 second third
     local -a runs=(-m pytest --hypothesis-profile="$examples" --durations=12 -m "$marks")
-    local -a late=("$SOURCE"/tests/end_to_end/test_[h-z]*.py)
+    local -a late=("$SOURCE"/tests/end_to_end/test_[h-z]*.py tests/faults)
     local -a early=("$SOURCE"/tests/end_to_end/test_[a-g]*.py tests/kernel_host tests/firewalls
         tests/hypervisor)
     become_python "${runs[@]}" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
     second=$!
-    become_python "${runs[@]}" --ignore tests/end_to_end --ignore tests/hypervisor \
-        --ignore tests/kernel_host --ignore tests/firewalls \
+    become_python "${runs[@]}" --ignore tests/end_to_end --ignore tests/faults \
+        --ignore tests/hypervisor --ignore tests/kernel_host --ignore tests/firewalls \
         >"$BUILD/tests-3.log" 2>&1 &
     third=$!
     trap 'kill $second $third 2>/dev/null' EXIT

@@ -20,7 +20,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.stand_in import StandIn
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]  # its root alone takes a minute to make
 
 UNINSTALL = Path(__file__).parents[2] / "install" / "uninstall.sh"
 PUBLIC = "203.0.113.10"

@@ -410,6 +410,7 @@ def stormy(lab: Lab) -> Iterator[Zthook]:
     lab.edge.daemon("edge", "host", "remove", "stormy")
 
 
+@pytest.mark.long  # deaths at each durable step are in tests/faults
 def test_killed_in_a_storm_of_claims_it_keeps_what_it_had_answered(
     lab: Lab, host: Host, web: Guest, stormy: Zthook
 ) -> None:

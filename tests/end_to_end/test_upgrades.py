@@ -158,6 +158,7 @@ def test_another_version_of_the_agent_and_back_lose_no_packet(
     assert "addresses.json can not be read" not in host.agent.process.log_text()
 
 
+@pytest.mark.long  # 35 s of CPU
 def test_another_version_of_the_edge_and_back_lose_no_packet_and_no_count(
     lab: Lab, host: Host, web: StandIn, other: dict[str, str]
 ) -> None:
