@@ -17,7 +17,7 @@ the ZeroTier network and moon that zthook join took it into; $STATE/entry.json" 
     for hook in "$HOOKS/qemu.d/zthook" "$HOOKS/qemu"; do
         if grep -qs 'urn:zthook:1' "$hook"; then step "the hook" "$hook" remove_hook "$hook"; fi
     done
-    if compgen -G "$STATE/*-local.conf.json" >/dev/null; then
+    if zerotier_is_changed; then
         step "zerotier-one's settings" "local.conf of zerotier-one" restore_zerotier
     fi
     step "rules and routes of ours" "tables zthook and zthook_host, rules with our comment, routes and policy rules of protocol 123" remove_kernel_state
@@ -92,6 +92,8 @@ remove_iptables_rules() {
 leave_edge() {
     zthook leave || printf 'the edge could not be told: its owner can run "zthook edge host remove"\n'
 }
+
+zerotier_is_changed() { compgen -G "$STATE/*-local.conf.json" >/dev/null; }
 
 # Bonds in use stay until it is restarted, which cuts the overlay: not ours to do.
 restore_zerotier() {

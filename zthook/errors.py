@@ -38,6 +38,11 @@ class ZthookError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def told(self) -> str:
+        """Both as one text, for where there is room for one."""
+        return f"{self.message}. {self.hint}".rstrip(". ")
+
 
 class Permanent(ZthookError):
     """Trying the same again changes nothing until somebody acts."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from zthook.edge.admin_views import Approved, HostRemoved, Knock
+from zthook.edge.macs import node_of
 from zthook.edge.seen_overlay import Controller
 from zthook.edge.views import HostView
 from zthook.errors import Refused, ZthookError
-from zthook.overlay.member_mac import member_of
 from zthook.overlay.zerotier import check_node_id
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ class Doorkeeper:
 
     def _node(self, host: HostView) -> str | None:
         network = self._edge.settings.overlay.network
-        if host.member or network is None or host.mac is None:
-            return host.member
-        return member_of(network, host.mac)
+        return host.member if network is None else node_of(host, network)
 
     def _controller(self) -> Controller:
         controller = self._edge.seen.controller
@@ -103,5 +101,5 @@ class Doorkeeper:
         try:
             await asyncio.to_thread(act)
         except ZthookError as error:
-            return f"{error.message}. {error.hint}".rstrip(". ")
+            return error.told
         return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zthook.config.settings import EdgeSettings, OverlaySettings
+from zthook.edge.macs import node_of
 from zthook.edge.seen_overlay import SeenOverlay
 from zthook.edge.service import EdgeService
 from zthook.edge.views import HostView
@@ -14,7 +15,6 @@ from zthook.edge.worker import Worker
 from zthook.errors import ZthookError
 from zthook.model.redial import Redial
 from zthook.overlay.fast_redial import EdgeRedial
-from zthook.overlay.member_mac import member_of
 from zthook.overlay.redial import Enrolled
 from zthook.overlay.ways import home_of, network_on
 
@@ -59,7 +59,7 @@ class FastRedial:
         try:
             self.seen = await self._looked(self._edge.settings.overlay, device.name)
         except ZthookError as error:
-            said = f"{error.message}. {error.hint}".rstrip(". ")
+            said = error.told
             if self.seen is None or self.seen.fault != said:
                 log.warning("fast redial: %s", said)
             self.seen = Redial(wanted=self._edge.settings.overlay.fast_redial, fault=said)
@@ -81,7 +81,7 @@ def enrolled(hosts: Sequence[HostView], network: str) -> list[Enrolled]:
     """Those that are known to be members; one member is one peer, however many hosts it has."""
     found: dict[str, Enrolled] = {}
     for host in hosts:
-        member = host.member or (member_of(network, host.mac) if host.mac else None)
+        member = node_of(host, network)
         if not host.enrolled or member is None:
             continue
         live = host.lease == "live" or (member in found and found[member].live)

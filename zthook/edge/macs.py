@@ -6,7 +6,8 @@ any member may answer.
 """
 
 from zthook.config.settings import OverlaySettings
-from zthook.overlay.member_mac import member_mac
+from zthook.edge.views import HostView
+from zthook.overlay.member_mac import member_mac, member_of
 from zthook.store.rows import HostRow
 
 
@@ -15,6 +16,13 @@ def reckoned_mac(overlay: OverlaySettings, host: HostRow) -> str | None:
     if overlay.driver != "zerotier" or not overlay.network or not host.member:
         return None
     return member_mac(overlay.network, host.member)
+
+
+def node_of(host: HostView, network: str) -> str | None:
+    """The host's node: as its owner named it, else as its MAC tells; None where neither does."""
+    if host.member or host.mac is None:
+        return host.member
+    return member_of(network, host.mac)
 
 
 def believed_mac(host: HostRow, found: str | None) -> str | None:

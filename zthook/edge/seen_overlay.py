@@ -68,7 +68,7 @@ class SeenOverlay:
         try:
             self.device, self.why = await asyncio.to_thread(self.overlay.observe), ""
         except OverlayDown as error:
-            self.device, self.why = None, f"{error.message}. {error.hint}".rstrip(". ")
+            self.device, self.why = None, error.told
         if (self.device, self.why) != (before, why_before):
             self._tell()
             self._on_change()

@@ -55,7 +55,7 @@ class FastRedial:
         try:
             self.seen = await asyncio.to_thread(self._set_up, device, path)
         except ZthookError as error:
-            said = f"{error.message}. {error.hint}".rstrip(". ")
+            said = error.told
             if self.seen is None or self.seen.fault != said:
                 log.warning("fast redial: %s", said)
             self.seen = Redial(wanted=self._overlay.fast_redial, fault=said)
