@@ -73,8 +73,10 @@ def _overlay(
 
 def _bridged(address: str, home: Path) -> bool:
     """Whether this machine is on the edge's network without a ZeroTier of its own."""
+    from zthook.overlay.zerotier_api import TOKEN
+
     try:
-        return not (home / "authtoken.secret").exists() and bool(overlay_toward(address))
+        return not (home / TOKEN).exists() and bool(overlay_toward(address))
     except ConfigError:
         return False
 

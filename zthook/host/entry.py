@@ -34,16 +34,17 @@ def load_entry(path: Path) -> Entry | None:
 def enter(path: Path, home: Path, network: str, moon: str) -> Entry:
     """Join the network and orbit the moon, where this node does not yet; what was done so far.
 
-    Raises OverlayDown.
+    Each is written down before it is done: whatever ends us, `leave` undoes it, which harms
+    nothing where it was not done. Raises OverlayDown.
     """
     api = NodeApi(home)
     done = load_entry(path) or Entry(str(home))
     if moon and all(one.node != moon for one in api.moons()):
-        api.orbit(moon)
         done = _keep(path, msgspec.structs.replace(done, moon=moon))
+        api.orbit(moon)
     if api.network(network) is None:
-        ZeroTierOverlay(network, home).join()
         done = _keep(path, msgspec.structs.replace(done, network=network))
+        ZeroTierOverlay(network, home).join()
     return done
 
 
