@@ -236,6 +236,19 @@ def test_a_pass_waits_for_many_times_what_the_one_before_cost(edge: Edge) -> Non
     assert kernel.proxies
 
 
+def test_a_pass_that_changed_much_says_nothing_of_what_the_next_look_costs(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    kernel = edge.inside.kernel
+    edge.kernel.takes = lambda: edge.clock.work(1)
+    kernel.flush()
+    edge.advance(10)
+    assert kernel.proxies, "put right by a pass of a second"
+    kernel.proxies.clear()
+    edge.advance(edge.settings.resync_seconds)
+    assert kernel.proxies
+
+
 def test_while_the_overlay_is_away_nothing_is_active_and_nothing_torn_down(edge: Edge) -> None:
     """ZeroTier's daemon restarts: connections live on, so what translates them stays."""
     agent = edge.host("home1")

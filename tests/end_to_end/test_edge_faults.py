@@ -295,8 +295,10 @@ def test_an_answer_for_an_address_that_others_stopped_is_back_with_the_next_pass
 def down(lab: Lab, machine: Machine) -> Iterator[None]:
     """The overlay's device is down while inside."""
     machine.ip(f"link set {OVERLAY_DEVICE} down")
-    yield
-    machine.ip(f"link set {OVERLAY_DEVICE} up")
+    try:
+        yield
+    finally:
+        machine.ip(f"link set {OVERLAY_DEVICE} up")
 
 
 away = pytest.mark.parametrize("away", [Lab.without_overlay, down], ids=["deleted", "down"])
@@ -314,9 +316,12 @@ def test_the_edges_overlay_returns_and_all_of_ours_with_it(
                 5,
                 lambda: f"the edge says so; it says {edge_status(lab)}",
             )
-            rows = {row["public"]: row for row in edge_rows(lab)}
-            assert {row["state"] for row in rows.values()} == {"pending"}
-            assert "overlay" in rows[PUBLIC]["reason"]
+            wait_until(
+                lambda: {row["state"] for row in edge_rows(lab)} == {"pending"},
+                5,
+                lambda: f"no mapping is active; they are {edge_rows(lab)}",
+            )
+            assert "overlay" in edge_rows(lab, PUBLIC)[0]["reason"]
         watch = Stopwatch()
         wait_back(lambda: edge_kernel(lab), before)
         assert watch.tell("back after") < REPAIRED

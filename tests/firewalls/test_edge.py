@@ -5,7 +5,7 @@ import pytest
 from tests.firewalls.others import FIREWALLS, OF_IPV6, Firewall
 from tests.kernel.conftest import edge, top, version
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
-from tests.kernel.topology import Topology, reaches, tells
+from tests.kernel.topology import Topology, reaches, silent, tells
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Egress, Mode
 
@@ -39,7 +39,7 @@ def check(top: Topology, edge: Edge) -> None:
     assert reaches(top.client, ROUTED)
     top.serve(top.client, 8080, b"client ")
     assert reaches(top.guest1, INTERNET, 8080, source="192.168.122.51")
-    assert not reaches(top.guest1, INTERNET, 8080, source="192.168.122.50")
+    assert silent(reaches, top.guest1, INTERNET, 8080, source="192.168.122.50")
 
 
 def traces(edge: Edge) -> str:
@@ -69,7 +69,7 @@ def pass_and_nothing_else(top: Topology, edge: Edge) -> None:
     edge.apply(*some)
     assert traces(edge)
     check(top, edge)
-    assert not reaches(top.client, "192.0.2.11")
+    assert silent(reaches, top.client, "192.0.2.11")
     edge.change(withdraw=some)
     assert not traces(edge)
 
@@ -107,4 +107,4 @@ def test_without_our_own_table_it_lets_nothing_through(
     top.home1.run("ip addr add 192.0.2.77/32 dev lo")
     top.serve(top.home1, 80, b"home1 ")
     edge.inside.run("sysctl -qw net.ipv4.conf.all.forwarding=1")
-    assert not reaches(top.client, "192.0.2.77")
+    assert silent(reaches, top.client, "192.0.2.77")

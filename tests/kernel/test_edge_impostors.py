@@ -7,6 +7,8 @@ import pytest
 
 from tests.kernel.driver import ON_LINK, ROUTED, Edge
 from tests.kernel.topology import (
+    PATIENCE,
+    SILENCE,
     Namespace,
     Topology,
     connection,
@@ -14,6 +16,7 @@ from tests.kernel.topology import (
     eventually,
     mac,
     reaches,
+    silent,
 )
 from tests.lab.impostor import Impostor, opened
 from zthook.model.mappings import Forwarding
@@ -65,10 +68,10 @@ def test_nobody_draws_a_connection_to_himself(
         edge.apply(*(asked(some) for some in edge.plane.forwardings))
         assert echoes(one), "the host is known by asking again"
         impostor.claim(HOME, mac(edge.inside, "zt0"))
-        assert not echoes(one), "so that the test can fail"
+        assert silent(echoes, one), "so that the test can fail"
         assert DRAWN in impostor.drawn()
         edge.apply(edge.mapping(ON_LINK), edge.mapping(ROUTED))
-        assert eventually(lambda: echoes(one)), "and it is mended"
+        assert eventually(lambda: echoes(one, wait=SILENCE)), "and it is mended"
         impostor.drawn()
         assert reaches(top.client, ON_LINK)
         assert impostor.drawn() == []
@@ -85,7 +88,7 @@ def test_who_answers_in_the_hosts_place_is_not_asked(
     assert reaches(top.client, ON_LINK)
     assert impostor.drawn() == []
     edge.apply(asked(edge.mapping(ON_LINK)))
-    assert not reaches(top.client, ON_LINK), "so that the test can fail"
+    assert silent(reaches, top.client, ON_LINK), "so that the test can fail"
     assert DRAWN in impostor.drawn()
 
 
@@ -101,16 +104,16 @@ def test_no_redirect_draws_it_away(
         speaker = Impostor(top.neighbour.call(lambda: opened("eth0")))
     here = mac(edge.inside, device)
 
-    def redirect() -> bool:
+    def redirect(wait: float = PATIENCE) -> bool:
         """What becomes of it."""
         speaker.redirect(GUEST, by=HOME, to=IMPOSTOR, router=EDGE, victim=here)
-        return reaches(top.client, ON_LINK)
+        return reaches(top.client, ON_LINK, wait=wait)
 
     assert all(redirect() for _ in range(3))
     assert impostor.drawn() == []
     edge.inside.run(f"sysctl -qw net.ipv4.conf.{device}.accept_redirects=1")
     assert edge.drifted()
-    assert eventually(lambda: not redirect()), "so that the test can fail"
+    assert eventually(lambda: not redirect(SILENCE)), "so that the test can fail"
     assert DRAWN in impostor.drawn()
     if speaker is not impostor:
         speaker.close()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge, both
 from tests.kernel.shown import settled
-from tests.kernel.topology import Topology, connection, echoes, eventually, reaches
+from tests.kernel.topology import SILENCE, Topology, connection, echoes, eventually, reaches, silent
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import drop_rules
 from zthook.kernel.nft import Nft
@@ -61,7 +61,7 @@ def test_damage_is_noticed_and_mended(top: Topology, edge: Edge, command: str) -
         assert edge.drifted()
     assert eventually(lambda: edge.apply() == [] and not edge.drifted())
     assert edge.apply() == []
-    assert eventually(lambda: reaches(top.client, ON_LINK))
+    assert eventually(lambda: reaches(top.client, ON_LINK, wait=SILENCE))
     assert reaches(top.client, CONFIGURED)
     if "ip_forward" not in command:
         assert state(edge) == settled
@@ -114,7 +114,7 @@ def test_a_stopped_arp_answer_is_mended(top: Topology, edge: Edge) -> None:
     edge.apply(edge.mapping(ON_LINK))
     assert edge.apply() == []
     edge.inside.run(f"ip neigh del proxy {ON_LINK} dev eth0")
-    assert not reaches(top.client, ON_LINK)
+    assert silent(reaches, top.client, ON_LINK)
     asked = "ARP" if top.version == 4 else "solicitations"
     assert edge.apply() == [f"answering {asked} for {edge.inside.spoken(ON_LINK)} was off: started"]
     top.router.run("ip neigh flush dev wire")
@@ -148,14 +148,14 @@ def test_the_overlay_device_goes_and_comes_back(top: Topology, edge: Edge) -> No
         assert edge.drifted()
         assert edge.apply() == ["the device zt0 is away: the routes of 2 mappings wait for it"]
         assert not edge.drifted()
-        assert not reaches(top.client, ROUTED)
+        assert silent(reaches, top.client, ROUTED)
         top.plug_overlay(edge.inside, "192.168.193.222/24")
         edge.inside.run(f"ip link set zt0 address {address.strip()}")
         assert edge.drifted()
         repairs = edge.apply()
         assert "route 192.168.122.50/32 via 192.168.193.2 was missing: added" in repairs
         assert "net/ipv4/conf/zt0/rp_filter was 0: set to 2" in repairs
-        assert eventually(lambda: echoes(tcp)), "the connection outlives its device"
+        assert eventually(lambda: echoes(tcp, wait=SILENCE)), "the connection outlives its device"
     assert reaches(top.client, ROUTED)
     assert edge.apply() == []
 
@@ -174,7 +174,7 @@ def test_translated_packets_go_nowhere_else_while_the_overlay_is_away(
     assert edge.apply()
     assert reaches(edge.inside, "192.168.122.50")
     server.peers.clear()
-    assert not reaches(top.client, CONFIGURED)
+    assert silent(reaches, top.client, CONFIGURED)
     assert not server.peers
 
 
@@ -190,7 +190,7 @@ def test_an_address_that_becomes_configured_is_no_longer_answered_for(
     edge.inside.run(f"ip addr del {ON_LINK}/32 dev eth0")
     assert edge.drifted()
     assert len(edge.apply()) == 2
-    assert eventually(lambda: reaches(top.client, ON_LINK))
+    assert eventually(lambda: reaches(top.client, ON_LINK, wait=SILENCE))
 
 
 @both
@@ -234,7 +234,7 @@ def test_the_rules_of_early_boot_close_the_edge(top: Topology, edge: Edge) -> No
         top.neighbour.run("ip route replace 192.168.0.0/16 via 203.0.113.2")
         assert reaches(top.neighbour, "192.168.122.50")
         load(edge, replace(edge.plane, overlay=overlay))
-        assert not reaches(top.neighbour, "192.168.122.50")
+        assert silent(reaches, top.neighbour, "192.168.122.50")
 
 
 def test_the_rules_of_early_boot_leave_mappings_alone(top: Topology, edge: Edge) -> None:
@@ -259,11 +259,11 @@ def test_an_overlay_not_known_yet_stays_closed(top: Topology, edge: Edge) -> Non
     top.neighbour.run("ip route add 192.168.0.0/16 via 203.0.113.2")
     edge.plane = replace(unknown, forwardings=frozenset({edge.mapping(CONFIGURED)}))
     assert "the device zt* is away: the routes of 1 mappings wait for it" in edge.apply()
-    assert not reaches(top.neighbour, "192.168.122.50")
+    assert silent(reaches, top.neighbour, "192.168.122.50")
     assert edge.apply() == []
     edge.plane = replace(PLANE, forwardings=edge.plane.forwardings)
     edge.apply()
-    assert not reaches(top.neighbour, "192.168.122.50")
+    assert silent(reaches, top.neighbour, "192.168.122.50")
     assert reaches(top.client, CONFIGURED)
 
 

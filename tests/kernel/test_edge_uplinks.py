@@ -20,6 +20,7 @@ from tests.kernel.second_provider import (
 )
 from tests.kernel.test_edge_repairs import state
 from tests.kernel.topology import (
+    SILENCE,
     EchoServer,
     Topology,
     asks,
@@ -258,7 +259,7 @@ def test_damage_is_noticed_and_mended(
         assert edge.drifted()
     assert eventually(lambda: edge.apply() == [] and not edge.drifted())
     assert (state(edge), ways(edge.inside)) == settled
-    assert eventually(lambda: reaches(top.client, ON_LINK))
+    assert eventually(lambda: reaches(top.client, ON_LINK, wait=SILENCE))
     assert reaches(top.client, driver.ON_LINK)
     assert asks(top.guest1, CLIENT, 7)
 

@@ -425,21 +425,25 @@ def connection(
         yield one
 
 
-def reaches(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bool:
+def reaches(
+    where: Namespace, address: str, port: int = 80, *, source: str = "", wait: float = PATIENCE
+) -> bool:
     """Whether a TCP connection comes about and its bytes come back."""
-    return tells(where, address, port, source=source) != b""
+    return tells(where, address, port, source=source, wait=wait) != b""
 
 
-def tells(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bytes:
+def tells(
+    where: Namespace, address: str, port: int = 80, *, source: str = "", wait: float = PATIENCE
+) -> bytes:
     """What a TCP connection is answered with; nothing where none comes about."""
-    with suppress(OSError), connection(where, address, port, source=source, wait=SILENCE) as one:
-        return answer(one)
+    with suppress(OSError), connection(where, address, port, source=source, wait=wait) as one:
+        return answer(one, wait=wait)
     return b""
 
 
-def answer(one: socket.socket, word: bytes = b"are you there?") -> bytes:
+def answer(one: socket.socket, word: bytes = b"are you there?", wait: float = PATIENCE) -> bytes:
     """What comes back for ``word``; nothing where nothing does."""
-    one.settimeout(SILENCE)
+    one.settimeout(wait)
     try:
         one.sendall(word)
         return one.recv(65536)
@@ -447,26 +451,35 @@ def answer(one: socket.socket, word: bytes = b"are you there?") -> bytes:
         return b""
 
 
-def asks(where: Namespace, address: str, port: int = 80, *, source: str = "") -> bytes:
+def asks(
+    where: Namespace, address: str, port: int = 80, *, source: str = "", wait: float = PATIENCE
+) -> bytes:
     """What a UDP datagram is answered with; nothing where it is not."""
     with where.socket(socket.SOCK_DGRAM) as one:
         one.bind((source, 0))
         one.connect((address, port))
-        return answer(one)
+        return answer(one, wait=wait)
 
 
-def pings(where: Namespace, address: str) -> bool:
+def pings(where: Namespace, address: str, *, wait: float = PATIENCE) -> bool:
     """Whether an ICMP echo request is answered (its checksum is all that is not zero)."""
     protocol, request, reply = ECHO[where.version]
     with where.socket(socket.SOCK_RAW, protocol) as one:
         one.connect((address, 0))
-        found = answer(one, struct.pack("!BBHHH", request, 0, 0xF7FD, 1, 1))
+        found = answer(one, struct.pack("!BBHHH", request, 0, 0xF7FD, 1, 1), wait)
         return found[20 if where.version == 4 else 0 :][:1] == bytes([reply])
 
 
-def echoes(one: socket.socket) -> bool:
+def echoes(one: socket.socket, *, wait: float = PATIENCE) -> bool:
     """Whether something comes back."""
-    return answer(one) != b""
+    return answer(one, wait=wait) != b""
+
+
+def silent(ask: Callable[..., object], *where: object, **options: object) -> bool:
+    """Whether one of these hears nothing, waiting no longer than an answer takes at most on a quiet
+    machine: an answer that is there is waited for with PATIENCE.
+    """
+    return not ask(*where, wait=SILENCE, **options)
 
 
 class Stream:

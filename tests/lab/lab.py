@@ -169,14 +169,16 @@ class Lab:
         [link] = json.loads(machine.run("ip", "-j", "addr", "show", device).stdout)
         kept = [one for one in link["addr_info"] if one["scope"] == "global"]
         machine.ip(f"link del {device}")
-        yield
-        self._plug(machine.namespace, "overlay", device, self._overlay_mtu)
-        # Down and up: its link-local address follows from its MAC.
-        machine.ip(
-            f"link set {device} down address {link['address']}",
-            f"link set {device} up",
-            *(f"addr add {one['local']}/{one['prefixlen']} dev {device}" for one in kept),
-        )
+        try:
+            yield
+        finally:
+            self._plug(machine.namespace, "overlay", device, self._overlay_mtu)
+            # Down and up: its link-local address follows from its MAC.
+            machine.ip(
+                f"link set {device} down address {link['address']}",
+                f"link set {device} up",
+                *(f"addr add {one['local']}/{one['prefixlen']} dev {device}" for one in kept),
+            )
 
     def cut_overlay(self, name: str) -> None:
         """What a machine sends and is sent on the overlay is lost, and nobody is told."""

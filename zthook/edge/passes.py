@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARE = 100.0
-"""An unconditional pass waits this many times the CPU time of the one before, so that large edges
-stay awake. Not the time that went by: that also grows with what others do on the machine.
+"""An unconditional pass waits this many times the CPU time of a look before it that found nothing
+to do, so that large edges stay awake; what a change took says little about the next look. Not the
+time that went by: that also grows with what others do on the machine.
 """
 SHOWN_REPAIRS = 20
 """Lines of the last repair that status shows."""
@@ -139,7 +140,8 @@ class Passes:
         began, before = self._clock.boottime(), self._clock.spent()
         self._see_overlay()
         self._amiss = False
-        adopted = self._apply() and self._lookout.looked()
+        repairs = self._apply()
+        adopted = repairs is not None and self._lookout.looked()
         if adopted:
             self._learn_neighbours()
             leaving = {row.public for row in self._ledger.claims(Standing.LEAVING)}
@@ -148,10 +150,12 @@ class Passes:
         ended, spent = self._clock.boottime(), self._clock.spent() - before
         self.durations.note(ended - began)
         self._not_before = ended + spent
-        self._next_pass = ended + max(self._outlook.settings.resync_seconds, SHARE * spent)
+        distance = spent if repairs else SHARE * spent
+        self._next_pass = ended + max(self._outlook.settings.resync_seconds, distance)
         return adopted
 
-    def _apply(self) -> bool:
+    def _apply(self) -> list[str] | None:
+        """What was put right; None where the kernel refuses."""
         plane = self._outlook.plane()
         fault, changing = self._kernel.fault, self._kernel.other_than(plane.forwardings)
         knew = not self._kernel.blind
@@ -170,7 +174,7 @@ class Passes:
             self._carrying.tell_all()
         elif repairs is not None:
             self._carrying.tell(changing)
-        return repairs is not None
+        return repairs
 
     def _tell_of_misled(self) -> None:
         """Once, of what no pass puts right."""
