@@ -92,6 +92,25 @@ class TestRates:
             assert answers[-1].headers["connection"] == "close"
             assert (await host.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
 
+    async def test_strangers_together_reach_nothing_once_they_asked_enough(
+        self, stage: Stage
+    ) -> None:
+        """However many addresses they have; from where hosts have spoken nobody waits for them."""
+        stage.strangers.welcome("10.147.0.12")
+        before = stage.service.looked_up
+        most = int(strangers.TOGETHER_BURST)
+        for number in range(most + 20):
+            async with stage.client(f"10.147.1.{number % 250}") as stranger:
+                answer = await stranger.get("/v1/changes", headers={"authorization": "Bearer no"})
+        turned_away(answer)
+        assert stage.service.looked_up - before <= most
+        async with stage.client("10.147.0.12") as host:
+            assert (await host.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
+        async with stage.client("10.147.0.13") as newcomer:
+            turned_away(await newcomer.post("/v1/heartbeat", json=BEAT, headers=HOME2))
+            stage.time += 1
+            assert (await newcomer.post("/v1/heartbeat", json=BEAT, headers=HOME2)).is_success
+
     async def test_a_host_behind_the_same_router_as_a_stranger_is_served(
         self, stage: Stage
     ) -> None:

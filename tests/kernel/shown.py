@@ -2,7 +2,7 @@
 
 import re
 
-COUNTED = re.compile(r"(set (?:opened|besieged)6? \{[^{}]*?)\s*elements = \{[^{}]*\}")
+COUNTED = re.compile(r"(set (?:opened6?|besieged6?|knocks) \{[^{}]*?)\s*elements = \{[^{}]*\}")
 
 
 def settled(table: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from tests.kernel import second_provider
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
 from tests.kernel.topology import (
+    FIRST_TRY,
     SILENCE,
     Namespace,
     Stream,
@@ -61,10 +62,6 @@ def flood(
         sender.stdin.flush()
         yield sender
         sender.wait(60)
-
-
-FIRST_TRY = 0.9
-"""Seconds in which a connection comes about that has not lost its SYN: another follows after 1."""
 
 
 def besieged(edge: Edge) -> bool:

@@ -2,11 +2,13 @@
 
 import errno
 import socket
+import time
 
 import pytest
 
-from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
+from tests.kernel.driver import CONFIGURED, ON_LINK, OVERLAY_ADDRESS, ROUTED, TRANSLATED, Edge, both
 from tests.kernel.topology import (
+    FIRST_TRY,
     SILENCE,
     Namespace,
     Topology,
@@ -18,6 +20,7 @@ from tests.kernel.topology import (
     reaches,
     silent,
 )
+from zthook.kernel.edge.chains.own import KNOCKS_A_SECOND, KNOCKS_AT_ONCE
 
 pytestmark = pytest.mark.netns
 
@@ -173,6 +176,24 @@ def test_the_api_is_for_the_overlay(top: Topology, edge: Edge) -> None:
     without_our_rules(edge)
     assert reaches(top.client, "203.0.113.2", 9443)
     assert reaches(top.neighbour, "192.168.193.222", 9443)
+
+
+def test_who_knocks_too_often_waits_and_nobody_else(top: Topology, edge: Edge) -> None:
+    top.serve(edge.inside, 9443)
+    top.serve(edge.inside, 81)
+    edge.apply(edge.mapping(CONFIGURED))
+    address = str(OVERLAY_ADDRESS)
+    began, knocks = time.monotonic(), 0
+    while reaches(top.home1, address, 9443, wait=FIRST_TRY) and knocks < 200:
+        knocks += 1
+    seconds = time.monotonic() - began - FIRST_TRY
+    assert KNOCKS_AT_ONCE <= knocks <= KNOCKS_AT_ONCE + KNOCKS_A_SECOND * seconds + 1
+    assert reaches(top.home2, address, 9443)
+    assert all(reaches(edge.inside, address, 9443) for _ in range(KNOCKS_AT_ONCE + 8))
+    assert all(reaches(top.home1, address, 81) for _ in range(KNOCKS_AT_ONCE + 8))
+    assert reaches(top.home1, address, 9443), "TCP tries again after a second"
+    without_our_rules(edge)
+    assert all(reaches(top.home1, address, 9443) for _ in range(KNOCKS_AT_ONCE + 8))
 
 
 def lan_behind_the_edge(top: Topology, edge: Edge) -> Namespace:

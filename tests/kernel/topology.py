@@ -33,6 +33,8 @@ PATIENCE = 5.0
 """Seconds until something that must happen counts as not happening."""
 SILENCE = 0.4
 """Seconds without an answer that count as none; a packet takes well under a millisecond here."""
+FIRST_TRY = 0.9
+"""Seconds in which a connection comes about that has not lost its SYN: another follows after 1."""
 
 _numbers = count()
 

@@ -27,7 +27,7 @@ HANDSHAKE_SECONDS = 5.0
 BURST = 64.0
 PER_SECOND = 8.0
 """Connections that one source may begin."""
-STRANGERS_BURST, STRANGERS_PER_SECOND = 256.0, 64.0
+STRANGERS_BURST, STRANGERS_PER_SECOND = 256.0, 16.0
 """Those that may be begun from all sources together from which no host has spoken yet."""
 _AT_ONCE = 64
 _BUFFER = 16 * 1024

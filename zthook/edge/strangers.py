@@ -25,6 +25,8 @@ V = TypeVar("V")
 
 BURST = 60.0
 PER_SECOND = 2.0
+TOGETHER_BURST, TOGETHER_PER_SECOND = 256.0, 16.0
+"""What may be asked from all sources together from which no host has spoken yet."""
 _MOST_KNOWN = 4096
 
 
@@ -36,12 +38,16 @@ class Strangers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._rates = Rates(clock, burst=BURST, per_second=PER_SECOND)
+        self._together = Rates(clock, burst=TOGETHER_BURST, per_second=TOGETHER_PER_SECOND)
         self._known: OrderedDict[bytes, str] = OrderedDict()
         self._regulars: OrderedDict[str, None] = OrderedDict()
 
     def wait(self, source: str, authorization: str) -> float:
         """Seconds until this source may ask again; 0 where it may now, and that is counted."""
-        return 0.0 if _digest(authorization) in self._known else self._rates.take(source)
+        if _digest(authorization) in self._known:
+            return 0.0
+        wait = self._rates.take(source)
+        return wait if wait or self.regular(source) else self._together.take("")
 
     def met(self, source: str, authorization: str, host: str) -> None:
         """This one is that host's, who speaks from there."""

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from zthook.kernel.edge.chains import shelter
+from zthook.kernel.edge.chains import own, shelter
 from zthook.kernel.edge.chains.chain import Chain
 from zthook.kernel.edge.chains.layout import before_the_overlay, chains
 from zthook.kernel.edge.chains.shape import Shape
@@ -25,6 +25,7 @@ DEFINITIONS = (
     *(f"map {name} {{ typeof iifname : tcp option maxseg size; }}" for name in CLAMPS),
     *(one.definition for one in SPECS.values()),
     *(one for family in (IPV4, IPV6) for one in shelter.definitions(family)),
+    *own.DEFINITIONS,
 )
 
 

@@ -96,7 +96,7 @@ def _bases(shape: Shape) -> tuple[Chain, ...]:
         Chain("translate_leaving", LEAVE, (*HIDING, *each(translate_leaving))),
         Chain("hide_client", "", shaped(hide_client)),
         Chain("forward", FORWARD, (*WHOLE, CROSSINGS, *shaped(elsewhere), CLOSED, *each(shut))),
-        Chain("own_ports", INPUT, (API, *shaped(own_ports))),
+        Chain("own_ports", INPUT, (*API, *shaped(own_ports))),
         Chain("own_packets", OUTPUT, each(own_packets)),
     )
 
