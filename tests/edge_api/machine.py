@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.documents.json_schemas import PRINTED, check
+from tests.kernel.shown import settled
 from tests.lab.commands import run, wait_until
 from tests.lab.namespace import Namespace, cable
 from tests.lab.process import Process
@@ -115,7 +116,7 @@ class Machine:
         return read_token(self.told("edge", "host", "add", name, *options)["token"])
 
     def nft(self) -> str:
-        return self.namespace.run("nft", "list", "table", "inet", "zthook").stdout
+        return settled(self.namespace.run("nft", "list", "table", "inet", "zthook").stdout)
 
     def close(self) -> None:
         for daemon in self.daemons:

@@ -7,29 +7,27 @@ host is reached is the source address of its connection, never what a request sa
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from zthook.edge.answering import refuse, reply
+from zthook.edge.answering import reply
 from zthook.edge.asked import bearer_of, number_of, read_message, source_of
 from zthook.edge.callers import Callers
 from zthook.edge.changes import Changes
+from zthook.edge.dispatch import Dispatcher, Endpoint
 from zthook.edge.openapi import OPERATIONS, HealthReply, document
 from zthook.edge.refusals import Refusals
 from zthook.edge.strangers import Doorstep, Strangers, too_many
 from zthook.edge.worker import Worker
-from zthook.errors import NotAuthenticated, ZthookError
+from zthook.errors import NotAuthenticated
 from zthook.wire.messages import (
     CHANGES_SECONDS,
     LONGEST_CHANGES_SECONDS,
@@ -47,9 +45,7 @@ from zthook.wire.messages import (
 )
 
 T = TypeVar("T")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
-FREQUENT = {"heartbeat", "changes"}
 LONGEST_QUEUE, LONGEST_BEAT = 1.5, 4.0
 """Seconds that decisions, and heartbeats, may wait for their turn."""
 
@@ -220,32 +216,10 @@ class Api:
 
 def make_app(api: Api, refusals: Refusals) -> ASGIApp:
     """The ASGI application."""
-    by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
-    # A request is matched with one after the other: the frequent ones first.
-    for operation in sorted(OPERATIONS, key=lambda one: one.name not in FREQUENT):
-        by_path[operation.path][operation.method] = getattr(api, operation.name)
-    app = Starlette(
-        routes=[
-            Route(path, _by_method(methods), methods=list(methods))
-            for path, methods in by_path.items()
-        ],
-        exception_handlers={
-            ZthookError: refuse(refusals),
-            HTTPException: refuse(refusals),
-            ClientDisconnect: refuse(refusals),
-            Exception: refuse(refusals),
-        },
-    )
-    app.router.redirect_slashes = False
-    return Doorstep(app, api.strangers, refusals)
-
-
-def _by_method(methods: dict[str, Endpoint]) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await methods[method](request)
-
-    return endpoint
+    endpoints: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
+    for operation in OPERATIONS:
+        endpoints[operation.path][operation.method] = getattr(api, operation.name)
+    return Doorstep(Dispatcher(endpoints, refusals), api.strangers, refusals)
 
 
 async def _unless_left(request: Request, deciding: Coroutine[Any, Any, T]) -> T:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zthook.edge.gathering import Gathering
+
 HEAD_BYTES = 16 * 1024
 """What may have come of a head that is not yet whole."""
 MOST_WAITING = 8
@@ -38,7 +40,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.on_lost = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Gathering(transport, self.loop))
         self._follow_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
