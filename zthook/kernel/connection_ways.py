@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from zthook.kernel.connection_table import Connection
 from zthook.model.addresses import AddressRange, IPAddress, IPNetwork
@@ -88,18 +89,36 @@ def refused(allowed: Mapping[Through, Collection[IPNetwork]]) -> Belongs:
 
 
 class _Ways:
-    """Which connections should go through some mappings, and which do."""
+    """Which connections should go through some mappings, and which do.
+
+    The tables are made with the first connection that there is to look at.
+    """
 
     def __init__(self, mappings: Collection[Through]) -> None:
-        self._ways: dict[tuple[bytes, bytes], list[PortRange]] = defaultdict(list)
-        self._publics: dict[bytes, list[PortRange]] = defaultdict(list)
-        whole = [one for one in mappings if not one.ports]
-        self._whole = {(one.arrives_as.packed, one.private.packed) for one in whole}
-        self._whole_publics = {one.arrives_as.packed for one in whole}
-        for one in mappings:
+        self._mappings = mappings
+
+    @cached_property
+    def _whole(self) -> set[tuple[bytes, bytes]]:
+        return _pairs(one for one in self._mappings if not one.ports)
+
+    @cached_property
+    def _whole_publics(self) -> set[bytes]:
+        return {public for public, _ in self._whole}
+
+    @cached_property
+    def _ways(self) -> dict[tuple[bytes, bytes], list[PortRange]]:
+        found: dict[tuple[bytes, bytes], list[PortRange]] = defaultdict(list)
+        for one in self._mappings:
             if one.ports:
-                self._ways[one.arrives_as.packed, one.private.packed] += one.ports
-                self._publics[one.arrives_as.packed] += one.ports
+                found[one.arrives_as.packed, one.private.packed] += one.ports
+        return found
+
+    @cached_property
+    def _publics(self) -> dict[bytes, list[PortRange]]:
+        found: dict[bytes, list[PortRange]] = defaultdict(list)
+        for (public, _), ports in self._ways.items():
+            found[public] += ports
+        return found
 
     def take(self, one: Connection) -> bool:
         """Whether it goes through one of the mappings."""
