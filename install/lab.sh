@@ -84,27 +84,54 @@ run_tests() {
 # Three shares at once, of about the same length: most of its time a test waits for a guest to
 # boot, or for something to happen. All are run to their ends; the first one is shown as it runs.
 run_all_tests() {
-    local marks=$1 examples=$2 status=0 second third
+    local marks=$1 examples=$2 second third
     local -a runs=(-m pytest --hypothesis-profile="$examples" --durations=12 -m "$marks")
     local -a late=("$SOURCE"/tests/end_to_end/test_[h-z]*.py tests/faults)
     local -a early=("$SOURCE"/tests/end_to_end/test_[a-g]*.py tests/kernel_host tests/firewalls
         tests/hypervisor)
-    become_python "${runs[@]}" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
+    local -a others=(--ignore tests/end_to_end --ignore tests/faults --ignore tests/hypervisor
+        --ignore tests/kernel_host --ignore tests/firewalls)
+    local -a failed=()
+    local broken=0
+    rm -rf "$BUILD"/failed-*
+    become_python "${runs[@]}" "$(failures_in 2)" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
     second=$!
-    become_python "${runs[@]}" --ignore tests/end_to_end --ignore tests/faults \
-        --ignore tests/hypervisor --ignore tests/kernel_host --ignore tests/firewalls \
-        >"$BUILD/tests-3.log" 2>&1 &
+    become_python "${runs[@]}" "$(failures_in 3)" "${others[@]}" >"$BUILD/tests-3.log" 2>&1 &
     third=$!
     trap 'kill $second $third 2>/dev/null' EXIT
     printf '\nTests, a third of them (the others run beside them, into %s)\n' "$BUILD/tests-*.log"
-    run_here "${runs[@]}" "${early[@]}" || status=$?
+    run_here "${runs[@]}" "$(failures_in 1)" "${early[@]}" || has_failed 1 $?
     printf '\nThe other two thirds\n'
-    wait $second || status=$?
+    wait $second || has_failed 2 $?
     cat "$BUILD/tests-2.log"
-    wait $third || status=$?
+    wait $third || has_failed 3 $?
     trap - EXIT
     cat "$BUILD/tests-3.log"
-    return $status
+    [ $broken = 0 ] || return $broken
+    [ ${#failed[@]} = 0 ] || pass_alone "${failed[@]}"
+}
+
+# has_failed SHARE STATUS: any other status of pytest's than 1 says that the share has no end.
+has_failed() {
+    failed+=("$1")
+    [ "$2" = 1 ] || broken=$2
+}
+
+failures_in() { printf -- '-ocache_dir=%s' "$BUILD/failed-$1"; }
+
+# pass_alone SHARE...: whether what failed passes once nothing runs beside it. One or two of
+# thousands of tests that wait for packets and guests may have waited in vain on a busy machine;
+# what is broken fails here too. Of more than five it is not asked.
+pass_alone() {
+    local share count
+    count=$(cat "$BUILD"/failed-*/v/cache/lastfailed | grep -c ': true') || return 1
+    [ "$count" -le 5 ] || return 1
+    printf '\n%d failed with others beside them: once more, alone\n' "$count"
+    for share in "$@"; do
+        run_here -m pytest --last-failed --last-failed-no-failures none \
+            "$(failures_in "$share")" || return 1
+    done
+    printf '\nAlone they pass. Each of them waits too little, or for too long: see docs/architecture.md.\n'
 }
 
 run_bench() {

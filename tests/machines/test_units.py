@@ -1,7 +1,7 @@
 """install.sh and the units on whole machines: Debian's kernel, systemd, libvirt, a reboot.
 
 In the order of a machine's life. Run by hand: `./install.sh test --all tests/machines -s`, which
-takes a quarter of an hour and 2 GB below build/.
+takes half an hour for each release and 4 GB below build/.
 """
 
 import re
@@ -52,9 +52,9 @@ KERNEL = (
 )
 
 
-@pytest.fixture(scope="module")
-def places() -> Iterator[Neighbourhood]:
-    with Neighbourhood(12) as places:
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def places(request: pytest.FixtureRequest) -> Iterator[Neighbourhood]:
+    with Neighbourhood(request.param) as places:
         places.wait_booted()
         yield places
 
