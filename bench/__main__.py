@@ -32,10 +32,11 @@ BENCHMARKS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="install.sh bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME")
-    parser.add_argument("--rounds", type=int, default=30, help="rounds of each benchmark")
+    parser.add_argument("--rounds", type=int, help="rounds of each (10 of all, 30 of those named)")
     options = parser.parse_args()
+    rounds = options.rounds or (30 if options.names else 10)
     for name in options.names or BENCHMARKS:
-        for lines in BENCHMARKS[name](options.rounds):
+        for lines in BENCHMARKS[name](rounds):
             print(lines, flush=True)
 
 

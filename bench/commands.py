@@ -1,6 +1,7 @@
 """What people type, whole processes, and what the agent takes with fifty guests."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 from bench.home import PUBLICS, benched
@@ -52,6 +53,7 @@ def run(rounds: int) -> Iterator[str]:
         timings = interleaved(
             {
                 "python3 -c pass": Candidate(told(host, PYTHON, "-c", "pass")),
+                "its Python, -c pass": Candidate(told(host, sys.executable, "-c", "pass")),
                 "zthook --help": Candidate(told(host, zthook, "--help")),
                 f"zthook status, {GUESTS} guests": Candidate(told(host, zthook, "status")),
                 f"zthook edge mappings, {GUESTS}": Candidate(

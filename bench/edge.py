@@ -23,8 +23,6 @@ ROUNDS = 5
 REST_SECONDS = 60.0
 SETTLE_SECONDS = 5.0
 LOADED = "nft -f of the same"
-MAPPED = 3
-"""Elements of a mapping in the table: inward, arriving, answering."""
 
 
 @contextlib.contextmanager
@@ -102,9 +100,9 @@ def starts(machine: Machine, mappings: int, rounds: int) -> list[str]:
 
 def expect_mapped(machine: Machine, mappings: int) -> None:
     """Raises RuntimeError where the kernel has less or more than that."""
-    listed = machine.namespace.run("nft", "list", "table", "inet", "zthook").stdout
+    listed = machine.namespace.run("nft", "list", "map", "inet", "zthook", "inward").stdout
     routes = machine.namespace.run("ip", "route", "show", "proto", "123").stdout.count("\n")
-    if (listed.count("198.18.") - 1, routes) != (MAPPED * mappings, mappings):
+    if (listed.count("198.18."), routes) != (mappings, mappings):
         raise RuntimeError(f"{listed.count('198.18.')} elements, {routes} routes")
 
 
@@ -156,4 +154,4 @@ def run(rounds: int) -> Iterator[str]:
         with edge(mappings) as machine:
             yield f"\nAn edge with {mappings} mappings"
             for measure in (starts, restarts, rests):
-                yield from measure(machine, mappings, min(rounds, ROUNDS))
+                yield from measure(machine, mappings, max(1, min(rounds // 10, ROUNDS)))
