@@ -91,8 +91,7 @@ run_all_tests() {
         tests/hypervisor)
     local -a others=(--ignore tests/end_to_end --ignore tests/faults --ignore tests/hypervisor
         --ignore tests/kernel_host --ignore tests/firewalls)
-    local -a failed=()
-    local broken=0
+    local failed=0 broken=0
     rm -rf "$BUILD"/failed-*
     become_python "${runs[@]}" "$(failures_in 2)" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
     second=$!
@@ -108,30 +107,31 @@ run_all_tests() {
     trap - EXIT
     cat "$BUILD/tests-3.log"
     [ $broken = 0 ] || return $broken
-    [ ${#failed[@]} = 0 ] || pass_alone "${failed[@]}"
+    [ $failed = 0 ] || pass_alone "${runs[@]}"
 }
 
-# has_failed SHARE STATUS: any other status of pytest's than 1 says that the share has no end.
+# has_failed SHARE STATUS: any other of pytest's than 1, or no list of what failed, says that the
+# share did not come to its end.
 has_failed() {
-    failed+=("$1")
-    [ "$2" = 1 ] || broken=$2
+    failed=1
+    [ "$2" = 1 ] && [ -s "$BUILD/failed-$1/v/cache/lastfailed" ] || broken=$2
 }
 
 failures_in() { printf -- '-ocache_dir=%s' "$BUILD/failed-$1"; }
 
-# pass_alone SHARE...: whether what failed passes once nothing runs beside it. One or two of
+# pass_alone RUN: whether the files of what failed pass once nothing runs beside them. One or two of
 # thousands of tests that wait for packets and guests may have waited in vain on a busy machine;
 # what is broken fails here too. Of more than five it is not asked.
 pass_alone() {
-    local share count
-    count=$(cat "$BUILD"/failed-*/v/cache/lastfailed | grep -c ': true') || return 1
-    [ "$count" -le 5 ] || return 1
-    printf '\n%d failed with others beside them: once more, alone\n' "$count"
-    for share in "$@"; do
-        run_here -m pytest --last-failed --last-failed-no-failures none \
-            "$(failures_in "$share")" || return 1
-    done
-    printf '\nAlone they pass. Each of them waits too little, or for too long: see docs/architecture.md.\n'
+    local -a tests=() files=()
+    mapfile -t tests < <(cat "$BUILD"/failed-*/v/cache/lastfailed | sed -n 's/^  "\(.*\)": true,\?$/\1/p')
+    [ ${#tests[@]} -gt 0 ] && [ ${#tests[@]} -le 5 ] || return 1
+    mapfile -t files < <(printf '%s\n' "${tests[@]%%::*}" | sort -u)
+    printf '\nThese failed with others beside them. Their files once more, alone:\n'
+    printf '  %s\n' "${tests[@]}"
+    run_here "$@" "$(failures_in again)" "${files[@]}" || return 1
+    printf '\nAlone they pass. Each of these waits too little, or too long (docs/architecture.md):\n'
+    printf '  %s\n' "${tests[@]}"
 }
 
 run_bench() {

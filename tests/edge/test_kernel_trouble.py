@@ -240,12 +240,18 @@ def test_a_pass_that_changed_much_says_nothing_of_what_the_next_look_costs(edge:
     edge.host("home1").claim(1, P, X)
     assert isinstance(edge.inside, FakeInside)
     kernel = edge.inside.kernel
+    edge.advance(10)
     edge.kernel.takes = lambda: edge.clock.work(1)
     kernel.flush()
     edge.advance(10)
     assert kernel.proxies, "put right by a pass of a second"
     kernel.proxies.clear()
     edge.advance(edge.settings.resync_seconds)
+    assert kernel.proxies
+    kernel.proxies.clear()
+    edge.advance(SHARE - 1)
+    assert not kernel.proxies, "whoever removes it for ever does not keep the edge at work"
+    edge.advance(1)
     assert kernel.proxies
 
 

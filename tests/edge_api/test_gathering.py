@@ -21,6 +21,9 @@ class Sink(asyncio.Transport):
     def close(self) -> None:
         self.done.append("close")
 
+    def is_closing(self) -> bool:
+        return "close" in self.done
+
     def abort(self) -> None:
         self.done.append("abort")
 
@@ -55,3 +58,12 @@ async def test_what_was_written_goes_before_the_end(end: str, left: list[bytes])
     getattr(gathering, end)()
     await asyncio.sleep(0)
     assert sink.done == [*left, end]
+
+
+async def test_after_the_end_nothing_is_written() -> None:
+    sink = Sink()
+    gathering = Gathering(sink, asyncio.get_running_loop())
+    gathering.close()
+    gathering.write(b"late")
+    await asyncio.sleep(0)
+    assert sink.done == ["close"]

@@ -25,6 +25,7 @@ from zthook.kernel.edge.chains.own import KNOCKS_A_SECOND, KNOCKS_AT_ONCE
 pytestmark = pytest.mark.netns
 
 RECEIVE_ERRORS = 11
+HOME1 = "192.168.193.2"
 WAYS = [CONFIGURED, ON_LINK, ROUTED, TRANSLATED]
 
 
@@ -192,6 +193,14 @@ def test_who_knocks_too_often_waits_and_nobody_else(top: Topology, edge: Edge) -
     assert all(reaches(edge.inside, address, 9443) for _ in range(KNOCKS_AT_ONCE + 8))
     assert all(reaches(top.home1, address, 81) for _ in range(KNOCKS_AT_ONCE + 8))
     assert reaches(top.home1, address, 9443), "TCP tries again after a second"
+    top.home2.run(f"ip addr add {HOME1}/32 dev lo")
+    time.sleep(2 / KNOCKS_A_SECOND)  # until home1 may knock again
+    for _ in range(KNOCKS_AT_ONCE + 8):  # none is answered there
+        with top.home2.socket() as one:
+            one.settimeout(0)
+            one.bind((HOME1, 0))
+            one.connect_ex((address, 9443))
+    assert reaches(top.home1, address, 9443, wait=FIRST_TRY), "under his address nobody is him"
     without_our_rules(edge)
     assert all(reaches(top.home1, address, 9443) for _ in range(KNOCKS_AT_ONCE + 8))
 

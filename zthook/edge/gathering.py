@@ -31,7 +31,7 @@ class Gathering(asyncio.Transport):
     def flush(self) -> None:
         """Write what is kept back."""
         kept, self._kept, self._kept_bytes = self._kept, [], 0
-        if kept:
+        if kept and not self._transport.is_closing():
             self._transport.write(b"".join(kept))
 
     def close(self) -> None:

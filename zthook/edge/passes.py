@@ -68,6 +68,7 @@ class Passes:
         self._find_overlay = overlay
         self._next_pass = self._not_before = clock.boottime()
         self._amiss = True
+        self._mended = False
 
     def tick(self) -> None:
         """What is due: a pass where the kernel may be otherwise, then leases that ended.
@@ -150,7 +151,9 @@ class Passes:
         ended, spent = self._clock.boottime(), self._clock.spent() - before
         self.durations.note(ended - began)
         self._not_before = ended + spent
-        distance = spent if repairs else SHARE * spent
+        # Only the first of several: of repairs without an end none is without a distance.
+        distance = spent if repairs and not self._mended else SHARE * spent
+        self._mended = bool(repairs)
         self._next_pass = ended + max(self._outlook.settings.resync_seconds, distance)
         return adopted
 

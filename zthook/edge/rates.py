@@ -21,11 +21,14 @@ class Rates:
 
     def take(self, key: str) -> float:
         """Take one; where there is none, nothing is taken: the seconds until there is."""
-        left = self._refilled(key)
-        if left < 1:
-            return (1 - left) / self._per_second
-        self._keep(key, left - 1)
-        return 0.0
+        wait = self.wait(key)
+        if not wait:
+            self._keep(key, self._refilled(key) - 1)
+        return wait
+
+    def wait(self, key: str) -> float:
+        """The seconds until one can be taken; 0 where it can now."""
+        return max(0.0, 1 - self._refilled(key)) / self._per_second
 
     def charge(self, key: str, cost: float) -> None:
         """Take what it has cost, be it more than there is: then the next one waits for it."""

@@ -46,8 +46,11 @@ class Strangers:
         """Seconds until this source may ask again; 0 where it may now, and that is counted."""
         if _digest(authorization) in self._known:
             return 0.0
-        wait = self._rates.take(source)
-        return wait if wait or self.regular(source) else self._together.take("")
+        if not self.regular(source):
+            wait = self._rates.wait(source) or self._together.take("")
+            if wait:  # others may be why: it is not counted as his
+                return wait
+        return self._rates.take(source)
 
     def met(self, source: str, authorization: str, host: str) -> None:
         """This one is that host's, who speaks from there."""

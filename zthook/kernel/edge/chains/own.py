@@ -19,9 +19,10 @@ NEIGHBOURS = (
 
 KNOCKS_A_SECOND, KNOCKS_AT_ONCE = 4, 32
 """Connections to the API that one address may begin; an agent needs two, and several hosts may
-come by one LAN gateway. Whoever is dropped tries again after a second, as TCP does."""
+come by one LAN gateway. Whoever is dropped tries again after a second, as TCP does. The MAC counts
+too: nobody uses up what another may by sending under his address."""
 DEFINITIONS = (
-    "set knocks { type ipv4_addr; size 65535; flags dynamic; timeout 60s; }",
+    "set knocks { type ether_addr . ipv4_addr; size 65535; flags dynamic; timeout 60s; }",
 )  # fmt: skip
 """The set that the kernel itself fills, by who begins connections to the API. Of one that is full
 nothing matches: all come through then to the edge, which has bounds of its own."""
@@ -32,7 +33,8 @@ API = (
         "the API is for the overlay",
     ),
     (
-        f"iifname @overlay tcp dport @api_ports {shelter.OPENS} update @knocks {{ ip saddr"
+        f"iifname @overlay tcp dport @api_ports {shelter.OPENS}"
+        " update @knocks { ether saddr . ip saddr"
         f" limit rate over {KNOCKS_A_SECOND}/second burst {KNOCKS_AT_ONCE} packets }} drop",
         "a member knocks too often",
     ),
