@@ -20,7 +20,7 @@ from tests.lab.pulse import Beat, Pulse
 
 SMALL, LARGE = 50, 65_000
 ROUNDS = 5
-REST_SECONDS = 60.0
+REST_SECONDS = 30.0
 SETTLE_SECONDS = 5.0
 LOADED = "nft -f of the same"
 
