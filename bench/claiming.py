@@ -1,9 +1,8 @@
 """A host that claims, run by ``bench.claims`` in the host's namespace.
 
-``python -m bench.claiming CREDENTIAL fill FIRST LAST`` claims the addresses of these numbers,
-many in a request. ``… cycle NUMBER ROUNDS`` times ROUNDS times a request that changes nothing,
-one that claims the address of that number, and one that gives it back, from request to answer;
-prints the seconds as JSON.
+``python -m bench.claiming CREDENTIAL NUMBER ROUNDS`` times ROUNDS times a request that changes
+nothing, one that claims the address of that number, and one that gives it back, from request to
+answer; prints the seconds as JSON.
 """
 
 import asyncio
@@ -11,18 +10,15 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
 
+from bench.stored import FIRST_PRIVATE, FIRST_PUBLIC
 from zthook.host.credential import load_credential
 from zthook.host.edge_client import EdgeClient
 from zthook.model.clock import SystemClock
 from zthook.wire.messages import ClaimMessage, ClaimsReply
 
-FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
-FIRST_PRIVATE = IPv4Address("10.0.0.1")
-BATCH = 100
 WARM_UP = 5
 
 
@@ -39,12 +35,6 @@ def expect_active(reply: ClaimsReply) -> None:
     wrong = [one for one in reply.mappings if one.state != "active"]
     if wrong:
         raise RuntimeError(f"{len(wrong)} claims are not active, the first: {wrong[0]}")
-
-
-async def fill(client: EdgeClient, first: int, last: int) -> None:
-    for start in range(first, last, BATCH):
-        numbers = range(start, min(start + BATCH, last))
-        expect_active(await client.reserve([claim(number) for number in numbers]))
 
 
 async def cycle(client: EdgeClient, number: int, rounds: int) -> dict[str, list[float]]:
@@ -65,16 +55,13 @@ async def cycle(client: EdgeClient, number: int, rounds: int) -> dict[str, list[
     return {what: some[WARM_UP:] for what, some in seconds.items()}
 
 
-async def main(credential: str, what: str, *numbers: int) -> None:
+async def main(credential: str, number: int, rounds: int) -> None:
     client = EdgeClient(load_credential(Path(credential)), SystemClock())
     try:
-        if what == "fill":
-            await fill(client, *numbers)
-        else:
-            print(json.dumps(await cycle(client, *numbers)))
+        print(json.dumps(await cycle(client, number, rounds)))
     finally:
         await client.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])))
+    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
