@@ -67,12 +67,46 @@ def test_nothing_is_no_transaction(world: World) -> None:
     assert world.generation() == before
 
 
-def test_a_table_is_listed_or_is_not_there(world: World) -> None:
-    world.where.run("nft add table ip zthook", "nft add table inet zthook")
-    listed = world.where.call(lambda: world.nft.table("inet", "zthook"))
+@pytest.fixture(params=["library", "child"])
+def asked(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """One that can be asked, with the binding and without."""
+    if request.param == "child":
+        monkeypatch.setitem(sys.modules, "nftables", None)
+    return world
+
+
+def test_a_table_is_listed_or_is_not_there(asked: World) -> None:
+    asked.where.run("nft add table ip zthook", "nft add table inet zthook")
+    listed = asked.where.call(lambda: asked.nft.table("inet", "zthook"))
     assert listed is not None
     assert [one["table"]["family"] for one in listed if "table" in one] == ["inet"]
-    assert world.where.call(lambda: world.nft.table("inet", "other")) is None
+    assert asked.where.call(lambda: asked.nft.table("inet", "other")) is None
+    with pytest.raises(KernelError, match="No such file or directory"):
+        asked.where.call(lambda: asked.nft.query("list table inet other"))
+
+
+def test_what_others_changed_is_in_the_next_listing(asked: World) -> None:
+    for name in ("one", "two", "three"):
+        asked.where.run(f"nft add table inet {name}")
+        listed = asked.where.call(lambda: asked.nft.query("list tables"))
+        assert [one["table"]["name"] for one in listed if "table" in one][-1] == name
+    asked.where.run("nft flush ruleset")
+    assert asked.where.call(lambda: asked.nft.table("inet", "one")) is None
+
+
+def test_terse_is_without_elements_and_with_rules(asked: World) -> None:
+    asked.where.run(
+        "nft add table inet one",
+        "nft add chain inet one c",
+        "nft add rule inet one c accept",
+        "nft add set inet one s { type ipv4_addr; elements = { 192.0.2.1 }; }",
+    )
+    for terse in (True, False, True):
+        listed = asked.where.call(lambda terse=terse: asked.nft.table("inet", "one", terse=terse))
+        assert listed is not None
+        (said,) = (one["set"] for one in listed if "set" in one)
+        assert said.get("elem", []) == ([] if terse else ["192.0.2.1"])
+        assert [one["rule"]["chain"] for one in listed if "rule" in one] == ["c"]
 
 
 def test_without_the_binding_a_child_does_it(

@@ -88,6 +88,34 @@ def test_a_crash_before_connections_were_ended_is_made_up_for(
         inside(successor.close)
 
 
+def test_a_flush_before_the_last_mapping_went_is_made_up_for(home: Home, dataplane: Spoken) -> None:
+    inside, host = home.inside["host"], home.spaces["host"]
+    inside(dataplane.apply, plane(rule(GUEST)))
+    with home.tcp("client", PUBLIC[GUEST]) as connection:
+        assert echoes(connection)
+        host.run("nft", "flush", "ruleset")
+        home.load_rules()
+        assert host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
+        inside(dataplane.apply, None)
+        assert not host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
+
+
+def test_a_flush_between_two_mappings_leaves_no_connection_of_the_first(
+    home: Home, dataplane: Spoken
+) -> None:
+    """The second comes after this very process saw that nothing of ours was left."""
+    inside, host = home.inside["host"], home.spaces["host"]
+    inside(dataplane.apply, None)
+    inside(dataplane.apply, plane(rule(GUEST)))
+    with home.tcp("client", PUBLIC[GUEST]) as connection:
+        assert echoes(connection)
+        host.run("nft", "flush", "ruleset")
+        home.load_rules()
+        lines = inside(dataplane.apply, plane(rule(NEIGHBOUR, "br0", hide=True)))
+        assert any("ended" in line for line in lines)
+        assert not host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
+
+
 @BOTH
 def test_connections_live_through_the_loss_of_the_overlay(home: Home, dataplane: Spoken) -> None:
     inside = home.inside["host"]

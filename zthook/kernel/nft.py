@@ -1,4 +1,6 @@
-"""nftables by its official library: small changes in process, large ones through `nft`."""
+"""nftables by its official library: questions and small changes in process, large changes
+through `nft`.
+"""
 
 import json
 import logging
@@ -26,6 +28,8 @@ class Nft:
 
     def __init__(self) -> None:
         self._library: Any = None
+        self._listing: Any = None
+        """Another one, as what is said of a change is no JSON."""
         self._has_library = True
         self._asking: Netlink | None = None
 
@@ -36,40 +40,45 @@ class Nft:
         """
         if not commands:
             return
-        library = self._opened() if len(commands) < LARGE else None
-        if library is None:
+        if len(commands) >= LARGE or not self._open():
             _child("-f", "-", commands=commands)
-            return
-        code, _, error = library.cmd(commands)
-        if code:
-            raise KernelError(f"nftables refused: {_reason(error)}")
+        else:
+            _said(self._library, commands)
 
-    def _opened(self) -> Any:
-        """The library, None where this machine has no binding of it."""
+    def _open(self) -> bool:
+        """Whether the library can be used; this machine may have no binding of it."""
         if self._library is None and self._has_library:
             self._library = _open_library()
             self._has_library = self._library is not None
-        return self._library
+            if self._has_library:
+                self._listing = _open_library()
+                self._listing.set_json_output(True)
+        return self._has_library
 
     def change(self, commands: list[dict[str, Any]]) -> None:
         """As ``run``, of commands as JSON objects: with these any name can be said."""
         _child("-j", "-f", "-", commands=json.dumps({"nftables": commands}))
 
     def query(self, command: str, *, terse: bool = False) -> list[dict[str, Any]]:
-        """What ``nft -j COMMAND`` lists; ``terse``: sets without their elements.
+        """What ``nft -j COMMAND`` lists; ``terse``: sets without their elements, as the library
+        keeps the memory of all that it lists.
 
         Raises KernelError, also where it is not there.
         """
-        options = ("-j", "-t") if terse else ("-j",)
-        found: list[dict[str, Any]] = json.loads(_child(*options, command))["nftables"]
+        if self._open():
+            self._listing.set_terse_output(terse)
+            text = _said(self._listing, command)
+        else:
+            text = _child(*(("-j", "-t") if terse else ("-j",)), command)
+        found: list[dict[str, Any]] = json.loads(text)["nftables"]
         return found
 
-    def table(self, family: str, name: str) -> list[dict[str, Any]] | None:
+    def table(self, family: str, name: str, *, terse: bool = False) -> list[dict[str, Any]] | None:
         """The whole table as JSON objects, None where there is no such table."""
         tables = (one.get("table", {}) for one in self.query("list tables"))
         if not any(one.get("family") == family and one.get("name") == name for one in tables):
             return None
-        return self.query(f"list table {family} {name}")
+        return self.query(f"list table {family} {name}", terse=terse)
 
     def generation(self) -> int:
         """The ruleset's generation: every transaction, whoever makes it, raises it by one."""
@@ -81,7 +90,7 @@ class Nft:
 
     def close(self) -> None:
         """Let go of sockets and the library."""
-        self._library = None
+        self._library = self._listing = None
         if self._asking is not None:
             self._asking.close()
             self._asking = None
@@ -95,6 +104,14 @@ def _open_library() -> Any:
     except (ImportError, OSError) as error:
         log.warning("each change of nftables runs nft, as python3-nftables is missing: %s", error)
         return None
+
+
+def _said(library: Any, commands: str) -> str:
+    code, output, error = library.cmd(commands)
+    if code:
+        raise KernelError(f"nftables refused: {_reason(error)}")
+    said: str = output
+    return said
 
 
 def _child(*arguments: str, commands: str | None = None) -> str:

@@ -78,7 +78,7 @@ class Firewalls:
 
     def _see_ways_back(self) -> None:
         """What is before every forward chain, and nobody but firewalld can change."""
-        table = self._nft.table("inet", firewalld.TABLE)
+        table = self._nft.table("inet", firewalld.TABLE, terse=True)
         if table is not None and firewalld.refuses_ways_back(table):
             self._closed.append(firewalld.NO_WAY_BACK)
 

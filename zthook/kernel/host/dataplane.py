@@ -17,6 +17,7 @@ from zthook.kernel.host.connections import Standing, end_others, end_untranslate
 from zthook.kernel.host.elements import Around, elements
 from zthook.kernel.host.marks import Marks
 from zthook.kernel.host.notices import About
+from zthook.kernel.host.sets import Elements
 from zthook.kernel.host.settings import FORWARDING
 from zthook.kernel.host.table import Table
 from zthook.kernel.host.translations import families
@@ -125,6 +126,8 @@ class KernelHostDataplane:
         self._closed: set[int] = set()
         self._bridged: set[int] = set()
         self._swept = False
+        self._cleared = False
+        """Whether this process saw to it that nothing of ours is there, no mark either."""
         self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
@@ -154,15 +157,20 @@ class KernelHostDataplane:
         self._bridged = settings.bridged(versions)
         wanted = elements(plane, Around(edge.hops, self._closed & versions, self._bridged))
         lines = self._way.keep(edge) + settings.loosen(plane.overlay)
-        anew = found is None or not found.is_whole(self._chains)
-        if found is None or anew or own_table.takes_away(found, wanted):
+        lost = found is None and not self._cleared
+        self._cleared = False
+        if lost or (found is not None and self._leaves_some(found, wanted)):
             self._swept = False
         lines += own_table.keep(self._nft, found, self._chains, wanted)
-        if found is None:
+        if lost:
             self._forgive()
-        lines += self._end_others(plane) + settings.forward(versions)
+        lines += self._end_others(plane, began=found is None) + settings.forward(versions)
         lines += self._way.narrow(versions)
         return lines + self._firewalls.keep(self._opening(plane) if versions else None)
+
+    def _leaves_some(self, found: Table, wanted: Elements) -> bool:
+        """Whether connections may be left of what is no more."""
+        return not found.is_whole(self._chains) or own_table.takes_away(found, wanted)
 
     def _edge(self, plane: HostPlane) -> Edge:
         device = find_device(plane.overlay)
@@ -186,32 +194,37 @@ class KernelHostDataplane:
         """The marks first: what is still marked has its way until its connection is ended."""
         self._away = False
         found = own_table.observe(self._nft)
+        if found is not None or not self._cleared:
+            self._swept = self._cleared = False
         if found is not None:
-            self._swept = False
             own_table.empty(self._nft, found)
         lines = self._end_others(None)
         lines += self._firewalls.keep(None)
         if found is not None:
             own_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
-        return lines + self._way.remove()
+        lines += self._way.remove()
+        self._cleared = True
+        return lines
 
     def _forgive(self) -> None:
         marks = self._marks
         for value in (marks.brought, marks.leaving, marks.local):
             forgive_marked(value, marks.mask)
 
-    def _end_others(self, plane: HostPlane | None) -> list[str]:
+    def _end_others(self, plane: HostPlane | None, *, began: bool = False) -> list[str]:
         """End connections of ours that no mapping explains, where it is not known that none are.
 
-        At the start it is not: a process before this one may not have come so far.
+        At the start it is not: a process before this one may not have come so far. Where our
+        rules only ``began``, what passed by without them may be there.
         """
-        if self._swept:
+        if self._swept and not began:
             return []
         rules = plane.rules if plane else frozenset()
         own = set(own_addresses())
         standing = Standing(rules, plane.pools if plane else (), own)
-        ended = end_others(self._marks, standing) + end_untranslated(self._marks, rules)
+        ended = 0 if self._swept else end_others(self._marks, standing)
+        ended += end_untranslated(self._marks, rules)
         self._swept = True
         return [f"{ended} connections without a mapping ended"] if ended else []
 

@@ -77,7 +77,7 @@ def firewalld_amiss(reached: Collection[Reach]) -> list[str]:
     Raises KernelError.
     """
     with closing(Nft()) as nft:
-        table = nft.table("inet", firewalld.TABLE)
+        table = nft.table("inet", firewalld.TABLE, terse=True)
     if table is None:
         return []
     lines: list[str] = []
