@@ -28,8 +28,6 @@ class Nft:
 
     def __init__(self) -> None:
         self._library: Any = None
-        self._listing: Any = None
-        """Another one, as what is said of a change is no JSON."""
         self._has_library = True
         self._asking: Netlink | None = None
 
@@ -40,20 +38,18 @@ class Nft:
         """
         if not commands:
             return
-        if len(commands) >= LARGE or not self._open():
+        library = self._opened() if len(commands) < LARGE else None
+        if library is None:
             _child("-f", "-", commands=commands)
         else:
-            _said(self._library, commands)
+            _said(library, commands)
 
-    def _open(self) -> bool:
-        """Whether the library can be used; this machine may have no binding of it."""
+    def _opened(self) -> Any:
+        """The library, None where this machine has no binding of it."""
         if self._library is None and self._has_library:
             self._library = _open_library()
             self._has_library = self._library is not None
-            if self._has_library:
-                self._listing = _open_library()
-                self._listing.set_json_output(True)
-        return self._has_library
+        return self._library
 
     def change(self, commands: list[dict[str, Any]]) -> None:
         """As ``run``, of commands as JSON objects: with these any name can be said."""
@@ -65,11 +61,11 @@ class Nft:
 
         Raises KernelError, also where it is not there.
         """
-        if self._open():
-            self._listing.set_terse_output(terse)
-            text = _said(self._listing, command)
-        else:
+        library = self._opened()
+        if library is None:
             text = _child(*(("-j", "-t") if terse else ("-j",)), command)
+        else:
+            text = _listed(library, command, terse=terse)
         found: list[dict[str, Any]] = json.loads(text)["nftables"]
         return found
 
@@ -90,7 +86,7 @@ class Nft:
 
     def close(self) -> None:
         """Let go of sockets and the library."""
-        self._library = self._listing = None
+        self._library = None
         if self._asking is not None:
             self._asking.close()
             self._asking = None
@@ -104,6 +100,15 @@ def _open_library() -> Any:
     except (ImportError, OSError) as error:
         log.warning("each change of nftables runs nft, as python3-nftables is missing: %s", error)
         return None
+
+
+def _listed(library: Any, command: str, *, terse: bool) -> str:
+    library.set_json_output(True)
+    library.set_terse_output(terse)
+    try:
+        return _said(library, command)
+    finally:
+        library.set_json_output(False)  # else what is to be run is taken for JSON first
 
 
 def _said(library: Any, commands: str) -> str:
