@@ -1,8 +1,9 @@
 """What people type, whole processes, and what the agent takes with fifty guests."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from bench.home import PUBLICS, benched
 from bench.measure import Candidate, Use, interleaved, table
@@ -14,12 +15,16 @@ from tests.lab.machine import Machine
 
 GUESTS = 50
 PYTHON = "/usr/bin/python3"
+HELP = ("-S", "-c", "from zthook.cli import main; main()", "--help")
+"""Without what .pth files of this machine import at every start of its Python."""
 
 
-def told(machine: Machine, *command: object) -> Callable[[], None]:
+def told(
+    machine: Machine, *command: object, env: Mapping[str, str] | None = None
+) -> Callable[[], None]:
     """Run it there, as its own process; what it prints is thrown away."""
     words = [str(word) for word in machine.entering(command)]
-    environment = machine.environment()
+    environment = {**machine.environment(), **(env or {})}
 
     def once() -> None:
         subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -49,12 +54,15 @@ def run(rounds: int) -> Iterator[str]:
         agent, daemon = host.agent.process.pid, edge.daemon.process.pid
         empty = Use.of(agent)
         fill(lab)
-        zthook = zthook_command()
+        zthook, path = zthook_command(), os.pathsep.join(filter(None, sys.path))
         timings = interleaved(
             {
                 "python3 -c pass": Candidate(told(host, PYTHON, "-c", "pass")),
                 "its Python, -c pass": Candidate(told(host, sys.executable, "-c", "pass")),
                 "zthook --help": Candidate(told(host, zthook, "--help")),
+                "zthook --help, no .pth": Candidate(
+                    told(host, sys.executable, *HELP, env={"PYTHONPATH": path})
+                ),
                 f"zthook status, {GUESTS} guests": Candidate(told(host, zthook, "status")),
                 f"zthook edge mappings, {GUESTS}": Candidate(
                     told(edge, zthook, "edge", "mappings")
