@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.kernel.driver import ON_LINK, Edge
-from tests.kernel.topology import Topology, mac, reaches
+from tests.kernel.namespace import mac
+from tests.kernel.questions import reaches
+from tests.kernel.topology import Topology
 from zthook.model.publication import Mode
 
 ROOT = Path(__file__).parents[1]

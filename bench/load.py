@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 import msgspec
 
 from bench.crowd import Plan
 from bench.measure import Use
+from bench.stored import write_hosts
 from tests.edge_api.machine import ADDRESS, Machine, inside
+from zthook.edge.enrolment import new_secret
 from zthook.wire.control import ask
-from zthook.wire.messages import ClaimMessage, EnrolReply
-from zthook.wire.tls import fetch_ca, pinned_context, server_name
-from zthook.wire.token import Token, read_token
+from zthook.wire.messages import ClaimMessage
+from zthook.wire.tls import fetch_ca
+from zthook.wire.token import read_token
 
 HOSTS, GUESTS = 1_000, 50
 FIRST_SOURCE = IPv4Address("192.168.200.1")
@@ -45,44 +46,26 @@ def claims_of(number: int) -> list[ClaimMessage]:
     ]
 
 
-def enrol(machine: Machine) -> Plan:
-    """All hosts, invited by the control socket and enrolled over HTTPS."""
-    socket = machine.tmp / "run/edge.sock"
-    names = [f"host{number}" for number in range(HOSTS)]
-    tokens = [read_token(ask(socket, "host_add", name=name)["token"]) for name in names]
-    ca_pem = inside(machine.host, lambda: fetch_ca(tokens[0]))
+def enrol(machine: Machine) -> list[str]:
+    """Write all hosts into the store, as if they had joined; their credentials. Nothing runs."""
+    credentials = [new_secret() for _ in range(HOSTS)]
+    write_hosts(machine.tmp / "state/edge.sqlite", credentials)
+    return credentials
+
+
+def plan(machine: Machine, credentials: list[str]) -> Plan:
+    """What the crowd has to know of an edge that runs."""
+    token = read_token(ask(machine.tmp / "run/edge.sock", "host_add", name="invited")["token"])
     sources = [str(FIRST_SOURCE + number) for number in range(HOSTS)]
     machine.host.ip(*(f"addr add {source}/16 dev ov0" for source in sources))
-    pairs = list(zip(tokens, sources, strict=True))
-    credentials = inside(machine.host, lambda: [_let_in(*pair, ca_pem) for pair in pairs])
     return Plan(
         address=ADDRESS,
-        port=tokens[0].port,
-        edge=tokens[0].edge,
-        ca_pem=ca_pem,
+        port=token.port,
+        edge=token.edge,
+        ca_pem=inside(machine.host, lambda: fetch_ca(token)),
         hosts=list(zip(sources, credentials, strict=True)),
         claims=[claims_of(number) for number in range(HOSTS)],
     )
-
-
-def _let_in(token: Token, source: str, ca_pem: str) -> str:
-    """The edge lets so many strangers in a second, and these are faster on a quiet machine."""
-    for _ in range(200):
-        with contextlib.suppress(httpx.ConnectError):
-            return _spend(token, source, ca_pem)
-        time.sleep(0.05)
-    raise RuntimeError(f"the edge does not let {source} in")
-
-
-def _spend(token: Token, source: str, ca_pem: str) -> str:
-    way = httpx.HTTPTransport(verify=pinned_context(ca_pem), local_address=source)
-    with httpx.Client(transport=way, trust_env=False, timeout=30) as client:
-        answer = client.post(
-            f"https://{token.address}:{token.port}/v1/enrol",
-            json={"secret": token.secret, "hostname": source},
-            extensions={"sni_hostname": server_name(token.edge)},
-        )
-    return msgspec.json.decode(answer.content, type=EnrolReply).credential
 
 
 class Crowd:
@@ -129,9 +112,10 @@ def crowded() -> Iterator[tuple[Machine, Crowd]]:
         last.callback(machine.close)
         machine.namespace.ip(f"addr del {ADDRESS}/24 dev ov0", f"addr add {ADDRESS}/16 dev ov0")
         machine.init("hk=198.18.0.0/16")
+        credentials = enrol(machine)
         machine.serve()
         machine.listens_at(ADDRESS)
-        crowd = Crowd(machine, enrol(machine))
+        crowd = Crowd(machine, plan(machine, credentials))
         last.callback(crowd.close)
         yield machine, crowd
 

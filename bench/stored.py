@@ -1,10 +1,11 @@
 """A store as an edge has it that gave away so many addresses: written by the ledger itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
 
+from zthook.edge.enrolment import hashed
 from zthook.store.rows import ClaimRow, HostRow, Standing
 from zthook.store.sqlite import SqliteLedger
 
@@ -33,6 +34,17 @@ def write_store(path: Path, mappings: int, next_hop: IPv4Address, mac: str) -> N
                 ledger.put_claim(row)
             ledger.raise_to("epoch", mappings)
             ledger.raise_to("place", mappings)
+    finally:
+        ledger.close()
+
+
+def write_hosts(path: Path, credentials: Sequence[str]) -> None:
+    """Hosts that joined, and of which nothing was heard since."""
+    ledger = SqliteLedger(path)
+    try:
+        with ledger.transaction():
+            for number, credential in enumerate(credentials):
+                ledger.put_host(HostRow(name=f"host{number}", credential=hashed(credential)))
     finally:
         ledger.close()
 
