@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -143,13 +143,19 @@ class Tab:
 
 
 @asynccontextmanager
-async def browser(folder: Path, certificate: Path) -> AsyncIterator[Tab]:
-    """A browser that keeps what it has in ``folder``, and trusts this certificate's key."""
+async def browser(
+    folder: Path, certificate: Path, enter: Sequence[object] = ()
+) -> AsyncIterator[Tab]:
+    """A browser that keeps what it has in ``folder``, and trusts this certificate's key.
+
+    ``enter`` is what a command begins with that is to run on another machine.
+    """
     (theirs, to_them), (from_them, their_answers) = os.pipe(), os.pipe()
     ends = [fcntl.fcntl(one, fcntl.F_DUPFD, _HIGH) for one in (theirs, their_answers)]
     for one in (theirs, their_answers):
         os.close(one)
     running = await asyncio.create_subprocess_exec(
+        *map(str, enter),
         "/bin/bash",
         *("-c", f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}', "bash", program()),
         *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
