@@ -1,7 +1,7 @@
 """One emulated machine."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab.commands import LabError, wait_until
@@ -37,13 +37,20 @@ class Computer:
     It runs in ``hub``, where the bridges are that its devices are plugged into.
     """
 
-    def __init__(self, role: Role, release: int, hub: Namespace, folder: Path) -> None:
+    def __init__(
+        self,
+        role: Role,
+        release: int,
+        hub: Namespace,
+        folder: Path,
+        brings: Sequence[Path] = (),
+    ) -> None:
         self.role = role
         self.name = str(role)
         self.release = release
         self.console = folder / f"{self.name}.console"
         parcel = folder / f"{self.name}.parcel"
-        make_parcel(release, parcel)
+        make_parcel(release, parcel, brings)
         for device in DEVICES[role]:
             _plug(hub, device, self._tap(device))
         words = self._words(system(release, role), parcel, folder / f"{self.name}.qga")

@@ -3,6 +3,7 @@
 import itertools
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,15 +29,18 @@ class Neighbourhood:
     """``client`` - router - uplink - ``edge`` - overlay - ``host``, whose home line is a third
     network. All three networks are bridges in one namespace, which is the router too.
 
-    A context manager, for root: at its end nothing of it is left.
+    A context manager, for root: at its end nothing of it is left. Files in ``brings`` are on
+    both machines, in PARCEL. ``hub`` is that namespace.
     """
 
+    hub: Namespace
     client: Machine
     edge: Computer
     host: Computer
 
-    def __init__(self, release: int) -> None:
+    def __init__(self, release: int, brings: Sequence[Path] = ()) -> None:
         self._release = release
+        self._brings = tuple(brings)
         self._prefix = prefix_of(os.getpid(), next(_numbers))
         self.computers: list[Computer] = []
 
@@ -68,7 +72,7 @@ class Neighbourhood:
 
     def _build(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=self._prefix, dir=FOLDERS))
-        hub = Namespace.create(f"{self._prefix}hub")
+        self.hub = hub = Namespace.create(f"{self._prefix}hub")
         hub.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         hub.sysctl(ipv6__conf__default__accept_dad=0)
         hub.unfilter_bridges()
@@ -77,7 +81,8 @@ class Neighbourhood:
             hub.ip(*(f"addr add {address} dev {bridge}" for address in addresses))
         self.client = self._client(hub)
         for role in Role:
-            self.computers.append(Computer(role, self._release, hub, self.folder))
+            made = Computer(role, self._release, hub, self.folder, self._brings)
+            self.computers.append(made)
         self.edge, self.host = self.computers
 
     def _client(self, hub: Namespace) -> Machine:

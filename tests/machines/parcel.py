@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.image import halting_firmware
@@ -17,11 +18,14 @@ PIP = pip_environment(f"{PARCEL}/wheels")
 """What pip is told there, in its environment: all else is install.sh's own doing."""
 
 
-def make_parcel(release: int, disk: Path) -> None:
-    """A disk with this checkout as it is, the wheels for that release's Python, and a firmware."""
+def make_parcel(release: int, disk: Path, brings: Sequence[Path] = ()) -> None:
+    """A disk with this checkout as it is, the wheels for that release's Python, and a firmware;
+    and the files that it ``brings`` beside these.
+    """
     with tempfile.TemporaryDirectory(dir=disk.parent) as scratch:
         folder = Path(scratch)
         copy_checkout(folder / "zthook")
         shutil.copytree(wheels(PYTHONS[release]), folder / "wheels")
-        shutil.copy(halting_firmware(), folder)
+        for file in (halting_firmware(), *brings):
+            shutil.copy(file, folder)
         make_disk(folder, disk, "256M")

@@ -7,22 +7,20 @@ takes half an hour for each release and 4 GB below build/.
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tests.lab.commands import wait_until
 from tests.lab.daemons import JOIN
-from tests.lab.domain import Domain, Interface, annotation
 from tests.lab.machine import Unreached
+from tests.machines import bodied
+from tests.machines.bodied import PUBLIC
 from tests.machines.computer import Computer
 from tests.machines.neighbourhood import Neighbourhood
 from tests.machines.parcel import FIRMWARE, SERVICE
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(3600)]
 
-PUBLIC, PRIVATE, GATEWAY = "203.0.113.10", "192.168.122.50", "192.168.122.1"
-MAC = "52:54:00:7a:00:50"
 UNITS = {
     "edge": ("zthook-edge-rules.service", "zthook-edge.service"),
     "home1": ("zthook-agent.socket", "zthook-agent.service"),
@@ -32,18 +30,7 @@ WEAKEST = {"zthook-edge.service": 3.5, "zthook-agent.service": 3.2}
 BACK = 300.0
 """Deadline for packets to come through, on machines that are emulated."""
 
-# The guest's processor halts; who answers in its place has its MAC, as in tests/lab/stand_in.py.
-BODY = f"""
-while ! ip link show virbr0; do sleep 0.2; done
-ip netns add body
-ip link add body0 type veth peer name eth0 netns body address {MAC}
-ip link set body0 address fe{MAC[2:]} master virbr0 up
-ip -n body link set lo up
-ip -n body link set eth0 up
-ip -n body addr add {PRIVATE}/24 dev eth0
-ip -n body route add default via {GATEWAY}
-systemd-run --quiet --unit=body ip netns exec body python3 {SERVICE} web1
-"""
+BODY = bodied.body(SERVICE)
 # The parcel is read-only, and packages that came with zthook stay.
 OURS = "find / /run /tmp -xdev -path /var/log -prune -o -iname '*zthook*' -print"
 KERNEL = (
@@ -77,22 +64,11 @@ def installed(places: Neighbourhood) -> Neighbourhood:
     assert token is not None
     host.run("zthook", "join", token[1])
     host.shell("virsh net-autostart default; virsh net-start default || virsh net-info default")
-    host.run("virsh", "define", "/dev/stdin", stdin=guest().xml())
+    host.run("virsh", "define", "/dev/stdin", stdin=bodied.guest(FIRMWARE).xml())
     host.run("virsh", "autostart", "web1")
     host.run("virsh", "start", "web1")
     host.shell(BODY)
     return places
-
-
-def guest() -> Domain:
-    return Domain(
-        name="web1",
-        uuid="6c9f1ab2-5a0c-4c3e-9d0e-000000000050",
-        interfaces=(Interface(MAC),),
-        console=Path("/tmp/web1.console"),
-        firmware=Path(FIRMWARE),
-        annotation=annotation(PUBLIC, private=PRIVATE),
-    )
 
 
 def wait_page(places: Neighbourhood) -> None:

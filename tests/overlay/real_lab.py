@@ -102,6 +102,18 @@ class Node:
         self.namespace.remove()
 
 
+def planet_of(root: Node) -> bytes:
+    """A world with one root. The first that a node sees it takes without a signature."""
+    folder = root.home
+    moon = json.loads(idtool("initmoon", "identity.public", folder=folder))
+    moon["roots"][0]["stableEndpoints"] = [f"{root.address}/9993"]
+    draft = folder / "moon.json"
+    draft.write_text(json.dumps(moon))
+    idtool("genmoon", "moon.json", folder=folder)
+    made = (folder / f"{root.id:0>16}.moon").read_bytes()
+    return bytes([PLANET_TYPE]) + made[1:-MOON_ENDS]
+
+
 class RealLab:
     """edge, home and stranger on one wire, and a node that is the only root they know."""
 
@@ -118,7 +130,7 @@ class RealLab:
             self._node(name, tmp, number)
             for number, name in enumerate(("edge", "home", "stranger"), 1)
         )
-        planet = self._planet()
+        planet = planet_of(self.root)
         for node in self.nodes:
             (node.home / "planet").write_bytes(planet)
             if node is not self.root:
@@ -139,17 +151,6 @@ class RealLab:
         node.namespace.ip(
             f"addr add {node.address}/24 dev up0", "route add default via 192.0.2.254 dev up0"
         )
-
-    def _planet(self) -> bytes:
-        """A world with one root. The first that a node sees it takes without a signature."""
-        folder = self.root.home
-        moon = json.loads(idtool("initmoon", "identity.public", folder=folder))
-        moon["roots"][0]["stableEndpoints"] = [f"{self.root.address}/9993"]
-        draft = folder / "moon.json"
-        draft.write_text(json.dumps(moon))
-        idtool("genmoon", "moon.json", folder=folder)
-        made = (folder / f"{self.root.id:0>16}.moon").read_bytes()
-        return bytes([PLANET_TYPE]) + made[1:-MOON_ENDS]
 
     def close(self) -> None:
         for node in reversed(self.nodes):
