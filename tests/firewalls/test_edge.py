@@ -5,7 +5,8 @@ import pytest
 from tests.firewalls.others import FIREWALLS, OF_IPV6, Firewall
 from tests.kernel.conftest import edge, top, version
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
-from tests.kernel.topology import Topology, reaches, silent, tells
+from tests.kernel.questions import reaches, silent, tells
+from tests.kernel.topology import Topology
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Egress, Mode
 

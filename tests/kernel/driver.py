@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from tests.kernel.topology import Topology, mac
+from tests.kernel.namespace import mac
+from tests.kernel.topology import Topology
 from tests.kernel_host.twins import six
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.traffic import Traffic

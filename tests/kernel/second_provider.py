@@ -4,7 +4,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from tests.kernel.driver import PLANE, Edge, twin_of
-from tests.kernel.topology import Namespace, Topology
+from tests.kernel.namespace import Namespace
+from tests.kernel.topology import Topology
 from tests.kernel_host.twins import six
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import Forwarding

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 import pytest
 from pyroute2 import IPRoute
 
-from tests.kernel.topology import Namespace, eventually, mac
+from tests.kernel.namespace import Namespace, mac
+from tests.kernel.questions import eventually
 from zthook.kernel.announce import announce
 from zthook.kernel.near import probe
 from zthook.kernel.neighbours import ProxyEntry, neighbour_mac, set_proxy

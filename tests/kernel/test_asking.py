@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from tests.kernel.topology import Namespace, mac
+from tests.kernel.namespace import Namespace, mac
 from zthook.errors import KernelError
 from zthook.kernel.asking import ask_all
 

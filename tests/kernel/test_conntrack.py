@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.kernel.connection_table import is_liberal, marked, remark
 from zthook.kernel.conntrack import (
     Through,

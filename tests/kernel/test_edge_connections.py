@@ -10,11 +10,10 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, OVERLAY_ADDRESS, ROUTED, Edge
-from tests.kernel.topology import (
+from tests.kernel.namespace import Namespace
+from tests.kernel.questions import (
     SILENCE,
-    Namespace,
     Stream,
-    Topology,
     answer,
     connection,
     echoes,
@@ -22,6 +21,7 @@ from tests.kernel.topology import (
     reaches,
     silent,
 )
+from tests.kernel.topology import Topology
 from zthook.kernel.edge.chains.layout import chains
 from zthook.kernel.edge.chains.shape import Shape
 from zthook.kernel.edge.elements import all_elements

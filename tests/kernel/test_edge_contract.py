@@ -26,8 +26,9 @@ from tests.kernel.contract_edge import (
     plane,
     through,
 )
+from tests.kernel.namespace import Namespace
 from tests.kernel.nft_listing import read_listing
-from tests.kernel.topology import Namespace, eventually
+from tests.kernel.questions import eventually
 from tests.kernel.twin_worlds import TwinDataplane, back
 from tests.kernel_host.twins import six
 from zthook.errors import KernelError

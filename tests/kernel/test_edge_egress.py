@@ -5,11 +5,9 @@ import socket
 import pytest
 
 from tests.kernel.driver import ARRIVES_AS, CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
-from tests.kernel.topology import (
-    PATIENCE,
+from tests.kernel.namespace import PATIENCE
+from tests.kernel.questions import (
     SILENCE,
-    EchoServer,
-    Topology,
     answer,
     asks,
     connection,
@@ -20,6 +18,7 @@ from tests.kernel.topology import (
     silent,
     tells,
 )
+from tests.kernel.topology import EchoServer, Topology
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Egress, Mode
 

@@ -10,18 +10,17 @@ import pytest
 
 from tests.kernel import second_provider
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge
-from tests.kernel.topology import (
+from tests.kernel.namespace import Namespace, mac
+from tests.kernel.questions import (
     FIRST_TRY,
     SILENCE,
-    Namespace,
     Stream,
-    Topology,
     connection,
     eventually,
-    mac,
     reaches,
     tells,
 )
+from tests.kernel.topology import Topology
 from zthook.model.publication import Mode
 
 pytestmark = pytest.mark.netns

@@ -12,10 +12,9 @@ from tests.kernel.driver import (
     Edge,
     both,
 )
-from tests.kernel.topology import (
+from tests.kernel.namespace import Namespace
+from tests.kernel.questions import (
     SILENCE,
-    Namespace,
-    Topology,
     answer,
     asks,
     connection,
@@ -25,6 +24,7 @@ from tests.kernel.topology import (
     silent,
     tells,
 )
+from tests.kernel.topology import Topology
 from zthook.model.publication import Egress, Mode
 
 pytestmark = pytest.mark.netns

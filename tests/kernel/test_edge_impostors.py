@@ -6,18 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.kernel.driver import ON_LINK, ROUTED, Edge
-from tests.kernel.topology import (
-    PATIENCE,
-    SILENCE,
-    Namespace,
-    Topology,
-    connection,
-    echoes,
-    eventually,
-    mac,
-    reaches,
-    silent,
-)
+from tests.kernel.namespace import PATIENCE, Namespace, mac
+from tests.kernel.questions import SILENCE, connection, echoes, eventually, reaches, silent
+from tests.kernel.topology import Topology
 from tests.lab.impostor import Impostor, opened
 from zthook.model.mappings import Forwarding
 

@@ -7,11 +7,10 @@ import time
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, OVERLAY_ADDRESS, ROUTED, TRANSLATED, Edge, both
-from tests.kernel.topology import (
+from tests.kernel.namespace import Namespace
+from tests.kernel.questions import (
     FIRST_TRY,
     SILENCE,
-    Namespace,
-    Topology,
     answer,
     asks,
     connection,
@@ -20,6 +19,7 @@ from tests.kernel.topology import (
     reaches,
     silent,
 )
+from tests.kernel.topology import Topology
 from zthook.kernel.edge.chains.own import KNOCKS_A_SECOND, KNOCKS_AT_ONCE
 
 pytestmark = pytest.mark.netns

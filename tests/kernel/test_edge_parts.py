@@ -6,9 +6,8 @@ import struct
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, TRANSLATED, Edge, both
-from tests.kernel.topology import (
+from tests.kernel.questions import (
     SILENCE,
-    Topology,
     answer,
     asks,
     connection,
@@ -19,6 +18,7 @@ from tests.kernel.topology import (
     silent,
     tells,
 )
+from tests.kernel.topology import Topology
 
 pytestmark = pytest.mark.netns
 

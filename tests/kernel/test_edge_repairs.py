@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, ROUTED, Edge, both
+from tests.kernel.questions import SILENCE, connection, echoes, eventually, reaches, silent
 from tests.kernel.shown import settled
-from tests.kernel.topology import SILENCE, Topology, connection, echoes, eventually, reaches, silent
+from tests.kernel.topology import Topology
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import drop_rules
 from zthook.kernel.nft import Nft

@@ -10,7 +10,8 @@ from typing import Self
 import pytest
 
 from tests.kernel.driver import ON_LINK, ROUTED, Edge, both
-from tests.kernel.topology import Topology, eventually
+from tests.kernel.questions import eventually
+from tests.kernel.topology import Topology
 from zthook.kernel.edge.chains.chain import Chain
 from zthook.kernel.edge.replacing import Former, replaced
 from zthook.kernel.edge.rules import Transaction

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.contract_edge import EMPTY, mapping
+from tests.kernel.namespace import Namespace
 from tests.kernel.nft_listing import read_listing
-from tests.kernel.topology import Namespace
 from zthook.config.settings import EdgeSettings, OverlaySettings
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import boot_rules, drop_rules

@@ -3,11 +3,12 @@
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
+from tests.kernel.questions import reaches, silent, tells
 from tests.kernel.second_provider import ON_LINK as BY_SECOND
 from tests.kernel.second_provider import SecondProvider, join, ways
 from tests.kernel.second_provider import mapping as by_either
 from tests.kernel.test_edge_replacing import CROSSING, Flow, flows
-from tests.kernel.topology import Topology, reaches, silent, tells
+from tests.kernel.topology import Topology
 from zthook.model.mappings import Forwarding
 from zthook.model.publication import Mode
 

@@ -8,18 +8,11 @@ from dataclasses import replace
 import pytest
 
 from tests.kernel.driver import CONFIGURED, ON_LINK, PLANE, Edge
+from tests.kernel.namespace import mac
+from tests.kernel.questions import SILENCE, connection, echoes, eventually, reaches, silent
 from tests.kernel.test_edge_packets import lan_behind_the_edge
 from tests.kernel.test_edge_routed import routed
-from tests.kernel.topology import (
-    SILENCE,
-    Topology,
-    connection,
-    echoes,
-    eventually,
-    mac,
-    reaches,
-    silent,
-)
+from tests.kernel.topology import Topology
 from zthook.kernel import sysctl
 from zthook.kernel.edge.rules import FAMILY, TABLE
 from zthook.kernel.links import link_local_of

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
+from tests.kernel.namespace import Namespace
 from tests.kernel.nft_listing import Listing, read_listing
-from tests.kernel.topology import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.edge.codec import CODECS
 from zthook.kernel.edge.rules import Transaction

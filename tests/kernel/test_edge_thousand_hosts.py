@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from tests.kernel.driver import PLANE
-from tests.kernel.topology import Namespace, mac
+from tests.kernel.namespace import Namespace, mac
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import EdgePlane, Forwarding

@@ -11,7 +11,9 @@ import pytest
 
 from tests.kernel.contract_edge import OVERLAY_ADDRESS, by_two, mapping, plane
 from tests.kernel.driver import CONFIGURED, ON_LINK, ROUTED, Edge
-from tests.kernel.topology import SILENCE, EchoServer, Namespace, Topology, eventually
+from tests.kernel.namespace import Namespace
+from tests.kernel.questions import SILENCE, eventually
+from tests.kernel.topology import EchoServer, Topology
 from tests.kernel.tracer import Packet, Tracer, each
 from zthook.kernel.edge.ground import Surroundings
 from zthook.kernel.edge.uplinks import ways_of

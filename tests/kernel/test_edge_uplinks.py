@@ -8,6 +8,16 @@ import pytest
 
 from tests.kernel import driver
 from tests.kernel.driver import Edge, both
+from tests.kernel.questions import (
+    SILENCE,
+    asks,
+    connection,
+    echoes,
+    eventually,
+    pings,
+    reaches,
+    tells,
+)
 from tests.kernel.second_provider import (
     CONFIGURED,
     ON_LINK,
@@ -19,18 +29,7 @@ from tests.kernel.second_provider import (
     ways,
 )
 from tests.kernel.test_edge_repairs import state
-from tests.kernel.topology import (
-    SILENCE,
-    EchoServer,
-    Topology,
-    asks,
-    connection,
-    echoes,
-    eventually,
-    pings,
-    reaches,
-    tells,
-)
+from tests.kernel.topology import EchoServer, Topology
 from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.model.addresses import AddressRange
 from zthook.model.mappings import Forwarding, GuestRule, HostPlane

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.kernel.announce import announce
 from zthook.kernel.hearing import hear_arp, speaker
 

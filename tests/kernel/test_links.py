@@ -7,7 +7,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
 
-from tests.kernel.topology import Namespace, eventually, mac
+from tests.kernel.namespace import Namespace, mac
+from tests.kernel.questions import eventually
 from zthook.kernel import sysctl
 from zthook.kernel.links import (
     DefaultRoute,

@@ -7,7 +7,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from tests.kernel.topology import SILENCE, Namespace, eventually, mac
+from tests.kernel.namespace import Namespace, mac
+from tests.kernel.questions import SILENCE, eventually
 from zthook.kernel.announce import announce
 from zthook.kernel.links import link_local_of
 from zthook.kernel.neighbours import (

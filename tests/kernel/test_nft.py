@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.nft import LARGE, Nft
 

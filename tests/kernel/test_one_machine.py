@@ -5,8 +5,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.kernel.driver import CONFIGURED, Edge, both
+from tests.kernel.questions import tells
 from tests.kernel.test_edge_routed import routed
-from tests.kernel.topology import Topology, tells
+from tests.kernel.topology import Topology
 from tests.kernel_host.twins import six_plane
 from zthook.kernel.host.dataplane import KernelHostDataplane
 from zthook.model.addresses import AddressRange

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.driver import CONFIGURED, Edge
-from tests.kernel.topology import Topology, connection
+from tests.kernel.questions import connection
+from tests.kernel.topology import Topology
 from zthook.kernel.protected import Served, login_addresses, reasons, served_ports
 from zthook.model.publication import Protocol
 

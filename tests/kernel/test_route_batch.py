@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.netlink import BATCH, ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes

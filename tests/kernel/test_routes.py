@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.route_batch import remove_routes, set_routes

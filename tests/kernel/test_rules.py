@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.errors import KernelError
 from zthook.kernel.netlink import ROUTE, Netlink
 from zthook.kernel.rules import FIRST, PolicyRule, add_rules, own_rules, remove_rules

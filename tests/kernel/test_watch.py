@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.topology import Namespace
+from tests.kernel.namespace import Namespace
 from zthook.kernel.watch import Subscription, Watch
 
 pytestmark = pytest.mark.netns
