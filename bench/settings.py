@@ -77,31 +77,36 @@ def untracked_alone(lane: Lane) -> None:
 
 
 def ours(size: int, *kinds: Target) -> Setting:
-    """``size`` mappings, one of each of these kinds, and others of all kinds."""
+    """``plane_of`` the same."""
 
     def apply(lane: Lane) -> None:
-        others = (
-            _forwarding(KINDS[one % 3], FIRST_PUBLIC + one, FIRST_PRIVATE + one)
-            for one in range(OTHERS, OTHERS + size - len(kinds))
-        )
-        measured = (_forwarding(kind, kind.public, kind.private) for kind in kinds)
-        plane = EdgePlane(
-            overlay="overlay0",
-            overlay_address=OVERLAY,
-            uplinks=frozenset({"uplink0"}),
-            api_port=9443,
-            pool_ranges=(AddressRange(FIRST_PUBLIC, FIRST_PUBLIC + 2**16 - 1),),
-            forwardings=frozenset((*measured, *others)),
-        )
         with inside(lane.edge):
             dataplane = KernelEdgeDataplane()
-            dataplane.apply(plane)
+            dataplane.apply(plane_of(size, *kinds))
             dataplane.close()
 
     return apply
 
 
-def _forwarding(kind: Target, public: IPv4Address, private: IPv4Address) -> Forwarding:
+def plane_of(size: int, *kinds: Target) -> EdgePlane:
+    """``size`` mappings, one of each of these kinds, and others of all kinds."""
+    others = (
+        forwarding_of(KINDS[one % 3], FIRST_PUBLIC + one, FIRST_PRIVATE + one)
+        for one in range(OTHERS, OTHERS + size - len(kinds))
+    )
+    measured = (forwarding_of(kind, kind.public, kind.private) for kind in kinds)
+    return EdgePlane(
+        overlay="overlay0",
+        overlay_address=OVERLAY,
+        uplinks=frozenset({"uplink0"}),
+        api_port=9443,
+        pool_ranges=(AddressRange(FIRST_PUBLIC, FIRST_PUBLIC + 2**16 - 1),),
+        forwardings=frozenset((*measured, *others)),
+    )
+
+
+def forwarding_of(kind: Target, public: IPv4Address, private: IPv4Address) -> Forwarding:
+    """A mapping of that kind."""
     return Forwarding(
         public=public,
         arrives_as=public,
