@@ -8,6 +8,7 @@ import pytest
 
 from tests.kernel.namespace import Namespace
 from zthook.errors import KernelError
+from zthook.kernel import nft
 from zthook.kernel.nft import LARGE, Nft
 
 pytestmark = pytest.mark.netns
@@ -77,21 +78,36 @@ def asked(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.Monk
 
 def test_a_table_is_listed_or_is_not_there(asked: World) -> None:
     asked.where.run("nft add table ip zthook", "nft add table inet zthook")
-    listed = asked.where.call(lambda: asked.nft.table("inet", "zthook"))
-    assert listed is not None
-    assert [one["table"]["family"] for one in listed if "table" in one] == ["inet"]
-    assert asked.where.call(lambda: asked.nft.table("inet", "other")) is None
+    for table in (asked.nft.table, asked.nft.own_table):
+        listed = asked.where.call(lambda table=table: table("inet", "zthook"))
+        assert listed is not None
+        assert [one["table"]["family"] for one in listed if "table" in one] == ["inet"]
+        assert asked.where.call(lambda table=table: table("inet", "other")) is None
+        assert asked.where.call(lambda table=table: table("ip6", "zthook")) is None
     with pytest.raises(KernelError, match="No such file or directory"):
         asked.where.call(lambda: asked.nft.query("list table inet other"))
 
 
 def test_what_others_changed_is_in_the_next_listing(asked: World) -> None:
-    for name in ("one", "two", "three"):
-        asked.where.run(f"nft add table inet {name}")
-        listed = asked.where.call(lambda: asked.nft.query("list tables"))
-        assert [one["table"]["name"] for one in listed if "table" in one][-1] == name
+    asked.where.run("nft add table inet one", "nft add set inet one s { type ipv4_addr; }")
+    for last in range(1, 4):
+        asked.where.run(f"nft add element inet one s {{ 192.0.2.{last} }}")
+        listed = asked.where.call(lambda: asked.nft.own_table("inet", "one"))
+        assert listed is not None
+        (said,) = (one["set"] for one in listed if "set" in one)
+        assert len(said["elem"]) == last
     asked.where.run("nft flush ruleset")
-    assert asked.where.call(lambda: asked.nft.table("inet", "one")) is None
+    assert asked.where.call(lambda: asked.nft.own_table("inet", "one")) is None
+    asked.run("add table inet one")
+    assert asked.where.call(lambda: asked.nft.own_table("inet", "one")) is not None
+
+
+def test_a_long_listing_is_a_childs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says the same."""
+    monkeypatch.setattr(nft, "LONG", 1)
+    world.run("add table inet one")
+    first, then = (world.where.call(lambda: world.nft.own_table("inet", "one")) for _ in range(2))
+    assert first == then
 
 
 def test_terse_is_without_elements_and_with_rules(asked: World) -> None:

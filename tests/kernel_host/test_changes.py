@@ -21,6 +21,9 @@ from tests.kernel_host.home import (
 from tests.kernel_host.overlay import lose_overlay, regain_overlay
 from tests.lab.commands import wait_until
 from zthook.errors import KernelError
+from zthook.kernel.host import dataplane as dataplanes
+from zthook.kernel.host import table as own_table
+from zthook.kernel.nft import Nft
 
 pytestmark = pytest.mark.netns
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -114,6 +117,49 @@ def test_a_flush_between_two_mappings_leaves_no_connection_of_the_first(
         lines = inside(dataplane.apply, plane(rule(NEIGHBOUR, "br0", hide=True)))
         assert any("ended" in line for line in lines)
         assert not host.run("conntrack", "-L", "--mark", "0x8000000/0xc000000").stdout
+
+
+def test_what_is_marked_while_the_table_goes_is_ended_too(
+    home: Home, dataplane: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, host = home.inside["host"], home.spaces["host"]
+    inside(dataplane.apply, plane(rule(GUEST)))
+    remove = own_table.remove
+
+    def marking(nft: Nft) -> None:
+        host.run("conntrack", "-U", "-p", "tcp", "--orig-dst", GUEST, "--mark", "0x4000000")
+        assert host.run("conntrack", "-L", "--mark", "0x4000000/0xc000000").stdout
+        remove(nft)
+
+    monkeypatch.setattr(own_table, "remove", marking)
+    with home.tcp("host", GUEST) as own:
+        assert echoes(own)
+        inside(dataplane.apply, None)
+        assert not host.run("conntrack", "-L", "--mark", "0x4000000/0xc000000").stdout
+
+
+@pytest.mark.parametrize("name", ["forgive_marked", "end_others", "end_untranslated"])
+def test_a_fault_while_connections_are_looked_at_is_made_up_for(
+    home: Home, dataplane: Spoken, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    inside = home.inside["host"]
+    look, looks = getattr(dataplanes, name), 0
+
+    def looked(*some: object) -> object:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise KernelError("planted")
+        return look(*some)
+
+    monkeypatch.setattr(dataplanes, name, looked)
+    with pytest.raises(KernelError, match="planted"):
+        inside(dataplane.apply, plane(rule(GUEST)))
+    inside(dataplane.apply, plane(rule(GUEST)))
+    assert looks > 1
+    before = looks
+    inside(dataplane.apply, plane(rule(GUEST)))
+    assert looks == before
 
 
 @BOTH

@@ -7,7 +7,7 @@ can have 200,000 entries.
 import errno
 import socket
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from zthook.kernel.netlink import (
@@ -101,6 +101,17 @@ def remark(
     """Give what belongs the value in the bits ``mask`` of its mark; how many there were."""
     mark = marked(value, mask).wanted
     return _each(listings, belongs, lambda one: message(CHANGE, ACK, _named(one) + mark), about)
+
+
+def any_of(listings: Iterable[Listing], about: str) -> bool:
+    """Whether anything at all is listed. Raises KernelError."""
+    return any(_listed(listing, about) for listing in listings)
+
+
+def _listed(listing: Listing, about: str) -> bool:
+    with Netlink(NETFILTER) as kernel:
+        found = kernel.stream(GET, GENERIC.pack(listing.family, 0, 0) + listing.wanted, about=about)
+        return next(found, None) is not None
 
 
 def is_liberal(one: Connection) -> bool:

@@ -1,26 +1,31 @@
-"""nftables by its official library: questions and small changes in process, large changes
+"""nftables by its official library: small changes, and our own table, in process; all else
 through `nft`.
 """
 
+import errno
 import json
 import logging
 import re
 import struct
 import subprocess
+from collections.abc import Collection
 from typing import Any
 
 from zthook.errors import KernelError
-from zthook.kernel.netlink import NETFILTER, Netlink, attributes
+from zthook.kernel.netlink import NETFILTER, Netlink, attribute, attributes
 
 log = logging.getLogger(__name__)
 
 LARGE = 64 * 1024
 """From this many characters on a child process does the work: the library keeps the memory
 of its largest load for as long as the process lives (23 → 92 MiB after 65k mappings)."""
+LONG = 1024 * 1024
+"""The same of a listing: two hundred mapped guests come to a tenth of it."""
 
 LONGEST_RUN = 120.0
-GET_GENERATION = (10 << 8) | 16
-GENERATION_ID = 1
+GET_TABLE, GET_GENERATION = (10 << 8 | kind for kind in (1, 16))
+FAMILIES = {"inet": 1, "ip": 2, "ip6": 10}
+TABLE_NAME, GENERATION_ID = 1, 1
 
 
 class Nft:
@@ -29,6 +34,8 @@ class Nft:
     def __init__(self) -> None:
         self._library: Any = None
         self._has_library = True
+        self._listed = 0
+        """Characters that our own table had when it was listed last."""
         self._asking: Netlink | None = None
 
     def run(self, commands: str) -> None:
@@ -56,33 +63,47 @@ class Nft:
         _child("-j", "-f", "-", commands=json.dumps({"nftables": commands}))
 
     def query(self, command: str, *, terse: bool = False) -> list[dict[str, Any]]:
-        """What ``nft -j COMMAND`` lists; ``terse``: sets without their elements, as the library
-        keeps the memory of all that it lists.
+        """What ``nft -j COMMAND`` lists; ``terse``: sets without their elements.
 
-        Raises KernelError, also where it is not there.
+        By a child: the library would keep the memory of all tables, also with ``terse`` (up to
+        1.0.9), and ends its process where it does not know what others made. Raises
+        KernelError, also where it is not there.
         """
-        library = self._opened()
-        if library is None:
-            text = _child(*(("-j", "-t") if terse else ("-j",)), command)
-        else:
-            text = _listed(library, command, terse=terse)
-        found: list[dict[str, Any]] = json.loads(text)["nftables"]
-        return found
+        return _objects(_child(*(("-j", "-t") if terse else ("-j",)), command))
 
     def table(self, family: str, name: str, *, terse: bool = False) -> list[dict[str, Any]] | None:
         """The whole table as JSON objects, None where there is no such table."""
-        tables = (one.get("table", {}) for one in self.query("list tables"))
-        if not any(one.get("family") == family and one.get("name") == name for one in tables):
+        if not self.has_table(family, name):
             return None
         return self.query(f"list table {family} {name}", terse=terse)
 
+    def own_table(self, family: str, name: str) -> list[dict[str, Any]] | None:
+        """The same of one that is ours alone: in process, in a fortieth of the time."""
+        library = self._opened() if self._listed < LONG else None
+        if library is None:
+            return self.table(family, name)
+        if not self.has_table(family, name):
+            return None
+        text = _listed(library, f"list table {family} {name}")
+        self._listed = len(text)
+        return _objects(text)
+
+    def has_table(self, family: str, name: str) -> bool:
+        """Whether there is one of that name. Raises KernelError."""
+        wanted = bytes([FAMILIES[family], 0, 0, 0]) + attribute(TABLE_NAME, name.encode() + b"\0")
+        about = f"asking for table {family} {name}"
+        return bool(self._ask(GET_TABLE, wanted, about, fine={errno.ENOENT}))
+
     def generation(self) -> int:
         """The ruleset's generation: every transaction, whoever makes it, raises it by one."""
-        if self._asking is None:
-            self._asking = Netlink(NETFILTER)
-        answer = self._asking.ask(GET_GENERATION, 0, bytes(4), about="asking nftables' generation")
+        answer = self._ask(GET_GENERATION, bytes(4), "asking nftables' generation")
         found: int = struct.unpack(">I", attributes(answer, 4)[GENERATION_ID])[0]
         return found
+
+    def _ask(self, kind: int, body: bytes, about: str, fine: Collection[int] = ()) -> bytes:
+        if self._asking is None:
+            self._asking = Netlink(NETFILTER)
+        return self._asking.ask(kind, 0, body, about=about, fine=fine)
 
     def close(self) -> None:
         """Let go of sockets and the library."""
@@ -98,17 +119,24 @@ def _open_library() -> Any:
 
         return nftables.Nftables()
     except (ImportError, OSError) as error:
-        log.warning("each change of nftables runs nft, as python3-nftables is missing: %s", error)
+        log.warning(
+            "each change and listing of nftables runs nft, as python3-nftables is missing: %s",
+            error,
+        )
         return None
 
 
-def _listed(library: Any, command: str, *, terse: bool) -> str:
+def _listed(library: Any, command: str) -> str:
     library.set_json_output(True)
-    library.set_terse_output(terse)
     try:
         return _said(library, command)
     finally:
         library.set_json_output(False)  # else what is to be run is taken for JSON first
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(text)["nftables"]
+    return found
 
 
 def _said(library: Any, commands: str) -> str:

@@ -15,6 +15,7 @@ from zthook.model.publication import PortRange, Protocol
 
 NUMBERS = {socket.IPPROTO_TCP: Protocol.TCP, socket.IPPROTO_UDP: Protocol.UDP}
 ABOUT = "ending connections"
+LOOKING = "looking for connections"
 Pairs = dict[tuple[bytes, bytes], list[PortRange | None]]
 
 
@@ -82,6 +83,12 @@ def end_others(marks: Marks, standing: Standing) -> int:
         + connection_table.remark(leaving, is_to_bury, marks.local, marks.mask, ABOUT)
         + end_marked(marks.leaving, marks.mask, standing.is_leaving)
     )
+
+
+def any_left(marks: Marks) -> bool:
+    """Whether any connection has a mark of ours."""
+    with_higher_bit = marked(marks.brought, marks.brought)
+    return connection_table.any_of([with_higher_bit, marked(marks.leaving, marks.mask)], LOOKING)
 
 
 def end_untranslated(marks: Marks, rules: Collection[GuestRule]) -> int:

@@ -13,7 +13,7 @@ from zthook.kernel.firewalls.keeper import Firewalls, Opening
 from zthook.kernel.host import settings
 from zthook.kernel.host import table as own_table
 from zthook.kernel.host.chains import chains
-from zthook.kernel.host.connections import Standing, end_others, end_untranslated
+from zthook.kernel.host.connections import Standing, any_left, end_others, end_untranslated
 from zthook.kernel.host.elements import Around, elements
 from zthook.kernel.host.marks import Marks
 from zthook.kernel.host.notices import About
@@ -125,9 +125,12 @@ class KernelHostDataplane:
         self._generation: int | None = None
         self._closed: set[int] = set()
         self._bridged: set[int] = set()
-        self._swept = False
-        self._cleared = False
-        """Whether this process saw to it that nothing of ours is there, no mark either."""
+        self._swept = self._cleared = False
+        """Whether what no mapping explains was ended; and whether then, without our table, no
+        connection with a mark of ours was left: nothing needs looking for where it comes again.
+        """
+        self._began = self._lost = False
+        """Whether our rules are new, or were lost, and what that calls for is not done yet."""
         self._away = self._told_away = False
 
     def apply(self, desired: HostPlane | None) -> list[str]:
@@ -157,14 +160,15 @@ class KernelHostDataplane:
         self._bridged = settings.bridged(versions)
         wanted = elements(plane, Around(edge.hops, self._closed & versions, self._bridged))
         lines = self._way.keep(edge) + settings.loosen(plane.overlay)
-        lost = found is None and not self._cleared
-        self._cleared = False
-        if lost or (found is not None and self._leaves_some(found, wanted)):
+        if found is None:
+            self._began, self._lost = True, self._lost or not self._cleared
+        if self._lost or (found is not None and self._leaves_some(found, wanted)):
             self._swept = False
+        self._cleared = False
         lines += own_table.keep(self._nft, found, self._chains, wanted)
-        if lost:
+        if self._lost:
             self._forgive()
-        lines += self._end_others(plane, began=found is None) + settings.forward(versions)
+        lines += self._end_others(plane) + settings.forward(versions)
         lines += self._way.narrow(versions)
         return lines + self._firewalls.keep(self._opening(plane) if versions else None)
 
@@ -194,8 +198,9 @@ class KernelHostDataplane:
         """The marks first: what is still marked has its way until its connection is ended."""
         self._away = False
         found = own_table.observe(self._nft)
-        if found is not None or not self._cleared:
-            self._swept = self._cleared = False
+        if found is None and self._cleared:
+            return self._firewalls.keep(None) + self._way.remove()
+        self._swept = self._cleared = False
         if found is not None:
             own_table.empty(self._nft, found)
         lines = self._end_others(None)
@@ -204,28 +209,30 @@ class KernelHostDataplane:
             own_table.remove(self._nft)
             lines.append("table inet zthook_host removed")
         lines += self._way.remove()
-        self._cleared = True
+        # Some may have come since they were ended, and some are let be.
+        self._cleared = not any_left(self._marks)
         return lines
 
     def _forgive(self) -> None:
         marks = self._marks
         for value in (marks.brought, marks.leaving, marks.local):
             forgive_marked(value, marks.mask)
+        self._lost = False
 
-    def _end_others(self, plane: HostPlane | None, *, began: bool = False) -> list[str]:
+    def _end_others(self, plane: HostPlane | None) -> list[str]:
         """End connections of ours that no mapping explains, where it is not known that none are.
 
         At the start it is not: a process before this one may not have come so far. Where our
-        rules only ``began``, what passed by without them may be there.
+        rules only began, what passed by without them may be there.
         """
-        if self._swept and not began:
-            return []
         rules = plane.rules if plane else frozenset()
-        own = set(own_addresses())
-        standing = Standing(rules, plane.pools if plane else (), own)
-        ended = 0 if self._swept else end_others(self._marks, standing)
-        ended += end_untranslated(self._marks, rules)
-        self._swept = True
+        ended = 0
+        if not self._swept:
+            own = set(own_addresses())
+            ended += end_others(self._marks, Standing(rules, plane.pools if plane else (), own))
+        if self._began or not self._swept:
+            ended += end_untranslated(self._marks, rules)
+        self._swept, self._began = True, False
         return [f"{ended} connections without a mapping ended"] if ended else []
 
     def _missing(self) -> list[str]:

@@ -58,7 +58,7 @@ class Table:
 
 def observe(nft: Nft) -> Table | None:
     """The table, None where there is none. Raises KernelError."""
-    listing = nft.table(FAMILY, TABLE)
+    listing = nft.own_table(FAMILY, TABLE)
     return None if listing is None else read(listing)
 
 
