@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from bench.measure import Timing, table
+from bench.measure import Timing, Use, table
 from bench.namespace import network_namespace
 from bench.stored import FIRST_PRIVATE, FIRST_PUBLIC, write_store
+from tests.lab.commands import wait_until
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.topology import OVERLAY_DEVICE
@@ -17,7 +18,7 @@ from tests.lab.topology import OVERLAY_DEVICE
 SIZES = (50, 1_000, 10_000, 65_000)
 START_SECONDS = 300.0
 SLOW, SLOW_ROUNDS = 10_000, 5
-"""More rules than so many take iptables a second and more to change: some rounds tell enough."""
+"""From so many rules on iptables takes long to change them: some rounds tell enough."""
 
 
 def fill_iptables(namespace: str, size: int) -> None:
@@ -65,7 +66,16 @@ def hold(lab: Lab, size: int) -> None:
     home = lab["home1"]
     mac = home.run("cat", f"/sys/class/net/{OVERLAY_DEVICE}/address").stdout.strip()
     write_store(edge.state / "edge.sqlite", size, IPv4Address(home.overlay_address), mac)
-    edge.start(ready=False).wait_notified(deadline_seconds=START_SECONDS)
+    process = edge.start(ready=False)
+    process.wait_notified(deadline_seconds=START_SECONDS)
+    wait_until(lambda: rests(process.pid), START_SECONDS, "the edge has looked at everything again")
+
+
+def rests(pid: int) -> bool:
+    """Whether a process uses less than a tenth of a core, seen for a second and a half."""
+    before = Use.of(pid).cpu
+    time.sleep(1.5)
+    return Use.of(pid).cpu - before < 0.15
 
 
 def cycle(host: Host, number: int, rounds: int) -> dict[str, list[float]]:
@@ -100,7 +110,10 @@ def run(rounds: int) -> Iterator[str]:
         # The others' hosts are not there: a lease that ended would be work of another kind.
         settings = edge.config / "edge.toml"
         said = settings.read_text(encoding="utf-8")
-        settings.write_text(said.replace("seconds = 60", "seconds = 86400", 1), encoding="utf-8")
+        lasting = said.replace("seconds = 60", "seconds = 86400", 1)
+        if lasting == said:
+            raise RuntimeError(f"{settings} has no lease of 60 s")
+        settings.write_text(lasting, encoding="utf-8")
         edge.start()
         home = lab["home2"]
         home.agent.join(edge.add_host(home.name, "--private", "10.0.0.0/8"))

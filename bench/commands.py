@@ -16,7 +16,7 @@ from tests.lab.machine import Machine
 GUESTS = 50
 PYTHON = "/usr/bin/python3"
 HELP = ("-S", "-c", "from zthook.cli import main; main()", "--help")
-"""Without what .pth files of this machine import at every start of its Python."""
+"""Without Python's site: its .pth files import more on some machines than the command does."""
 
 
 def told(
@@ -60,7 +60,7 @@ def run(rounds: int) -> Iterator[str]:
                 "python3 -c pass": Candidate(told(host, PYTHON, "-c", "pass")),
                 "its Python, -c pass": Candidate(told(host, sys.executable, "-c", "pass")),
                 "zthook --help": Candidate(told(host, zthook, "--help")),
-                "zthook --help, no .pth": Candidate(
+                "zthook --help, no site": Candidate(
                     told(host, sys.executable, *HELP, env={"PYTHONPATH": path})
                 ),
                 f"zthook status, {GUESTS} guests": Candidate(told(host, zthook, "status")),

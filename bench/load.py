@@ -16,7 +16,7 @@ import msgspec
 
 from bench.crowd import Plan
 from bench.measure import Use
-from bench.stored import write_hosts
+from bench.stored import FIRST_PRIVATE, FIRST_PUBLIC, write_hosts
 from tests.edge_api.machine import ADDRESS, Machine, inside
 from zthook.edge.enrolment import new_secret
 from zthook.wire.control import ask
@@ -26,8 +26,6 @@ from zthook.wire.token import read_token
 
 HOSTS, GUESTS = 1_000, 50
 FIRST_SOURCE = IPv4Address("192.168.200.1")
-FIRST_PUBLIC = IPv4Address("198.18.0.0")  # RFC 2544: for benchmarks
-FIRST_PRIVATE = IPv4Address("10.0.0.1")
 FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 60, 80, 10
 """A first minute with the looks at everything that follow many changes; then rest; then a press."""
 

@@ -77,7 +77,7 @@ def untracked_alone(lane: Lane) -> None:
 
 
 def ours(size: int, *kinds: Target) -> Setting:
-    """``plane_of`` the same."""
+    """The edge that ``plane_of`` describes."""
 
     def apply(lane: Lane) -> None:
         with inside(lane.edge):

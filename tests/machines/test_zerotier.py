@@ -31,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not BINARY, reason="$ZEROTIER_ONE names no zerotier-one binary"),
 ]
 HOME = "/var/lib/zerotier-one"
+POOL = "hk=203.0.113.10-203.0.113.14"
 SETTINGS = json.dumps({"settings": QUIET, "physical": {"10.99.0.0/16": {"blacklist": True}}})
 """What its owner has in local.conf already."""
 UNIT = """
@@ -79,6 +80,7 @@ def places(
         root.start()
         places.wait_booted()
         yield places
+        root.stop()
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +104,6 @@ def joined(places: Neighbourhood) -> Neighbourhood:
     host.run("virsh", "start", bodied.NAME)
     host.shell(bodied.body(SERVICE))
     return places
-
-
-POOL = "hk=203.0.113.10-203.0.113.14"
 
 
 def says(computer: Computer, words: str) -> bool:
