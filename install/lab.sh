@@ -7,7 +7,7 @@ BUILD=$SOURCE/build          # their Python, kernel and logs
 PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients libvirt-daemon
     libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
 PACKAGES_TEST=(conntrack curl git groff-base man-db mmdebstrap shellcheck)
-PACKAGES_LONG=(chromium-headless-shell vagrant vagrant-libvirt)
+PACKAGES_LONG=(chromium-headless-shell openssh-client qemu-utils rsync vagrant vagrant-libvirt)
 
 prepare_lab() {
     LOG=$BUILD/install.log

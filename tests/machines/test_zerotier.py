@@ -68,10 +68,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
-def places(
-    request: pytest.FixtureRequest, root: Node, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Neighbourhood]:
-    planet = tmp_path_factory.mktemp("planet") / "planet"
+def places(request: pytest.FixtureRequest, root: Node) -> Iterator[Neighbourhood]:
+    planet = root.home / "planet"
     planet.write_bytes(planet_of(root))
     with Neighbourhood(request.param, (Path(str(BINARY)), planet)) as places:
         cable(root.namespace, "up0", places.hub, "root")
