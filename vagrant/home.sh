@@ -9,4 +9,6 @@ install || { apt-get -qq update && install; }
 cd /zthook
 ./install.sh host
 virsh net-autostart default
-virsh net-info default | grep -q '^Active: *yes' || virsh net-start default
+# Not by grep -q: it ends at once, and then virsh may have failed at writing on.
+[ "$(virsh net-info default | awk '$1 == "Active:" { print $2 }')" = yes ] ||
+    virsh net-start default

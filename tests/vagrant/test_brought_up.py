@@ -68,5 +68,5 @@ def test_destroyed_nothing_of_it_is_left(workshop: Workshop) -> None:
     for what in ("list", "net-list"):
         left = workshop.machine.run("virsh", what, "--all", "--name").stdout.split()
         assert set(left) <= {"default", "vagrant-libvirt"}, "but for Vagrant's own network"
-    kept = workshop.machine.run("virsh", "vol-list", "default").stdout
-    assert "vagrant_" not in kept
+    kept = workshop.machine.run("virsh", "vol-list", "default").stdout.split()
+    assert [one for one in kept if one.startswith("vagrant_")] == [], "but for the box's"
