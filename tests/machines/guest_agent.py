@@ -82,6 +82,7 @@ class _Line:
         try:
             self._socket.connect(str(path))
         except OSError as error:
+            self._socket.close()
             raise Silent(f"nobody listens at {path}: {error}") from error
 
     def __enter__(self) -> Self:
