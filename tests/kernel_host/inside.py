@@ -70,7 +70,8 @@ class Echo:
             one.bind(("", port))
             one.settimeout(None)
         self._tcp.listen(16)
-        self._threads = ThreadPoolExecutor(8)
+        # One for each connection: what tests cut off no side ever ends.
+        self._threads = ThreadPoolExecutor(64)
         self._threads.submit(self._accept)
         self._threads.submit(self._answer)
 
