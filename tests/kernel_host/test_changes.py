@@ -138,11 +138,17 @@ def test_what_is_marked_while_the_table_goes_is_ended_too(
         assert not host.run("conntrack", "-L", "--mark", "0x4000000/0xc000000").stdout
 
 
-@pytest.mark.parametrize("name", ["forgive_marked", "end_others", "end_untranslated"])
+@pytest.mark.parametrize(
+    ("name", "cleared"),
+    [("forgive_marked", False), ("end_others", False), ("end_untranslated", True)],
+)
 def test_a_fault_while_connections_are_looked_at_is_made_up_for(
-    home: Home, dataplane: Spoken, monkeypatch: pytest.MonkeyPatch, name: str
+    home: Home, dataplane: Spoken, monkeypatch: pytest.MonkeyPatch, name: str, *, cleared: bool
 ) -> None:
+    """``cleared``: this very process saw that nothing of ours was left."""
     inside = home.inside["host"]
+    if cleared:
+        inside(dataplane.apply, None)
     look, looks = getattr(dataplanes, name), 0
 
     def looked(*some: object) -> object:
