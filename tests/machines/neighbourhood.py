@@ -1,23 +1,15 @@
 """An edge and a host, the overlay between them, and a client of the internet."""
 
-import itertools
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.lab.commands import LabError
 from tests.lab.machine import Machine
-from tests.lab.namespace import NETNS, Namespace, cable, end_processes_in
-from tests.lab.sweep import FOLDERS, attempt_all, clear, prefix_of, sweep
+from tests.lab.namespace import Namespace, cable
+from tests.lab.premises import Premises
 from tests.lab.topology import CLIENT, CLIENT6, ROUTER6_TO_CLIENT, ROUTER_TO_CLIENT
 from tests.machines.computer import Computer
 from tests.machines.places import HOME_ROUTER, ROUTER, ROUTER6, Role
 
-_numbers = itertools.count(900)
-"""As labs have them, from 1: whoever sweeps after a lab that was killed sweeps here too."""
 BRIDGES = {
     "uplink": (f"{ROUTER}/24", f"{ROUTER6}/64"),
     "line": (f"{HOME_ROUTER}/24",),
@@ -25,7 +17,7 @@ BRIDGES = {
 }
 
 
-class Neighbourhood:
+class Neighbourhood(Premises):
     """``client`` - router - uplink - ``edge`` - overlay - ``host``, whose home line is a third
     network. All three networks are bridges in one namespace, which is the router too.
 
@@ -39,40 +31,13 @@ class Neighbourhood:
     host: Computer
 
     def __init__(self, release: int, brings: Sequence[Path] = ()) -> None:
+        super().__init__()
         self._release = release
         self._brings = tuple(brings)
-        self._prefix = prefix_of(os.getpid(), next(_numbers))
         self.computers: list[Computer] = []
 
-    def __enter__(self) -> Self:
-        if os.geteuid() != 0:
-            raise LabError("machines need root, as their network is in namespaces")
-        sweep()
-        try:
-            self._build()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Cut the power of all, and leave nothing."""
-        paths = sorted(NETNS.glob(f"{self._prefix}*"))
-        steps = [computer.close for computer in self.computers]
-        steps += [lambda: end_processes_in(paths), lambda: clear(self._prefix)]
-        attempt_all("the machines can not be cleaned up", steps)
-
-    def _build(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=self._prefix, dir=FOLDERS))
-        self.hub = hub = Namespace.create(f"{self._prefix}hub")
+    def build(self) -> None:
+        self.hub = hub = self.namespace("hub")
         hub.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         hub.sysctl(ipv6__conf__default__accept_dad=0)
         hub.unfilter_bridges()
@@ -83,10 +48,11 @@ class Neighbourhood:
         for role in Role:
             made = Computer(role, self._release, hub, self.folder, self._brings)
             self.computers.append(made)
+            self.ends.append(made.close)
         self.edge, self.host = self.computers
 
     def _client(self, hub: Namespace) -> Machine:
-        namespace = Namespace.create(f"{self._prefix}client")
+        namespace = self.namespace("client")
         namespace.sysctl(ipv6__conf__default__accept_dad=0)
         cable(namespace, "eth0", hub, "client")
         hub.ip(f"addr add {ROUTER_TO_CLIENT}/24 dev client")

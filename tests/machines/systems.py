@@ -72,21 +72,33 @@ def _make(made: Path, release: str, role: Role, offered: Sequence[str]) -> None:
         shutil.rmtree(scratch)
     scratch.mkdir()
     root = scratch / "root"
-    words = [*MMDEBSTRAP, "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io"]
-    words += [f"--include={','.join(THERE[role])}"]
-    words += [f"--customize-hook={FETCH.format(packages=' '.join(offered))}"]
-    run([*words, release, root, *mirrors()[:1]], timeout=1200)
+    make_root(root, release, THERE[role], offered)
     for name, text in _files(role).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     (root / "etc/hostname").unlink(missing_ok=True)
     run(["chroot", root, "systemctl", "enable", "systemd-networkd"])
-    for name in ("vmlinuz", "initrd"):
-        (found,) = (root / "boot").glob(f"{name}*-amd64")
-        shutil.copy(found, scratch / {"vmlinuz": "kernel"}.get(name, name))
+    copy_boot(root, scratch)
     make_disk(root, scratch / "disk", "6G")
     shutil.rmtree(root)
     scratch.rename(made)
+
+
+def make_root(root: Path, release: str, there: Sequence[str], offered: Sequence[str]) -> None:
+    """A folder with Debian and these packages; those ``offered`` lie where apt keeps what it
+    fetched.
+    """
+    words = [*MMDEBSTRAP, "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io"]
+    words += [f"--include={','.join(there)}"]
+    words += [f"--customize-hook={FETCH.format(packages=' '.join(offered))}"]
+    run([*words, release, root, *mirrors()[:1]], timeout=1200)
+
+
+def copy_boot(root: Path, to: Path) -> None:
+    """Its ``kernel`` and ``initrd``."""
+    for name in ("vmlinuz", "initrd"):
+        (found,) = (root / "boot").glob(f"{name}*-amd64")
+        shutil.copy(found, to / {"vmlinuz": "kernel"}.get(name, name))
 
 
 def make_disk(folder: Path, disk: Path, size: str) -> None:

@@ -11,9 +11,8 @@ import shutil
 from pathlib import Path
 
 from tests.lab.commands import run
-from tests.lab.debian13 import MMDEBSTRAP, mirrors
 from tests.lab.image import cache_folder
-from tests.machines.systems import make_disk, packages
+from tests.machines.systems import copy_boot, make_disk, make_root, packages
 from tests.packages.brought import PYTHONS, wheels
 from tests.packages.roots import FETCH, RELEASES
 
@@ -78,14 +77,9 @@ def _make(made: Path, offered: tuple[str, ...]) -> None:
         shutil.rmtree(scratch)
     scratch.mkdir()
     root = scratch / "root"
-    words = [*MMDEBSTRAP, "--skip=cleanup/apt", "--dpkgopt=force-unsafe-io"]
-    words += [f"--include={','.join(THERE)}"]
-    words += [f"--customize-hook={FETCH.format(packages=' '.join(offered))}"]
-    run([*words, RELEASES[RELEASE], root, *mirrors()[:1]], timeout=1200)
+    make_root(root, RELEASES[RELEASE], THERE, offered)
     _settle(root)
-    for name in ("vmlinuz", "initrd"):
-        (found,) = (root / "boot").glob(f"{name}*-amd64")
-        shutil.copy(found, scratch / {"vmlinuz": "kernel"}.get(name, name))
+    copy_boot(root, scratch)
     make_disk(root, scratch / "disk", f"{GIGABYTES}G")
     shutil.rmtree(root)
     image = ["qemu-img", "convert", "-O", "qcow2", scratch / "disk", scratch / "box.img"]
