@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.measure import Timing, Use, table
-from bench.stored import FIRST_PRIVATE, FIRST_PUBLIC, write_store
+from bench.stored import FIRST_PRIVATE, FIRST_PUBLIC, let_leases_last, write_store
 from tests.edge_api.machine import HOST_ADDRESS, Machine
 from tests.lab.process import Process
 from tests.lab.pulse import Beat, Pulse
@@ -33,10 +33,7 @@ def edge(mappings: int) -> Iterator[Machine]:
         try:
             machine.ready_seconds = 300.0
             machine.init("hk=198.18.0.0/16")
-            # Nobody renews: a lease that ended would be work that an edge at rest has not.
-            settings = machine.tmp / "config/edge.toml"
-            said = settings.read_text(encoding="utf-8")
-            settings.write_text(said.replace("seconds = 60", "seconds = 86400", 1), "utf-8")
+            let_leases_last(machine.tmp / "config/edge.toml")
             mac = machine.host.run("cat", "/sys/class/net/ov0/address").stdout.strip()
             store = machine.tmp / "state/edge.sqlite"
             write_store(store, mappings, IPv4Address(HOST_ADDRESS), mac)

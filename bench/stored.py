@@ -38,6 +38,15 @@ def write_store(path: Path, mappings: int, next_hop: IPv4Address, mac: str) -> N
         ledger.close()
 
 
+def let_leases_last(settings: Path) -> None:
+    """For a day, in an edge.toml: nobody renews those of hosts that are only stored."""
+    said = settings.read_text(encoding="utf-8")
+    lasting = said.replace("seconds = 60", "seconds = 86400", 1)
+    if lasting == said:
+        raise RuntimeError(f"{settings} has no lease of 60 s")
+    settings.write_text(lasting, encoding="utf-8")
+
+
 def write_hosts(path: Path, credentials: Sequence[str]) -> None:
     """Hosts that joined, and of which nothing was heard since."""
     ledger = SqliteLedger(path)

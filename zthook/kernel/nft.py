@@ -78,7 +78,7 @@ class Nft:
         return self.query(f"list table {family} {name}", terse=terse)
 
     def own_table(self, family: str, name: str) -> list[dict[str, Any]] | None:
-        """The same of one that is ours alone: in process, in a fortieth of the time."""
+        """The same of one that is ours alone: in process, while it is not LONG."""
         library = self._opened() if self._listed < LONG else None
         if library is None:
             return self.table(family, name)
