@@ -14,14 +14,14 @@ import pytest
 
 from tests.lab.commands import wait_until
 from tests.lab.daemons import JOIN
-from tests.lab.namespace import cable
 from tests.machines import bodied
 from tests.machines.computer import Computer
 from tests.machines.neighbourhood import Neighbourhood
 from tests.machines.parcel import FIRMWARE, SERVICE
 from tests.machines.places import PARCEL
 from tests.machines.test_units import BACK, OURS, wait_page
-from tests.overlay.real_lab import BINARY, QUIET, Node, planet_of
+from tests.machines.zerotier_service import HOME, SETTINGS, installing, lone_root, start_at
+from tests.overlay.real_lab import BINARY
 
 pytestmark = [
     pytest.mark.lab,
@@ -30,55 +30,22 @@ pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not BINARY, reason="$ZEROTIER_ONE names no zerotier-one binary"),
 ]
-HOME = "/var/lib/zerotier-one"
 POOL = "hk=203.0.113.10-203.0.113.14"
-SETTINGS = json.dumps({"settings": QUIET, "physical": {"10.99.0.0/16": {"blacklist": True}}})
-"""What its owner has in local.conf already."""
-UNIT = """
-[Unit]
-Description=ZeroTier One
-After=network-online.target
-[Service]
-ExecStart=/usr/sbin/zerotier-one
-Restart=always
-KillMode=process
-[Install]
-WantedBy=multi-user.target
-"""
-INSTALL = f"""
-install {PARCEL}/{{binary}} /usr/sbin/zerotier-one
-ln -s zerotier-one /usr/sbin/zerotier-cli
-ln -s zerotier-one /usr/sbin/zerotier-idtool
-mkdir -p {HOME}
-cp {PARCEL}/planet {HOME}/planet
-cat >{HOME}/local.conf
-printf '%s' '{UNIT}' >/etc/systemd/system/zerotier-one.service
-systemctl enable --now zerotier-one
-"""
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """The only root that anybody knows; it has no way to anywhere yet."""
-    node = Node("root", tmp_path_factory.mktemp("root"), 2)
-    try:
-        yield node
-    finally:
-        node.close()
 
 
 @pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
-def places(request: pytest.FixtureRequest, root: Node) -> Iterator[Neighbourhood]:
-    planet = root.home / "planet"
-    planet.write_bytes(planet_of(root))
-    with Neighbourhood(request.param, (Path(str(BINARY)), planet)) as places:
-        cable(root.namespace, "up0", places.hub, "root")
-        places.hub.ip("addr add 192.0.2.1/24 dev root")
-        root.namespace.ip(f"addr add {root.address}/24 dev up0", "route add default via 192.0.2.1")
-        root.start()
-        places.wait_booted()
-        yield places
-        root.stop()
+def places(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Neighbourhood]:
+    root, planet = lone_root(tmp_path_factory.mktemp("root"))
+    try:
+        with Neighbourhood(request.param, (Path(str(BINARY)), planet)) as places:
+            start_at(places.hub, root)
+            places.wait_booted()
+            yield places
+            root.stop()
+    finally:
+        root.close()
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +53,7 @@ def joined(places: Neighbourhood) -> Neighbourhood:
     """Edge and host by two commands each, on a network that the edge made; web1 runs."""
     edge, host = places.edge, places.host
     for one in places.computers:
-        script = INSTALL.format(binary=Path(str(BINARY)).name)
-        one.run("sh", "-euc", script, stdin=SETTINGS)
+        one.run("sh", "-euc", installing(Path(str(BINARY)).name, PARCEL))
     edge.install("edge")
     edge.run("zthook", *["edge", "init", "--controller", "--uplink", "uplink0", "--pool"], POOL)
     edge.run("systemctl", "start", "zthook-edge")

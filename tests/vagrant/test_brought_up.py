@@ -1,10 +1,13 @@
 """The machines themselves, as `vagrant up` makes them: emulated, from a box that was made here.
 
-Run by hand: `./install.sh test --all tests/vagrant -s`.
+Run by hand: `./install.sh test --all tests/vagrant -s`, for ZeroTier with `$ZEROTIER_ONE`.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests.lab.commands import wait_until
 from tests.lab.image import halting_firmware
 from tests.machines import bodied
 from tests.machines.bodied import NAME, PUBLIC
+from tests.machines.zerotier_service import installing, lone_root, start_at
+from tests.overlay.real_lab import BINARY, Node
 from tests.vagrant.workshop import Workshop
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(7200)]
@@ -23,12 +28,39 @@ BACK = 300.0
 PAGE = f"import urllib.request as r; print(r.urlopen('http://{PUBLIC}', timeout=5).read().decode())"
 
 
-@pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    with Workshop() as made:
-        (made.checkout / FIRMWARE).write_bytes(halting_firmware().read_bytes())
+OVERLAYS = (
+    "plain",
+    pytest.param(
+        "zerotier",
+        marks=[
+            pytest.mark.zerotier,
+            pytest.mark.skipif(not BINARY, reason="$ZEROTIER_ONE names no zerotier-one binary"),
+        ],
+    ),
+)
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def workshop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workshop]:
+    with ExitStack() as ends, Workshop(request.param) as made:
+        if made.overlay == "zerotier":
+            ends.callback(bring_zerotier(made, tmp_path_factory.mktemp("root")).close)
+        shutil.copy(halting_firmware(), made.checkout / FIRMWARE)
         print(made.vagrant("up", "--provider=libvirt", timeout=UP_SECONDS).stdout)
         yield made
+
+
+def bring_zerotier(workshop: Workshop, folder: Path) -> Node:
+    """Have the machines install it from the checkout: nobody has ZeroTier's site in here."""
+    root, planet = lone_root(folder)
+    for file in (Path(str(BINARY)), planet):
+        shutil.copy(file, workshop.checkout)
+    script = f"#!/bin/sh -eu\n{installing(Path(str(BINARY)).name, '/zthook')}"
+    (workshop.checkout / "vagrant/zerotier.sh").write_text(script)
+    start_at(workshop.machine.namespace, root)
+    return root
 
 
 def test_both_hosts_are_the_edges(workshop: Workshop) -> None:

@@ -19,10 +19,14 @@ ENVIRONMENT = {"ZTHOOK_BOX": BOX, "ZTHOOK_DRIVER": "qemu"}
 class Workshop(Premises):
     """A context manager, for root: at its end nothing of it is left, whatever runs there.
 
-    ``checkout`` is a copy of this one.
+    ``checkout`` is a copy of this one. ``overlay`` is what the Vagrantfile knows.
     """
 
     machine: HostMachine
+
+    def __init__(self, overlay: str) -> None:
+        super().__init__()
+        self.overlay = overlay
 
     def build(self) -> None:
         file = box()
@@ -44,6 +48,7 @@ class Workshop(Premises):
         home = self.folder / "vagrant"
         home.mkdir(exist_ok=True)
         environment = {**ENVIRONMENT, "VAGRANT_HOME": str(home), "HOME": str(home)}
+        environment["ZTHOOK_OVERLAY"] = self.overlay
         command = ["env", "-C", self.checkout / "vagrant", shutil.which("vagrant") or "vagrant"]
         return self.machine.run(*command, *words, stdin=stdin, timeout=timeout, env=environment)
 
