@@ -49,6 +49,8 @@ class Conversation(RuleBasedStateMachine):
         self.last_list: dict[str, Stamp] = {}
         self.last_beat: dict[str, Stamp] = {}
         self.reserved: dict[ClaimKey, Stamp] = {}
+        # Heartbeats that were heard while the edge looked, and are more than a brief turn's.
+        self.half_heard: list[tuple[str, HeartbeatRequest, IPv4Address]] = []
         # Sessions that nobody has spoken in; they end with the daemon.
         self.opened: set[tuple[str, int]] = set()
 
@@ -82,6 +84,7 @@ class Conversation(RuleBasedStateMachine):
             except (Crash, StoreError):
                 continue
             self.last_beat.clear()
+            self.half_heard.clear()
             self.opened.clear()
             for name in self.agents:
                 self.follow_session(name)
@@ -117,6 +120,41 @@ class Conversation(RuleBasedStateMachine):
             return self.agents[name].heard(service.reserve(name, message, source))
         return service.heartbeat(name, message, source)
 
+    def beat_in_between(self, name: str, message: HeartbeatRequest, source: IPv4Address) -> None:
+        """Deliver it in the middle of a pass: nothing is stored for it."""
+        rows, hosts = self.oracle.rows(), self.ledger.inner.hosts()
+        stale, alive = self.is_stale(name, message), self.oracle.live(name)
+        try:
+            heard = self.edge.service.beat(name, message, source)
+        except Stale:
+            assert stale
+        else:
+            assert not stale
+            self.last_beat[name] = message.session, message.sequence
+            if heard is None:
+                self.half_heard.append((name, message, source))
+            else:
+                assert alive, "its lease began without a word in the store"
+                self.oracle.renew(name)
+        assert (self.oracle.rows(), self.ledger.inner.hosts()) == (rows, hosts)
+
+    def hear_the_rest(self, name: str, message: HeartbeatRequest, source: IPv4Address) -> None:
+        """Of one that came in the middle of a pass: whatever was heard since."""
+        rows, host = self.oracle.rows(), self.ledger.inner.host(name)
+        assert host is not None
+        stale = message.session != host.session and not self.begins(name, message)
+        renewed = dict(self.oracle.renewed)
+        if not stale:
+            self.oracle.renew(name)
+        service = self.edge.service
+        outcome = self.attempt(lambda: service.welcome(name, message, source), Stale, KernelError)
+        if stale or isinstance(outcome, KernelError):
+            assert isinstance(outcome, Stale | KernelError), outcome
+            assert self.oracle.rows() == rows
+            self.oracle.renewed = renewed
+        else:
+            assert not isinstance(outcome, Stale), outcome
+
     def follow_session(self, name: str) -> None:
         """Let the agent go on in the valid session, where its own counts no more or never did."""
         host, agent = self.ledger.inner.host(name), self.agents[name]
@@ -135,8 +173,7 @@ class Conversation(RuleBasedStateMachine):
     def is_stale(self, name: str, message: Message) -> bool:
         stamp, host = (message.session, message.sequence), self.ledger.inner.host(name)
         assert host is not None
-        begins = message.session > host.session and (name, message.session) in self.opened
-        if message.session != host.session and not begins:
+        if message.session != host.session and not self.begins(name, message):
             return True
         if isinstance(message, HeartbeatRequest):
             session, sequence = self.last_beat.get(name, NEVER)
@@ -147,6 +184,12 @@ class Conversation(RuleBasedStateMachine):
         return isinstance(message, ReserveRequest) and any(
             key in rows and stamp <= self.reserved.get(key, NEVER) for key in _keys(name, message)
         )
+
+    def begins(self, name: str, message: Message) -> bool:
+        """Whether it is the first in a session that was opened for its host."""
+        host = self.ledger.inner.host(name)
+        assert host is not None
+        return message.session > host.session and (name, message.session) in self.opened
 
     def taken(self, name: str, message: Message, before: Rows) -> None:
         stamp = message.session, message.sequence

@@ -184,6 +184,21 @@ class AnyOrder(Conversation):
         agent = self.agents[name]
         self.send(name, agent.heartbeat_request(), agent.source)
 
+    @rule(name=hosts, flushed=st.booleans())
+    def heartbeat_arrives_while_the_edge_looks(self, name: str, *, flushed: bool) -> None:
+        agent = self.agents[name]
+        message = agent.heartbeat_request()
+        self.edge.turns.comes = lambda: self.beat_in_between(name, message, agent.source)
+        if flushed:
+            self.somebody_flushes_the_kernel()
+        self.edge.clock.advance(2.5)
+        self.attempt(self.edge.service.tick)
+
+    @precondition(lambda self: self.half_heard)
+    @rule(pick=picks)
+    def rest_of_a_heartbeat_is_heard(self, pick: int) -> None:
+        self.hear_the_rest(*self.half_heard.pop(pick % len(self.half_heard)))
+
     @rule(name=hosts, claim=claims, kind=kinds)
     def message_is_under_way(self, name: str, claim: ClaimMessage, kind: str) -> None:
         """Composed from what the agent knows now; it arrives later, or never."""

@@ -1,20 +1,25 @@
 """A kernel that refuses, a full disk, a daemon that dies: nothing is lost, no lie is told."""
 
+import threading
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.edge.trouble import TroubledLedger
-from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
+from tests.edge.world import OVERLAY, Edge, FakeInside, Meanwhile, uuid
 from zthook.edge.passes import SHARE
 from zthook.errors import KernelError, StoreError
 from zthook.kernel.edge.fake import Crash
 from zthook.kernel.links import DefaultRoute
+from zthook.model.clock import ManualClock
 from zthook.store.memory import MemoryLedger
 from zthook.store.rows import Standing
 from zthook.wire.messages import ClaimMessage
 
+T = TypeVar("T")
 P, Q = "203.0.113.10", "203.0.113.11"
 X, Y = "192.168.122.50", "192.168.122.51"
 REASON = "waits for the edge's kernel: no buffer space"
@@ -251,6 +256,53 @@ def test_a_pass_that_changed_much_says_nothing_of_what_the_next_look_costs(edge:
     kernel.proxies.clear()
     edge.advance(SHARE - 1)
     assert not kernel.proxies, "whoever removes it for ever does not keep the edge at work"
+    edge.advance(1)
+    assert kernel.proxies
+
+
+class ByThread(ManualClock):
+    """Of which each thread spends its own CPU time, as the machine's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of = Counter[int]()
+
+    def spent(self) -> float:
+        return self._of[threading.get_ident()]
+
+    def work(self, seconds: float) -> None:
+        self._of[threading.get_ident()] += seconds
+        self.advance(seconds)
+
+
+class Aside(Meanwhile):
+    """What is done aside is in another thread, and what comes meanwhile takes five seconds."""
+
+    def __init__(self, clock: ByThread) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def aside(self, act: Callable[[], T]) -> T:
+        with ThreadPoolExecutor(1) as pool:
+            doing = pool.submit(act)
+            self.pause()
+            return doing.result()
+
+    def pause(self) -> None:
+        self.clock.work(5)
+
+
+def test_what_a_look_costs_aside_counts_and_what_came_meanwhile_does_not(edge: Edge) -> None:
+    edge.host("home1").claim(1, P, X)
+    assert isinstance(edge.inside, FakeInside)
+    kernel, clock = edge.inside.kernel, ByThread()
+    edge.clock, edge.turns = clock, Aside(clock)
+    edge.boot()
+    edge.kernel.takes = lambda: clock.work(1)
+    edge.advance(10)
+    kernel.proxies.clear()
+    edge.advance(SHARE - 1)
+    assert not kernel.proxies
     edge.advance(1)
     assert kernel.proxies
 

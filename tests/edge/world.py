@@ -125,6 +125,26 @@ class FakeInside:
         self.kernel._failing = None
 
 
+class Meanwhile:
+    """Turns of one thread in which something comes, once, while a pass pauses or looks."""
+
+    def __init__(self) -> None:
+        self.comes: Callable[[], object] = _nothing
+
+    def aside(self, act: Callable[[], T]) -> T:
+        done = act()
+        self.pause()
+        return done
+
+    def pause(self) -> None:
+        comes, self.comes = self.comes, _nothing
+        comes()
+
+
+def _nothing() -> None:
+    pass
+
+
 class TroubledKernel:
     """A dataplane that does what it is told, until it is told to spoil something.
 
@@ -218,6 +238,7 @@ class Edge:
         self.overlay: OverlayDevice | None = OVERLAY
         self.settings = settings
         self.woken: list[str] = []
+        self.turns = Meanwhile()
         self.boot()
 
     def boot(self) -> None:
@@ -232,6 +253,7 @@ class Edge:
             overlay=lambda: self.overlay,
             edge_id="edge-1",
             notify=self.woken.append,
+            turns=self.turns,
         )
         self.service.start()
         self.service.tick()

@@ -40,6 +40,7 @@ class Standin:
         self.hosts = {"credential-home1": "home1", "credential-home2": "home2"}
         self.generations = {"home1": 1, "home2": 1}
         self.sessions: dict[str, int] = {}
+        self.newcomers: set[str] = set()
         self.secrets = {"good": "home3"}
         self.asked: list[tuple[str, str, IPv4Address]] = []
         self.threads: set[str] = set()
@@ -107,9 +108,13 @@ class Standin:
         ]
         return ClaimsReply(generation=self.generations[host], mappings=answers)
 
-    def heartbeat(
+    def beat(
         self, host: str, request: HeartbeatRequest, source: IPv4Address
-    ) -> HeartbeatReply:
+    ) -> HeartbeatReply | None:
+        """None of ``newcomers``."""
+        return None if host in self.newcomers else self.welcome(host, request, source)
+
+    def welcome(self, host: str, request: HeartbeatRequest, source: IPv4Address) -> HeartbeatReply:
         self._note("heartbeat", host, source)
         return HeartbeatReply(generation=self.generations[host], current=True)
 

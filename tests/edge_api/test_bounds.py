@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,7 @@ from zthook.wire.messages import ErrorReply
 
 GUEST = "6f1a1c52-9d0a-4a53-a5f6-0d4f8d3f2b11"
 BEAT = {"session": 1, "sequence": 1}
+SESSION = {"agent": "0.1.0", "instance": "one"}
 
 
 def turned_away(answer: httpx.Response) -> int:
@@ -142,37 +144,75 @@ class TestRates:
             assert stage.service.looked_up - before <= strangers.BURST + 1
 
     async def test_an_edge_with_too_much_to_do_says_so_at_once(self, stage: Stage) -> None:
-        """Heartbeats are heard for longer than what is decided: leases hang on them."""
-        session = {"agent": "0.1.0", "instance": "one"}
+        """Heartbeats are heard for longer than what is decided, as leases hang on them."""
         async with stage.client() as client:
-            stage.worker._takes = 0.6  # as after many slow ones
+            stage.worker._calls._takes = 0.6  # as after many slow ones
+            held = stage.service.hold()
+            waiting = [
+                asyncio.create_task(client.post("/v1/session", json=SESSION, headers=HOME1))
+                for _ in range(5)
+            ]
+            await until(lambda: stage.worker.queue_seconds > api.LONGEST_QUEUE)
+            turned_away(await client.post("/v1/session", json=SESSION, headers=HOME2))
+            stage.service.newcomers = {"home2"}
+            beat = asyncio.create_task(client.post("/v1/heartbeat", json=BEAT, headers=HOME2))
+            held.set()
+            assert {one.status_code for one in await asyncio.gather(*waiting, beat)} == {200}
+            stage.worker._calls._takes = 0.0
+            assert (await client.post("/v1/session", json=SESSION, headers=HOME2)).is_success
+
+    async def test_with_far_too_much_to_do_also_to_a_host_that_comes_back(
+        self, stage: Stage
+    ) -> None:
+        """What its lease's beginning leads to is no brief call."""
+        worker, held = stage.worker, threading.Event()
+        async with stage.client() as client:
+            worker._calls._takes = 1.0
+            waiting = [
+                asyncio.create_task(worker.run(worker.aside, lambda: held.wait(10)))
+                for _ in range(5)
+            ]
+            await until(lambda: worker.queue_seconds > api.LONGEST_BEAT)
+            stage.service.newcomers = {"home2"}
+            turned_away(await client.post("/v1/heartbeat", json=BEAT, headers=HOME2))
+            assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
+            held.set()
+            await asyncio.gather(*waiting)
+
+    async def test_of_too_many_heartbeats_the_last_are_told_so(self, stage: Stage) -> None:
+        async with stage.client() as client:
+            assert (await client.post("/v1/heartbeat", json=BEAT, headers=HOME1)).is_success
+            stage.worker._brief_calls._takes = 1.0  # as after many slow ones
             held = stage.service.hold()
             waiting = [
                 asyncio.create_task(client.post("/v1/heartbeat", json=BEAT, headers=HOME1))
                 for _ in range(5)
             ]
-            await until(lambda: stage.worker.queue_seconds > api.LONGEST_QUEUE)
-            turned_away(await client.post("/v1/session", json=session, headers=HOME2))
-            beat = asyncio.create_task(client.post("/v1/heartbeat", json=BEAT, headers=HOME2))
+            await until(lambda: stage.worker.brief_queue_seconds > api.LONGEST_BEAT)
+            turned_away(await client.post("/v1/heartbeat", json=BEAT, headers=HOME2))
             held.set()
-            assert {one.status_code for one in await asyncio.gather(*waiting, beat)} == {200}
-            stage.worker._takes = 0.0
-            assert (await client.post("/v1/session", json=session, headers=HOME2)).is_success
+            assert {one.status_code for one in await asyncio.gather(*waiting)} == {200}
 
     async def test_one_long_pass_does_not_make_it_say_so_for_minutes(self, stage: Stage) -> None:
         await stage.worker.run(time.sleep, 0.5)
-        assert stage.worker._takes < 0.03
+        assert stage.worker._calls._takes < 0.03
         async with stage.client() as client:
-            beats = (client.post("/v1/heartbeat", json=BEAT, headers=HOME1) for _ in range(6))
-            assert {one.status_code for one in await asyncio.gather(*beats)} == {200}
+            asked = (client.post("/v1/session", json=SESSION, headers=HOME1) for _ in range(6))
+            assert {one.status_code for one in await asyncio.gather(*asked)} == {200}
 
-    async def test_what_nobody_waits_for_any_more_is_not_decided(self, running: Running) -> None:
+    @pytest.mark.parametrize(
+        ("path", "message"), [("heartbeat", BEAT), ("session", SESSION)], ids=["beat", "session"]
+    )
+    async def test_what_nobody_waits_for_any_more_is_not_decided(
+        self, running: Running, path: str, message: dict[str, object]
+    ) -> None:
         service, held = running.stage.service, running.stage.service.hold()
         async with running.client() as one, running.client() as other:
-            first = asyncio.create_task(one.post("/v1/heartbeat", json=BEAT, headers=HOME1))
-            await until(lambda: running.stage.worker._waiting == 1 and service.looked_up == 2)
+            first = asyncio.create_task(one.post(f"/v1/{path}", json=message, headers=HOME1))
+            worker = running.stage.worker
+            await until(lambda: not worker.idle and service.looked_up == 2)
             with pytest.raises(httpx.ReadTimeout):
-                await other.post("/v1/heartbeat", json=BEAT, headers=HOME2, timeout=0.2)
+                await other.post(f"/v1/{path}", json=message, headers=HOME2, timeout=0.2)
             there = running.listener._serving[0].server_state.connections  # type: ignore[index]
             await until(lambda: len(there) == 1)
             held.set()

@@ -1,5 +1,7 @@
 """What others do to the kernel is noticed, and mended by the next pass."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from tests.kernel.shown import settled
 from tests.kernel.topology import Topology
 from zthook.errors import KernelError
 from zthook.kernel.edge.boot import drop_rules
+from zthook.kernel.edge.dataplane import KernelEdgeDataplane
 from zthook.kernel.nft import Nft
 from zthook.model.mappings import EdgePlane
 
@@ -43,6 +46,27 @@ DAMAGE = {
 def first_forward_rule(edge: Edge) -> str:
     listed = edge.inside.run("nft -a list chain inet zthook forward")
     return next(line for line in listed.splitlines() if "vmap" in line).rpartition(" ")[2]
+
+
+def test_who_asks_for_a_neighbour_while_it_looks_is_told_of_that_one(edge: Edge) -> None:
+    """In another thread: a host's heartbeat does not wait for a look at everything."""
+    some = [edge.mapping(ON_LINK), edge.mapping(CONFIGURED, home=2)]
+    edge.apply(*some)
+    more = edge.mapping(ROUTED, private="192.168.122.51")
+    planes = [edge.plane, replace(edge.plane, forwardings=frozenset((*some, more)))]
+
+    def both(dataplane: KernelEdgeDataplane) -> Counter[tuple[str | None, ...]]:
+        told = Counter[tuple[str | None, ...]]()
+        with ThreadPoolExecutor(1) as aside:
+            looks = aside.submit(lambda: [dataplane.apply(planes[n % 2]) for n in range(30)])
+            while not looks.done():
+                told[tuple(dataplane.mac_of(one.next_hop) for one in some)] += 1
+            looks.result()
+        return told
+
+    told = edge.ask(both)
+    assert told.keys() == {(edge.macs[1], edge.macs[2])}
+    assert told.total() > 30
 
 
 @pytest.mark.parametrize("command", DAMAGE.values(), ids=DAMAGE.keys())

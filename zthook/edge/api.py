@@ -50,6 +50,12 @@ LONGEST_QUEUE, LONGEST_BEAT = 1.5, 4.0
 """Seconds that decisions, and heartbeats, may wait for their turn."""
 
 
+class Turn(Protocol):
+    """``Worker.run`` or ``run_brief``."""
+
+    async def __call__(self, act: Callable[[], T], /) -> T: ...
+
+
 class Service(Protocol):
     """What the API asks of ``edge.service.EdgeService``; each call in the one thread."""
 
@@ -60,7 +66,10 @@ class Service(Protocol):
     ) -> SessionReply: ...
     def list_claims(self, host: str, request: ListRequest, source: IPv4Address) -> ClaimsReply: ...
     def reserve(self, host: str, request: ReserveRequest, source: IPv4Address) -> ClaimsReply: ...
-    def heartbeat(
+    def beat(
+        self, host: str, request: HeartbeatRequest, source: IPv4Address
+    ) -> HeartbeatReply | None: ...
+    def welcome(
         self, host: str, request: HeartbeatRequest, source: IPv4Address
     ) -> HeartbeatReply: ...
     def generation(self, host: str, session: int) -> int: ...
@@ -110,16 +119,29 @@ class Api:
         return reply(await self.worker.run(spend, asked.secret, asked.hostname, source, known))
 
     async def session(self, request: Request) -> Response:
-        return await self._speak(request, SessionRequest, self.service.open_session)
+        return await self._decided(request, SessionRequest, self.service.open_session)
 
     async def claims(self, request: Request) -> Response:
-        return await self._speak(request, ListRequest, self.service.list_claims)
+        return await self._decided(request, ListRequest, self.service.list_claims)
 
     async def reserve(self, request: Request) -> Response:
-        return await self._speak(request, ReserveRequest, self.service.reserve)
+        return await self._decided(request, ReserveRequest, self.service.reserve)
 
     async def heartbeat(self, request: Request) -> Response:
-        return await self._speak(request, HeartbeatRequest, self.service.heartbeat)
+        """In a brief turn; in one of all calls where the lease begins or the host has moved."""
+        _not_now(self.worker.brief_queue_seconds, LONGEST_BEAT)
+        service, worker = self.service, self.worker
+
+        async def decide(message: HeartbeatRequest, source: IPv4Address) -> HeartbeatReply:
+            beaten = await self._as_host(
+                request, lambda host: service.beat(host, message, source), worker.run_brief
+            )
+            if beaten is not None:
+                return beaten
+            _not_now(worker.queue_seconds, LONGEST_BEAT)
+            return await self._as_host(request, lambda host: service.welcome(host, message, source))
+
+        return await self._speak(request, HeartbeatRequest, decide)
 
     async def leave(self, request: Request) -> Response:
         async with self._arrived(request):
@@ -143,7 +165,9 @@ class Api:
                 while True:
                     woken.clear()
                     generation = await self._as_host(
-                        request, lambda name: self.service.generation(name, session)
+                        request,
+                        lambda name: self.service.generation(name, session),
+                        self.worker.run_brief,
                     )
                     if generation > after or self.waiters.closed:
                         break
@@ -153,32 +177,31 @@ class Api:
             gone.cancel()
         return reply(ChangesReply(generation=generation))
 
+    async def _decided(
+        self, request: Request, kind: type[T], act: Callable[[str, T, IPv4Address], Any]
+    ) -> Response:
+        """Answer a message with what is decided about it."""
+        _not_now(self.worker.queue_seconds, LONGEST_QUEUE)
+        return await self._speak(
+            request,
+            kind,
+            lambda message, source: self._as_host(request, lambda host: act(host, message, source)),
+        )
+
     async def _speak(
         self,
         request: Request,
         kind: type[T],
-        act: Callable[[str, T, IPv4Address], Any],
+        decide: Callable[[T, IPv4Address], Coroutine[Any, Any, Any]],
     ) -> Response:
         """Read a message of ``kind`` and answer it; the body only of who may speak at all."""
-        self._not_now(LONGEST_BEAT if kind is HeartbeatRequest else LONGEST_QUEUE)
         async with self._arrived(request) as name:
             message, size = await read_message(request, kind)
             self.callers.sent(name, size)
-            source = source_of(request)
-            deciding = self._as_host(request, lambda host: act(host, message, source))
+            deciding = decide(message, source_of(request))
             # Whose turn is now has not left yet, and most come one by one.
             now = self.worker.idle
             return reply(await (deciding if now else _unless_left(request, deciding)))
-
-    def _not_now(self, longest: float) -> None:
-        """Raise TooManyRequests where an answer would come too late to be of use.
-
-        Who waits for it gives up after five seconds and asks again: were everybody heard,
-        the edge would be busy with answers that nobody waits for any more.
-        """
-        queue = self.worker.queue_seconds
-        if queue > longest:
-            raise too_many(queue)
 
     @asynccontextmanager
     async def _arrived(self, request: Request) -> AsyncIterator[str]:
@@ -189,13 +212,20 @@ class Api:
         here for is done in one, and only for who is a host still.
         """
         shown = request.headers.get("authorization", "")
-        host = self.strangers.who(shown) or await self._as_host(request, lambda name: name)
+        host = self.strangers.who(shown) or await self._as_host(
+            request, lambda name: name, self.worker.run_brief
+        )
         request.state.host = host
         with self.callers.calling(host):
             yield host
 
-    async def _as_host(self, request: Request, act: Callable[[str], T]) -> T:
-        """Authenticate and act in one turn of the thread: no host is removed in between."""
+    async def _as_host(
+        self, request: Request, act: Callable[[str], T], run: Turn | None = None
+    ) -> T:
+        """Authenticate and act in one turn of the thread: no host is removed in between.
+
+        ``run`` is ``Worker.run`` where none is said.
+        """
         credential = bearer_of(request)
 
         def authenticated() -> T:
@@ -204,7 +234,7 @@ class Api:
 
         shown = request.headers["authorization"]
         try:
-            done = await self.worker.run(authenticated)
+            done = await (run or self.worker.run)(authenticated)
         except NotAuthenticated:
             self.strangers.forget(shown)
             if hasattr(request.state, "host"):
@@ -220,6 +250,16 @@ def make_app(api: Api, refusals: Refusals) -> ASGIApp:
     for operation in OPERATIONS:
         endpoints[operation.path][operation.method] = getattr(api, operation.name)
     return Doorstep(Dispatcher(endpoints, refusals), api.strangers, refusals)
+
+
+def _not_now(queue: float, longest: float) -> None:
+    """Raise TooManyRequests where an answer would come too late to be of use.
+
+    Who waits for it gives up after five seconds and asks again: were everybody heard,
+    the edge would be busy with answers that nobody waits for any more.
+    """
+    if queue > longest:
+        raise too_many(queue)
 
 
 async def _unless_left(request: Request, deciding: Coroutine[Any, Any, T]) -> T:

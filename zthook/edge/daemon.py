@@ -169,6 +169,7 @@ class EdgeDaemon:
                     overlay=lambda: self.seen.device,
                     edge_id=self.keys.edge_id,
                     notify=lambda host: _tell(loop, self._changed, host),
+                    turns=self.worker,
                 )
                 service.start()
                 return service, opened.pop_all().close

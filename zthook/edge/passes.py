@@ -1,7 +1,8 @@
 """What the edge does by itself: the looks at the kernel, leases that end, what is overdue."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,12 @@ from zthook.edge.leases import Leases
 from zthook.edge.lookout import Lookout
 from zthook.edge.outlook import Outlook
 from zthook.edge.plane import KernelSide
+from zthook.edge.turns import Turns
 from zthook.edge.views import DriftView
 from zthook.errors import KernelError
 from zthook.model.clock import Clock
 from zthook.model.durations import Durations
-from zthook.model.mappings import OverlayDevice
+from zthook.model.mappings import EdgePlane, OverlayDevice
 from zthook.store.events import Event, EventRow
 from zthook.store.ledger import Ledger
 from zthook.store.rows import ClaimRow, Standing
@@ -53,6 +55,7 @@ class Passes:
         leases: Leases,
         carrying: Carrying,
         overlay: Callable[[], OverlayDevice | None],
+        turns: Turns,
     ) -> None:
         self.drift = DriftView()
         self.durations = Durations()
@@ -66,6 +69,9 @@ class Passes:
         self._leases = leases
         self._carrying = carrying
         self._find_overlay = overlay
+        self._turns = turns
+        self._spent = 0.0
+        """CPU seconds of the pass that is made now, in whichever thread."""
         self._next_pass = self._not_before = clock.boottime()
         self._amiss = True
         self._mended = False
@@ -138,17 +144,18 @@ class Passes:
 
     def adopt(self) -> bool:
         """The same, but for the claims: they are judged by the next ``tick``. Whether it did."""
-        began, before = self._clock.boottime(), self._clock.spent()
+        began, self._spent = self._clock.boottime(), 0.0
         self._see_overlay()
         self._amiss = False
         repairs = self._apply()
-        adopted = repairs is not None and self._lookout.looked()
-        if adopted:
-            self._learn_neighbours()
-            leaving = {row.public for row in self._ledger.claims(Standing.LEAVING)}
-            self._carrying.carry_out(leaving)
-            self.forget_removed()
-        ended, spent = self._clock.boottime(), self._clock.spent() - before
+        with self._spending():
+            adopted = repairs is not None and self._lookout.looked()
+            if adopted:
+                self._learn_neighbours()
+                leaving = {row.public for row in self._ledger.claims(Standing.LEAVING)}
+                self._carrying.carry_out(leaving)
+                self.forget_removed()
+        ended, spent = self._clock.boottime(), self._spent
         self.durations.note(ended - began)
         self._not_before = ended + spent
         # Only the first of several: of repairs without an end none is without a distance.
@@ -159,11 +166,13 @@ class Passes:
 
     def _apply(self) -> list[str] | None:
         """What was put right; None where the kernel refuses."""
-        plane = self._outlook.plane()
-        fault, changing = self._kernel.fault, self._kernel.other_than(plane.forwardings)
-        knew = not self._kernel.blind
+        with self._spending():
+            plane = self._outlook.plane()
+        self._turns.pause()
+        fault, knew = self._kernel.fault, not self._kernel.blind
+        changing, repairs = self._turns.aside(lambda: self._look_and_mend(plane))
+        self._turns.pause()
         expected = not fault and not changing
-        repairs = self._kernel.apply(plane)
         for line in repairs or ():
             log.info("the kernel: %s", line)
         self._tell_of_misled()
@@ -178,6 +187,22 @@ class Passes:
         elif repairs is not None:
             self._carrying.tell(changing)
         return repairs
+
+    def _look_and_mend(self, plane: EdgePlane) -> tuple[set[str], list[str] | None]:
+        """For which addresses we changed our mind, and the repairs; None where it refuses.
+
+        The long part of a pass, and nothing of it is what a heartbeat has to do with.
+        """
+        with self._spending():
+            return self._kernel.other_than(plane.forwardings), self._kernel.apply(plane)
+
+    @contextlib.contextmanager
+    def _spending(self) -> Iterator[None]:
+        before = self._clock.spent()
+        try:
+            yield
+        finally:
+            self._spent += self._clock.spent() - before
 
     def _tell_of_misled(self) -> None:
         """Once, of what no pass puts right."""

@@ -107,6 +107,11 @@ class Presence:
         """
         row = self.in_session(name, request.session)
         self.contacts.beat(row, request.session, request.sequence)
+        return self.beaten(name, request, source)
+
+    def beaten(self, name: str, request: HeartbeatRequest, source: IPv4Address) -> HostRow | None:
+        """As ``beat``, of one that was found to count. Raises NotAuthenticated, StaleSession."""
+        row = self.in_session(name, request.session)
         told = replace(row, own_mac=request.overlay_mac)
         found = self._lookout.mac_of(source)
         self._look_for_impostors(told, source, found)

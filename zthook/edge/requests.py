@@ -21,6 +21,7 @@ from zthook.edge.outlook import Outlook
 from zthook.edge.passes import Passes
 from zthook.edge.plane import KernelSide
 from zthook.edge.presence import Presence
+from zthook.edge.turns import Alone, Turns
 from zthook.edge.twins import Twins
 from zthook.errors import KernelError, NotAuthenticated, UsageError
 from zthook.kernel.traffic import Sampling
@@ -64,6 +65,7 @@ class Requests:
         overlay: Callable[[], OverlayDevice | None],
         edge_id: str,
         notify: Callable[[str], None],
+        turns: Turns | None = None,
     ) -> None:
         self._ledger = ledger
         self._dataplane = dataplane
@@ -99,6 +101,7 @@ class Requests:
             leases=self._leases,
             carrying=self._carrying,
             overlay=overlay,
+            turns=turns or Alone(),
         )
 
     def start(self) -> None:
@@ -225,11 +228,27 @@ class Requests:
         self, host: str, request: HeartbeatRequest, source: IPv4Address
     ) -> HeartbeatReply:
         """Renew the lease. Raises StaleSession, StaleMessage."""
+        return self.beat(host, request, source) or self.welcome(host, request, source)
+
+    def beat(
+        self, host: str, request: HeartbeatRequest, source: IPv4Address
+    ) -> HeartbeatReply | None:
+        """As ``heartbeat``, where nothing is to be stored or changed for it: brief, and possible
+        whenever a pass pauses. None where ``welcome`` has to follow.
+        """
         row = self._presence.beat(host, request, source)
+        return None if row is None else self._beaten(host, row, request)
+
+    def welcome(self, host: str, request: HeartbeatRequest, source: IPv4Address) -> HeartbeatReply:
+        """The rest of a heartbeat, however much later. Raises StaleSession."""
+        row = self._presence.beaten(host, request, source)
         if row is None:
             with self._carrying.deciding() as allocator:
                 row = self._presence.welcome(host, request, source, allocator)
                 self._ledger.put_host(row)
+        return self._beaten(host, row, request)
+
+    def _beaten(self, host: str, row: HostRow, request: HeartbeatRequest) -> HeartbeatReply:
         current = bool(row.digest) and row.digest == request.digest
         return HeartbeatReply(
             generation=self._news.generation(host),

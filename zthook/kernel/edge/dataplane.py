@@ -33,7 +33,10 @@ from zthook.model.publication import Egress
 
 
 class EdgeDataplane(Protocol):
-    """Everything raises KernelError where the kernel refuses."""
+    """Everything raises KernelError where the kernel refuses.
+
+    Called by one thread at a time; ``mac_of`` also while another call goes on.
+    """
 
     def apply(self, desired: EdgePlane) -> list[str]:
         """Look at the kernel and change what differs; a line for each repair.
@@ -94,7 +97,7 @@ class EdgeDataplane(Protocol):
 
 
 class KernelEdgeDataplane:
-    """The dataplane over a kernel, by default this machine's; for one thread."""
+    """The dataplane over a kernel, by default this machine's."""
 
     def __init__(self, kernel: EdgeKernel | None = None) -> None:
         self._kernel: EdgeKernel = kernel or LinuxEdgeKernel()

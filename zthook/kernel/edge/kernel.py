@@ -17,7 +17,10 @@ from zthook.model.mappings import EdgePlane, OverlayDevice
 
 
 class EdgeKernel(Protocol):
-    """What an edge's dataplane needs of a kernel. Everything raises KernelError."""
+    """What an edge's dataplane needs of a kernel. Everything raises KernelError.
+
+    Called by one thread at a time; ``neighbour_mac`` also while another call goes on.
+    """
 
     def look(self, plane: EdgePlane) -> Seen:
         """What there is now; what changes from here on is told by ``disturbed``."""

@@ -51,13 +51,17 @@ LET_THROUGH = passage.Passage(passage.EDGE, passage.Of.PACKET, PASSED)
 
 
 class LinuxEdgeKernel:
-    """The kernel of the network namespace in which it is first used; for one thread."""
+    """The kernel of the network namespace in which it is first used; for one thread at a time,
+    but for ``neighbour_mac``.
+    """
 
     def __init__(self) -> None:
         self._nft = Nft()
         self._table = EdgeTable(self._nft)
         self._firewalls = Firewalls(self._nft, passage.EDGE)
         self._routes = Netlink(ROUTE)
+        self._neighbours = Netlink(ROUTE)
+        """Its own: asked by another thread while this one looks or changes."""
         self._told = Subscription("link", "address", "route", "rule", "neighbour")
         self._generation = -1
         self._others: list[OthersRoute] | None = None
@@ -70,6 +74,7 @@ class LinuxEdgeKernel:
         self._nft.close()
         self._table.close()
         self._routes.close()
+        self._neighbours.close()
         self._told.close()
 
     def _hear(self) -> None:
@@ -240,7 +245,7 @@ class LinuxEdgeKernel:
             index = socket.if_nametoindex(device)
         except OSError:
             return None
-        return neighbours.neighbour_mac(self._routes, address, index)
+        return neighbours.neighbour_mac(self._neighbours, address, index)
 
     def default_sources(self) -> frozenset[IPAddress]:
         return links.default_source(self._routes_of_others())
