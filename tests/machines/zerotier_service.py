@@ -7,8 +7,8 @@ from tests.lab.namespace import Namespace, cable
 from tests.overlay.real_lab import QUIET, Node, planet_of
 
 HOME = "/var/lib/zerotier-one"
-SETTINGS = json.dumps({"settings": QUIET, "physical": {"10.99.0.0/16": {"blacklist": True}}})
-"""What its owner has in local.conf already: the lab's wire is no path."""
+SETTINGS = json.dumps({"settings": QUIET, "physical": {"192.168.193.0/24": {"blacklist": True}}})
+"""What its owner has in local.conf already: the plain overlay that is there too is no path."""
 ROOT, TO_ROOT = 2, "192.0.2.1"
 UNIT = """
 [Unit]
