@@ -25,6 +25,7 @@ import msgspec
 
 from zthook.errors import TooManyRequests
 from zthook.host.backoff import Backoff
+from zthook.model.waiting import within
 from zthook.wire.messages import (
     LONGEST_CHANGES_SECONDS,
     ChangesReply,
@@ -142,14 +143,28 @@ class Crowd:
         return done
 
     async def settle(self) -> dict[str, Any]:
-        """Every host at once: until it has a session and its whole list is active."""
-        ends = await asyncio.gather(*(host.settle() for host in self.hosts))
+        """Every host at once: until it has a session and its whole list is active. Who has that
+        renews its lease while others come.
+        """
+        all_there, coming = asyncio.Event(), len(self.hosts)
+
+        async def come(host: Simulated) -> float:
+            nonlocal coming
+            seconds = await host.settle()
+            coming -= 1
+            if not coming:
+                all_there.set()
+            await host.stay(all_there)
+            return seconds
+
+        ends = await asyncio.gather(*map(come, self.hosts))
         return self.figures(max(ends))
 
     async def rest(self, seconds: float) -> dict[str, Any]:
         """Heartbeats in their time and the long requests open, nothing else."""
-        beats = [asyncio.create_task(host.beat(seconds)) for host in self.hosts]
-        await asyncio.gather(*beats)
+        over = asyncio.Event()
+        asyncio.get_running_loop().call_later(seconds, over.set)
+        await asyncio.gather(*(host.beat(over) for host in self.hosts))
         return self.figures(seconds)
 
     async def press(self, seconds: float) -> dict[str, Any]:
@@ -256,13 +271,22 @@ class Simulated:
                 return  # the next time it settles or beats it listens again
             self.generation = reply.generation
 
-    async def beat(self, seconds: float) -> None:
-        begun = time.perf_counter()
-        await asyncio.sleep(self.chance.uniform(0, HEARTBEAT_SECONDS))
-        while time.perf_counter() - begun < seconds:
+    async def stay(self, over: asyncio.Event) -> None:
+        """As ``beat``; the edge may have to be told everything once more."""
+        while not over.is_set():
+            try:
+                await self.beat(over)
+            except RuntimeError:
+                self.crowd.failed += 1
+                await self.settle()
+
+    async def beat(self, over: asyncio.Event) -> None:
+        """Heartbeats in their time, until it is over."""
+        pause = self.chance.uniform(0, HEARTBEAT_SECONDS)
+        while not await within(over, pause):
             self.listen()
             await self.heartbeat()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            pause = HEARTBEAT_SECONDS
 
     async def heartbeat(self) -> None:
         """As often as it takes: a connection may have been ended while it rested."""
