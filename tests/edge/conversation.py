@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from tests.edge.oracle import Oracle, Rows
 from tests.edge.trouble import TroubledLedger
 from tests.edge.world import SETTINGS as USUAL
-from tests.edge.world import Agent, Edge, FakeInside, Inside
+from tests.edge.world import Agent, Edge, FakeInside, Inside, overlay_mac
 from zthook.errors import KernelError, Stale, StoreError, ZthookError
 from zthook.kernel.edge.fake import Crash
 from zthook.model.addresses import AddressRange, Pool
@@ -124,6 +124,7 @@ class Conversation(RuleBasedStateMachine):
         """Deliver it in the middle of a pass: nothing is stored for it."""
         rows, hosts = self.oracle.rows(), self.ledger.inner.hosts()
         stale, alive = self.is_stale(name, message), self.oracle.live(name)
+        alive &= not self.begins(name, message)
         try:
             heard = self.edge.service.beat(name, message, source)
         except Stale:
@@ -131,18 +132,30 @@ class Conversation(RuleBasedStateMachine):
         else:
             assert not stale
             self.last_beat[name] = message.session, message.sequence
+            if alive:
+                self.oracle.renew(name)
             if heard is None:
+                assert not alive or not self.is_at(name, source), "there was nothing to store"
                 self.half_heard.append((name, message, source))
             else:
                 assert alive, "its lease began without a word in the store"
-                self.oracle.renew(name)
         assert (self.oracle.rows(), self.ledger.inner.hosts()) == (rows, hosts)
 
+    def is_at(self, name: str, source: IPv4Address) -> bool:
+        """Whether the edge knows, and sees, the host where it speaks from."""
+        host = self.ledger.inner.host(name)
+        assert host is not None
+        there = str(source), overlay_mac(source)
+        return (host.address, host.mac) == there and not self.kernel.refuse
+
     def hear_the_rest(self, name: str, message: HeartbeatRequest, source: IPv4Address) -> None:
-        """Of one that came in the middle of a pass: whatever was heard since."""
-        rows, host = self.oracle.rows(), self.ledger.inner.host(name)
+        """Of one that came in the middle of a pass, whatever was heard since."""
+        rows, hosts = self.oracle.rows(), self.ledger.inner.hosts()
+        host = self.ledger.inner.host(name)
         assert host is not None
         stale = message.session != host.session and not self.begins(name, message)
+        session, sequence = self.last_beat.get(name, NEVER)
+        stale |= message.session == session and message.sequence < sequence
         renewed = dict(self.oracle.renewed)
         if not stale:
             self.oracle.renew(name)
@@ -150,7 +163,7 @@ class Conversation(RuleBasedStateMachine):
         outcome = self.attempt(lambda: service.welcome(name, message, source), Stale, KernelError)
         if stale or isinstance(outcome, KernelError):
             assert isinstance(outcome, Stale | KernelError), outcome
-            assert self.oracle.rows() == rows
+            assert (self.oracle.rows(), self.ledger.inner.hosts()) == (rows, hosts)
             self.oracle.renewed = renewed
         else:
             assert not isinstance(outcome, Stale), outcome

@@ -13,7 +13,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from msgspec.structs import replace as change
 
 from tests.edge.conversation import GROUPS, HOSTS, SETTINGS, Conversation, Message
-from tests.edge.world import address_of, uuid
+from tests.edge.world import Meanwhile, address_of, uuid
 from zthook.errors import (
     KernelError,
     NotAuthenticated,
@@ -184,15 +184,26 @@ class AnyOrder(Conversation):
         agent = self.agents[name]
         self.send(name, agent.heartbeat_request(), agent.source)
 
-    @rule(name=hosts, flushed=st.booleans())
-    def heartbeat_arrives_while_the_edge_looks(self, name: str, *, flushed: bool) -> None:
-        agent = self.agents[name]
-        message = agent.heartbeat_request()
-        self.edge.turns.comes = lambda: self.beat_in_between(name, message, agent.source)
+    @rule(
+        name=hosts,
+        point=st.integers(0, Meanwhile.POINTS - 1),
+        seconds=st.sampled_from([2.5, 2.5, 61.0]),
+        flushed=st.booleans(),
+        moved=st.booleans(),
+    )
+    def heartbeat_arrives_while_the_edge_looks(
+        self, name: str, point: int, seconds: float, *, flushed: bool, moved: bool
+    ) -> None:
+        agent, home = self.agents[name], address_of(name)
+        if moved:
+            agent.source = home + 100 if agent.source == home else home
+        message, source = agent.heartbeat_request(), agent.source
+        self.edge.turns.at(point, lambda: self.beat_in_between(name, message, source))
         if flushed:
             self.somebody_flushes_the_kernel()
-        self.edge.clock.advance(2.5)
+        self.edge.clock.advance(seconds)
         self.attempt(self.edge.service.tick)
+        self.edge.turns.nothing_comes()
 
     @precondition(lambda self: self.half_heard)
     @rule(pick=picks)

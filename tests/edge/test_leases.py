@@ -29,6 +29,20 @@ def test_nobody_else_wants_it_so_it_stays_until_the_grace_is_over(edge: Edge) ->
     assert agent.list().mappings[0].state == "active"
 
 
+def test_a_lease_does_not_end_before_the_rest_of_a_heartbeat_is_heard(edge: Edge) -> None:
+    one, two = edge.host("home1"), edge.host("home2")
+    one.claim(1, P, X)
+    two.claim(2, P, Y)
+    edge.advance(50)
+    two.heartbeat()
+    moved = one.heartbeat_request()
+    assert edge.service.beat("home1", moved, one.source + 100) is None
+    edge.advance(20)
+    assert edge.reached() == {P: f"{X} via {one.source}"}
+    assert edge.service.welcome("home1", moved, one.source + 100).current
+    assert edge.reached() == {P: f"{X} via {one.source + 100}"}
+
+
 def test_who_waits_gets_it_in_the_moment_the_lease_ends(edge: Edge) -> None:
     one, two = edge.host("home1"), edge.host("home2")
     one.claim(1, P, X)

@@ -37,6 +37,28 @@ def test_a_message_of_an_earlier_session_is_refused(edge: Edge) -> None:
     assert edge.state(P, "home1") == "active"
 
 
+def test_the_rest_of_a_heartbeat_counts_no_more_where_a_later_one_was_heard(edge: Edge) -> None:
+    """One that came from elsewhere while the edge looked, and whose host is back by now."""
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    late, elsewhere = agent.heartbeat_request(), agent.source + 100
+    assert edge.service.beat("home1", late, elsewhere) is None
+    assert agent.heartbeat().current
+    with pytest.raises(StaleMessage):
+        edge.service.welcome("home1", late, elsewhere)
+    assert edge.reached() == {P: f"{X} via {agent.source}"}
+
+
+def test_the_rest_of_a_heartbeat_moves_its_host(edge: Edge) -> None:
+    agent = edge.host("home1")
+    agent.claim(1, P, X)
+    moved, elsewhere = agent.heartbeat_request(), agent.source + 100
+    assert edge.service.beat("home1", moved, elsewhere) is None
+    assert edge.reached() == {P: f"{X} via {agent.source}"}
+    assert edge.service.welcome("home1", moved, elsewhere).current
+    assert edge.reached() == {P: f"{X} via {elsewhere}"}
+
+
 def test_sessions_outlive_the_edges_daemon(edge: Edge) -> None:
     agent = edge.host("home1")
     empty = agent.list_request()

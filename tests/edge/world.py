@@ -126,18 +126,33 @@ class FakeInside:
 
 
 class Meanwhile:
-    """Turns of one thread in which something comes, once, while a pass pauses or looks."""
+    """Turns of one thread in which something comes, once, at one of the POINTS of a pass: before
+    it looks aside, twice in that, and after it.
+    """
+
+    POINTS = 4
 
     def __init__(self) -> None:
-        self.comes: Callable[[], object] = _nothing
+        self.nothing_comes()
+
+    def nothing_comes(self) -> None:
+        self.at(0, _nothing)
+
+    def at(self, point: int, comes: Callable[[], object]) -> None:
+        self._skips, self._comes = point, comes
 
     def aside(self, act: Callable[[], T]) -> T:
+        self.pause()
         done = act()
         self.pause()
         return done
 
     def pause(self) -> None:
-        comes, self.comes = self.comes, _nothing
+        if self._skips:
+            self._skips -= 1
+            return
+        comes = self._comes
+        self.nothing_comes()
         comes()
 
 

@@ -20,6 +20,7 @@ from zthook.edge.api import Api, make_app
 from zthook.edge.changes import Changes
 from zthook.edge.refusals import Refusals
 from zthook.edge.service import EdgeService
+from zthook.edge.turns import Alone
 from zthook.edge.worker import Worker
 from zthook.errors import NotAuthenticated
 from zthook.kernel.edge.dataplane import KernelEdgeDataplane
@@ -47,6 +48,7 @@ class Edge:
             overlay=lambda: OVERLAY,
             edge_id="19e1a11125cfd6f7",
             notify=lambda _: None,
+            turns=Alone(),
         )
         self.service.start()
         api = Api(

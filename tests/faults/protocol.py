@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from tests.edge.world import OVERLAY, address_of, overlay_mac, uuid
 from tests.edge.world import SETTINGS as USUAL
 from zthook.edge.service import EdgeService
+from zthook.edge.turns import Alone
 from zthook.errors import NotAuthenticated, Stale, ZthookError
 from zthook.host.departures import LASTS_SECONDS
 from zthook.kernel.edge.fake import FakeEdgeDataplane, FakeEdgeKernel
@@ -140,6 +141,7 @@ class EdgeSide:
             overlay=_Overlay(),
             edge_id="edge-1",
             notify=_Nobody(),
+            turns=Alone(),
         )
         self.service.start()
 

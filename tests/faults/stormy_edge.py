@@ -152,6 +152,7 @@ class StormyEdge:
             overlay=self._device,
             edge_id="edge-1",
             notify=lambda host: _wake(loop, changes, host),
+            turns=self.worker,
         )
         self.service.start()
 

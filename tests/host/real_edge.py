@@ -48,6 +48,7 @@ class RealEdge:
             overlay=lambda: OVERLAY,
             edge_id="edge-1",
             notify=self.notify,
+            turns=self.worker,
         )
         self.service.start()
         api = Api(self.service, self.worker, self.changes, edge_id="edge-1", ca_pem="")

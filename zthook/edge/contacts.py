@@ -51,6 +51,12 @@ class Contacts:
             sessions.check_sequence(host, sequence, taken)
         self._beats[host.name] = session, sequence
 
+    def check_last(self, host: HostRow, session: int, sequence: int) -> None:
+        """Raises StaleMessage where a later heartbeat of this session was taken than this one."""
+        known, taken = self._beats.get(host.name, (0, 0))
+        if known == session and taken > sequence:
+            sessions.check_sequence(host, sequence, taken)
+
     def accuse(self, host: str, fault: str, lasts: float) -> bool:
         """Something is amiss with this host's credential; whether nothing was already."""
         news = host not in self.faults(lasts)

@@ -145,7 +145,8 @@ class Passes:
     def adopt(self) -> bool:
         """The same, but for the claims: they are judged by the next ``tick``. Whether it did."""
         began, self._spent = self._clock.boottime(), 0.0
-        self._see_overlay()
+        with self._spending():
+            self._see_overlay()
         self._amiss = False
         repairs = self._apply()
         with self._spending():
@@ -172,7 +173,16 @@ class Passes:
         fault, knew = self._kernel.fault, not self._kernel.blind
         changing, repairs = self._turns.aside(lambda: self._look_and_mend(plane))
         self._turns.pause()
-        expected = not fault and not changing
+        with self._spending():
+            self._tell(repairs, expected=not fault and not changing)
+            if self._kernel.fault != fault or (knew and self._kernel.blind):
+                self._carrying.tell_all()
+            elif repairs is not None:
+                self._carrying.tell(changing)
+        return repairs
+
+    def _tell(self, repairs: list[str] | None, *, expected: bool) -> None:
+        """In the log and in status. ``expected``: nothing was to be done."""
         for line in repairs or ():
             log.info("the kernel: %s", line)
         self._tell_of_misled()
@@ -182,11 +192,6 @@ class Passes:
                 last=repairs[:SHOWN_REPAIRS],
                 last_at=self._clock.now(),
             )
-        if self._kernel.fault != fault or (knew and self._kernel.blind):
-            self._carrying.tell_all()
-        elif repairs is not None:
-            self._carrying.tell(changing)
-        return repairs
 
     def _look_and_mend(self, plane: EdgePlane) -> tuple[set[str], list[str] | None]:
         """For which addresses we changed our mind, and the repairs; None where it refuses.

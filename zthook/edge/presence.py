@@ -101,7 +101,7 @@ class Presence:
         return self._heard_from(row, source, allocator)
 
     def beat(self, name: str, request: HeartbeatRequest, source: IPv4Address) -> HostRow | None:
-        """A heartbeat that counts: the host, if nothing has to be stored; its lease is renewed.
+        """A heartbeat that counts: the host, if nothing has to be stored. A live lease is renewed.
 
         None where ``welcome`` is due. Raises NotAuthenticated, Stale.
         """
@@ -110,19 +110,22 @@ class Presence:
         return self.beaten(name, request, source)
 
     def beaten(self, name: str, request: HeartbeatRequest, source: IPv4Address) -> HostRow | None:
-        """As ``beat``, of one that was found to count. Raises NotAuthenticated, StaleSession."""
+        """As ``beat``, of one that was found to count, some time ago perhaps. Raises
+        NotAuthenticated, Stale where a later one was heard since.
+        """
         row = self.in_session(name, request.session)
+        self.contacts.check_last(row, request.session, request.sequence)
         told = replace(row, own_mac=request.overlay_mac)
         found = self._lookout.mac_of(source)
         self._look_for_impostors(told, source, found)
         late = request.sequence <= row.sequence
         moved = not late and self._lookout.next_hop(told, source, found) != row
         begins = row.session != self.host(name).session
-        if begins or moved or not self._leases.live(name):
+        if begins or not self._leases.live(name):
             return None
-        self._leases.renew(name)
+        self._leases.renew(name)  # also where the rest has to wait: its lease does not end then
         self.contacts.hear(name)
-        return row
+        return None if moved else row
 
     def welcome(
         self, name: str, request: HeartbeatRequest, source: IPv4Address, allocator: Allocator

@@ -21,7 +21,7 @@ from zthook.edge.outlook import Outlook
 from zthook.edge.passes import Passes
 from zthook.edge.plane import KernelSide
 from zthook.edge.presence import Presence
-from zthook.edge.turns import Alone, Turns
+from zthook.edge.turns import Turns
 from zthook.edge.twins import Twins
 from zthook.errors import KernelError, NotAuthenticated, UsageError
 from zthook.kernel.traffic import Sampling
@@ -65,7 +65,7 @@ class Requests:
         overlay: Callable[[], OverlayDevice | None],
         edge_id: str,
         notify: Callable[[str], None],
-        turns: Turns | None = None,
+        turns: Turns,
     ) -> None:
         self._ledger = ledger
         self._dataplane = dataplane
@@ -101,7 +101,7 @@ class Requests:
             leases=self._leases,
             carrying=self._carrying,
             overlay=overlay,
-            turns=turns or Alone(),
+            turns=turns,
         )
 
     def start(self) -> None:
@@ -240,7 +240,7 @@ class Requests:
         return None if row is None else self._beaten(host, row, request)
 
     def welcome(self, host: str, request: HeartbeatRequest, source: IPv4Address) -> HeartbeatReply:
-        """The rest of a heartbeat, however much later. Raises StaleSession."""
+        """The rest of a heartbeat, however much later. Raises StaleSession, StaleMessage."""
         row = self._presence.beaten(host, request, source)
         if row is None:
             with self._carrying.deciding() as allocator:

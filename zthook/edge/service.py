@@ -44,6 +44,7 @@ class EdgeService(Requests):
     """Decides over ``ledger`` and carries it out in ``dataplane``.
 
     ``overlay`` tells the overlay's device as it is now, None while it is not there.
+    ``turns`` are what a pass lets others do while it takes long.
     ``notify`` is called with a host's name when what the edge says of its claims changed,
     or the host was removed; it is called in the thread of the call that changed it.
     """

@@ -66,7 +66,9 @@ def message(kind: int, flags: int, body: bytes, number: int = 1) -> bytes:
 
 
 class Netlink:
-    """Requests and their answers; for use in one thread, in that thread's network namespace."""
+    """Requests and their answers, in the network namespace of the thread that made it; for one
+    thread at a time.
+    """
 
     def __init__(self, protocol: int) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC

@@ -29,7 +29,7 @@ TABLE_NAME, GENERATION_ID = 1, 1
 
 
 class Nft:
-    """This network namespace's nftables; for use in one thread."""
+    """This network namespace's nftables; for one thread at a time."""
 
     def __init__(self) -> None:
         self._library: Any = None

@@ -43,7 +43,7 @@ class Listing:
 
 
 class EdgeTable:
-    """The table of this network namespace; for use in one thread. All raise KernelError."""
+    """The table of this network namespace; for one thread at a time. All raise KernelError."""
 
     def __init__(self, nft: Nft) -> None:
         self._nft = nft
