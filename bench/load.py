@@ -26,7 +26,7 @@ from zthook.wire.token import read_token
 
 HOSTS, GUESTS = 1_000, 50
 FIRST_SOURCE = IPv4Address("192.168.200.1")
-FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 60, 80, 10
+FIRST_SECONDS, REST_SECONDS, PRESS_SECONDS = 40, 60, 10
 """A first minute with the looks at everything that follow many changes; then rest; then a press."""
 
 
