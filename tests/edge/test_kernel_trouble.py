@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.edge.trouble import TroubledLedger
-from tests.edge.world import OVERLAY, Edge, FakeInside, Meanwhile, uuid
+from tests.edge.world import OVERLAY, Edge, FakeInside, uuid
 from zthook.edge.passes import SHARE
 from zthook.errors import KernelError, StoreError
 from zthook.kernel.edge.fake import Crash
@@ -275,11 +275,10 @@ class ByThread(ManualClock):
         self.advance(seconds)
 
 
-class Aside(Meanwhile):
+class Aside:
     """What is done aside is in another thread, and what comes meanwhile takes five seconds."""
 
     def __init__(self, clock: ByThread) -> None:
-        super().__init__()
         self.clock = clock
 
     def aside(self, act: Callable[[], T]) -> T:

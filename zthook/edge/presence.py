@@ -107,7 +107,7 @@ class Presence:
         """
         row = self.in_session(name, request.session)
         self.contacts.beat(row, request.session, request.sequence)
-        return self.beaten(name, request, source)
+        return self._beaten(row, request, source)
 
     def beaten(self, name: str, request: HeartbeatRequest, source: IPv4Address) -> HostRow | None:
         """As ``beat``, of one that was found to count, some time ago perhaps. Raises
@@ -115,6 +115,12 @@ class Presence:
         """
         row = self.in_session(name, request.session)
         self.contacts.check_last(row, request.session, request.sequence)
+        return self._beaten(row, request, source)
+
+    def _beaten(
+        self, row: HostRow, request: HeartbeatRequest, source: IPv4Address
+    ) -> HostRow | None:
+        name = row.name
         told = replace(row, own_mac=request.overlay_mac)
         found = self._lookout.mac_of(source)
         self._look_for_impostors(told, source, found)
