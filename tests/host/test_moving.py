@@ -399,6 +399,7 @@ async def test_a_required_guest_that_migrates_here_is_known_by_its_hooks_questio
         await served(home)
         assert await destination.hooks(call("migrate")) == ALLOWED
         assert await destination.hooks(call()) == ALLOWED
+        await another_pass(destination)  # libvirt does not list it yet
         other.start(incoming(required))
         await until(lambda: {one.private for one in other.kernel.rules} == {PRIVATE})
         assert home.edge.events.count("POST /v1/claims") == 1

@@ -93,9 +93,12 @@ class Hooks:
 
     async def _prepare(self, domain: Domain) -> HookAnswer:
         reason = await self._reason_against(domain)
-        if reason or self._reservations.arrives(domain.uuid):
-            # Who migrates here claims when it runs here; the answer was all that was wanted.
+        if reason:
             self._reservations.drop(domain.uuid)
+            self._hint()
+        elif self._reservations.arrives(domain.uuid):
+            # Who migrates here claims when it runs here; the answer was all that was wanted.
+            self._reservations.release(domain.uuid)
             self._hint()
         if not reason:
             self._missed.forget(domain.uuid)

@@ -31,8 +31,12 @@ class Reservations:
 
     def drop(self, guest: UUID) -> None:
         """The guest stopped, or was not allowed to start."""
-        self._by_guest.pop(guest, None)
+        self.release(guest)
         self._arriving.pop(guest, None)
+
+    def release(self, guest: UUID) -> None:
+        """Claim nothing for it; one that migrates here is still expected."""
+        self._by_guest.pop(guest, None)
 
     def expect(self, guest: UUID) -> None:
         """Libvirt said that this guest migrates here."""
