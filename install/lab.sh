@@ -8,6 +8,7 @@ PACKAGES_LAB=(busybox-static cpio dnsmasq-base iptables kmod libvirt-clients lib
     libvirt-daemon-driver-qemu procps python3-libvirt qemu-system-x86 util-linux)
 PACKAGES_TEST=(conntrack curl git groff-base man-db mmdebstrap shellcheck)
 PACKAGES_LONG=(chromium-headless-shell openssh-client qemu-utils rsync vagrant vagrant-libvirt)
+MACHINES=("$SOURCE/tests/machines" "$SOURCE/tests/vagrant")
 
 prepare_lab() {
     LOG=$BUILD/install.log
@@ -60,7 +61,7 @@ guest_image() { run_here -m tests.lab guest-image; }
 debian13() { run_here -m tests.lab debian13; }
 
 run_tests() {
-    local marks='not long' examples=same
+    local marks='not long' examples=same failed=0
     local -a packages=("${PACKAGES_TEST[@]}")
     need_root test
     need_debian_12 test
@@ -77,8 +78,16 @@ run_tests() {
     if [ $# -gt 0 ]; then
         run_here -m pytest --hypothesis-profile="$examples" -m "$marks" "$@"
     else
-        run_all_tests "$marks" "$examples"
+        run_all_tests "$marks" "$examples" || failed=$?
+        [ -n "$marks" ] || run_machine_tests "$examples" || failed=$?
+        return $failed
     fi
+}
+
+# Whole machines, emulated: what ran beside them would wait for them, and they for it.
+run_machine_tests() {
+    printf '\nWhole machines, with nothing beside them\n'
+    run_here -m pytest --hypothesis-profile="$1" --durations=12 "${MACHINES[@]}"
 }
 
 # Three shares at once, of about the same length: most of its time a test waits for a guest to
@@ -90,7 +99,7 @@ run_all_tests() {
     local -a early=("$SOURCE"/tests/end_to_end/test_[a-g]*.py tests/kernel_host tests/firewalls
         tests/hypervisor)
     local -a others=(--ignore tests/end_to_end --ignore tests/faults --ignore tests/hypervisor
-        --ignore tests/kernel_host --ignore tests/firewalls)
+        --ignore tests/kernel_host --ignore tests/firewalls "${MACHINES[@]/#/--ignore=}")
     local failed=0 broken=0
     rm -rf "$BUILD"/failed-*
     become_python "${runs[@]}" "$(failures_in 2)" "${late[@]}" >"$BUILD/tests-2.log" 2>&1 &
