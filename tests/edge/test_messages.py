@@ -142,14 +142,14 @@ def test_a_heartbeat_tells_whether_the_edge_has_the_list(edge: Edge) -> None:
 def test_a_heartbeat_comes_once(edge: Edge) -> None:
     agent = edge.host("home1")
     beat = agent.heartbeat_request()
-    edge.service.heartbeat("home1", beat, agent.source)
+    agent.beat(beat)
     edge.advance(59)
     with pytest.raises(StaleMessage):
-        edge.service.heartbeat("home1", beat, agent.source)
+        agent.beat(beat)
     edge.advance(2)
     assert edge.service.hosts()[0].lease == "ended"
     with pytest.raises(StaleSession):
-        edge.service.heartbeat("home1", HeartbeatRequest(session=99, sequence=99), agent.source)
+        agent.beat(HeartbeatRequest(session=99, sequence=99))
 
 
 def test_a_late_heartbeat_does_not_move_the_next_hop_back(edge: Edge) -> None:
@@ -157,7 +157,7 @@ def test_a_late_heartbeat_does_not_move_the_next_hop_back(edge: Edge) -> None:
     beat = agent.heartbeat_request()
     agent.source += 100
     agent.claim(1, P, X)
-    edge.service.heartbeat("home1", beat, agent.source - 100)
+    agent.beat(beat, agent.source - 100)
     assert edge.reached() == {P: f"{X} via 10.147.0.111"}
 
 

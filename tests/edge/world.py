@@ -437,8 +437,13 @@ class Agent:
         return self.heard(self.edge.service.reserve(self.name, request, self.source))
 
     def heartbeat(self) -> HeartbeatReply:
-        request = self.heartbeat_request()
-        return self.edge.service.heartbeat(self.name, request, self.source)
+        return self.beat(self.heartbeat_request())
+
+    def beat(self, request: HeartbeatRequest, source: IPv4Address | None = None) -> HeartbeatReply:
+        """Both halves of a heartbeat, as the API asks for them."""
+        service, source = self.edge.service, source or self.source
+        first = service.beat(self.name, request, source)
+        return first or service.welcome(self.name, request, source)
 
     def restart(self, instance: str) -> None:
         """The agent's process is a new one; its guests are the same."""

@@ -224,23 +224,18 @@ class Requests:
             self._ledger.put_host(replace(row, digest=""))
         return self._answer(host, claims)
 
-    def heartbeat(
-        self, host: str, request: HeartbeatRequest, source: IPv4Address
-    ) -> HeartbeatReply:
-        """Renew the lease. Raises StaleSession, StaleMessage."""
-        return self.beat(host, request, source) or self.welcome(host, request, source)
-
     def beat(
         self, host: str, request: HeartbeatRequest, source: IPv4Address
     ) -> HeartbeatReply | None:
-        """As ``heartbeat``, where nothing is to be stored or changed for it: brief, and possible
-        whenever a pass pauses. None where ``welcome`` has to follow.
+        """Renew the lease, where nothing is to be stored or changed for it: brief, and possible
+        whenever a pass pauses. None where ``welcome`` has to follow. Raises NotAuthenticated,
+        StaleSession, StaleMessage.
         """
         row = self._presence.beat(host, request, source)
         return None if row is None else self._beaten(host, row, request)
 
     def welcome(self, host: str, request: HeartbeatRequest, source: IPv4Address) -> HeartbeatReply:
-        """The rest of a heartbeat, however much later. Raises StaleSession, StaleMessage."""
+        """The rest of a heartbeat, however much later. Raises what ``beat`` does."""
         row = self._presence.beaten(host, request, source)
         if row is None:
             with self._carrying.deciding() as allocator:
