@@ -118,7 +118,7 @@ class Conversation(RuleBasedStateMachine):
             return self.agents[name].heard(service.list_claims(name, message, source))
         if isinstance(message, ReserveRequest):
             return self.agents[name].heard(service.reserve(name, message, source))
-        return service.heartbeat(name, message, source)
+        return self.agents[name].beat(message, source)
 
     def beat_in_between(self, name: str, message: HeartbeatRequest, source: IPv4Address) -> None:
         """Deliver it in the middle of a pass: nothing is stored for it."""

@@ -1,11 +1,13 @@
 """Who gets an address, who waits, and who is told no, and why."""
 
 import dataclasses
+from ipaddress import IPv4Address
 
 import pytest
 
 from tests.edge.world import EDGE_ADDRESS, Edge, FakeInside, uuid
 from zthook.errors import UsageError
+from zthook.kernel.links import DefaultRoute
 from zthook.model.addresses import AddressRange, Pool
 from zthook.wire.messages import ClaimMessage, ListRequest
 
@@ -124,6 +126,15 @@ def test_an_address_that_the_edge_needs_is_refused_while_it_does(edge: Edge) -> 
     edge.inside.kernel.sessions.clear()
     edge.advance(3)
     assert edge.state(P, "home1") == "active"
+
+
+def test_the_routers_address_is_nobodys(edge: Edge) -> None:
+    """The edge would answer ARP for it, and take its own way to the internet."""
+    assert isinstance(edge.inside, FakeInside)
+    edge.inside.kernel.defaults = [DefaultRoute(4, "up0", IPv4Address(P))]
+    edge.advance(3)
+    said = edge.host("home1").claim(1, P, X)
+    assert said.reason == f"{P} stays the edge's own: it is the router of the edge's default route"
 
 
 def test_who_has_just_logged_in_is_seen_at_once(edge: Edge) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 ZTHOOK = (sys.executable, "-c", "from zthook.cli import main; main()")
 ADDRESS, OTHER_ADDRESS = "192.168.193.222", "192.168.193.223"
 UPLINK_ADDRESS = "203.0.113.1"
+ROUTER = "203.0.113.254"
 HOST_ADDRESS = "192.168.193.2"
 CLONE_NEWNET = 0x40000000
 
@@ -40,7 +41,7 @@ class Machine:
         cable(self.namespace, "up0", self.outside, "up0")
         self.namespace.ip(
             f"addr add {UPLINK_ADDRESS}/24 dev up0",
-            "route add default via 203.0.113.254 dev up0",
+            f"route add default via {ROUTER} dev up0",
         )
         self.attach_overlay()
         self.daemons: list[Process] = []

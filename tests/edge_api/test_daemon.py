@@ -16,6 +16,7 @@ from tests.edge_api.machine import (
     ADDRESS,
     HOST_ADDRESS,
     OTHER_ADDRESS,
+    ROUTER,
     UPLINK_ADDRESS,
     Enrolled,
     Machine,
@@ -77,6 +78,7 @@ class TestInit:
         [
             (f"hk=203.0.113.10,{UPLINK_ADDRESS}", UPLINK_ADDRESS),
             ("hk=192.168.193.0/24", ADDRESS),
+            (f"hk={ROUTER}", f"{ROUTER} in pool hk is the router of the edge's default route"),
         ],
     )
     def test_what_the_edge_needs_itself_is_in_no_pool(

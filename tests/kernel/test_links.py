@@ -15,6 +15,7 @@ from zthook.kernel.links import (
     OnLink,
     connected_prefixes,
     default_devices,
+    default_routers,
     default_routes,
     default_source,
     device_names,
@@ -181,6 +182,8 @@ def test_the_source_of_own_connections(machine: Machine) -> None:
         return frozenset(map(str, default_source()))
 
     assert machine.inside.call(sources) == {"10.0.0.3", "fd00::2"}
+    routers = machine.inside.call(lambda: set(map(str, default_routers())))
+    assert routers == {"10.0.0.1", "fe80::1"}
 
 
 @pytest.mark.netns

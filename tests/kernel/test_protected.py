@@ -78,9 +78,10 @@ def test_other_connections_protect_nothing(tmp_path: Path) -> None:
 
 
 def test_the_gravest_reason_is_told() -> None:
-    one, other, third = (ip_address(f"203.0.113.{n}") for n in (1, 2, 3))
-    found = reasons(sources=[one], logins=[one, other], overlay=[third])
+    one, other, third, router = (ip_address(f"203.0.113.{n}") for n in (1, 2, 3, 4))
+    found = reasons(sources=[one], logins=[one, other], overlay=[third], routers=[router])
     assert found == {
+        router: "the router of the edge's default route",
         one: "the source address of the edge's default route",
         other: "in use by a login session (SSH)",
         third: "the edge's own address on the overlay",

@@ -48,10 +48,10 @@ def uplink_or_default() -> str:
 
 def protect(pools: Iterable[Pool], overlay: OverlaySettings) -> None:
     """Refuse pools that hold an address which this machine itself needs. Raises Refused."""
-    from zthook.kernel.links import default_source
+    from zthook.kernel.links import default_routers, default_source
     from zthook.kernel.protected import login_addresses, reasons
 
-    needed = reasons(default_source(), login_addresses(), _own_on(overlay))
+    needed = reasons(default_source(), login_addresses(), _own_on(overlay), default_routers())
     taken = [
         f"{address} in pool {pool.name} is {why}"
         for pool in pools

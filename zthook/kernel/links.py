@@ -121,6 +121,11 @@ def default_devices() -> frozenset[str]:
     return frozenset(one.device for one in default_routes())
 
 
+def default_routers(routes: Iterable[OthersRoute] | None = None) -> frozenset[IPAddress]:
+    """The next hops of the default routes. ``routes`` as in ``default_routes``."""
+    return frozenset(one.gateway for one in default_routes(routes) if one.gateway is not None)
+
+
 def default_source(routes: Iterable[OthersRoute] | None = None) -> frozenset[IPAddress]:
     """The addresses that this machine's own connections to the internet have as their source.
 

@@ -152,10 +152,17 @@ def _socket_inodes(process: Path) -> Iterator[str]:
 
 
 def reasons(
-    sources: Iterable[IPAddress], logins: Iterable[IPAddress], overlay: Iterable[IPAddress]
+    sources: Iterable[IPAddress],
+    logins: Iterable[IPAddress],
+    overlay: Iterable[IPAddress],
+    routers: Iterable[IPAddress],
 ) -> dict[IPAddress, str]:
-    """Address → why it is protected, in words that follow "it is"."""
+    """Address → why it is protected, in words that follow "it is".
+
+    Who answers ARP for his router's address takes the internet from himself and his neighbours.
+    """
     return {
+        **dict.fromkeys(routers, "the router of the edge's default route"),
         **dict.fromkeys(overlay, "the edge's own address on the overlay"),
         **dict.fromkeys(logins, "in use by a login session (SSH)"),
         **dict.fromkeys(sources, "the source address of the edge's default route"),

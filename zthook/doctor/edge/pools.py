@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from zthook.doctor.edge.case import EdgeCase
 from zthook.doctor.finding import Finding, fail, ok, warn
-from zthook.kernel.links import default_source, devices_up
+from zthook.kernel.links import default_routers, default_source, devices_up
 from zthook.kernel.protected import login_addresses, reasons
 from zthook.model.addresses import IPAddress, Pool
 
@@ -14,7 +14,7 @@ def judge(
 ) -> Finding:
     """``up``: the devices that are; ``protected``: addresses that stay the edge's, and why."""
     if not pools:
-        return warn("there is no pool", "zthook edge pool add NAME FIRST-LAST")
+        return warn("there is no pool", "zthook edge pool add NAME=FIRST-LAST")
     for pool in pools:
         if pool.uplink not in up:
             return fail(
@@ -25,7 +25,8 @@ def judge(
             if any(address in one for one in pool.arrives_as or pool.ranges):
                 return warn(
                     f"{address} of pool {pool.name} is never given away: it is {why}",
-                    f"zthook edge pool remove {address}, if it is meant to stay so",
+                    f"leave it out of pool {pool.name} in edge.toml, then: "
+                    "systemctl reload zthook-edge",
                 )
     return ok(", ".join(f"{one.name} by {one.uplink}" for one in pools))
 
@@ -33,5 +34,5 @@ def judge(
 def check(case: EdgeCase) -> Finding:
     """Look at this machine's devices and addresses."""
     overlay = case.overlay.addresses if case.overlay else ()
-    protected = reasons(default_source(), login_addresses(), overlay)
+    protected = reasons(default_source(), login_addresses(), overlay, default_routers())
     return judge(case.settings.pools, devices_up().keys(), protected)

@@ -254,8 +254,13 @@ class KernelEdgeDataplane:
 
     def protected(self) -> dict[IPAddress, str]:
         device = self._kernel.overlay(self._overlay)
-        overlay = device.addresses if device is not None else ()
-        return reasons(self._kernel.default_sources(), self._kernel.logins(), overlay)
+        kernel = self._kernel
+        return reasons(
+            sources=kernel.default_sources(),
+            logins=kernel.logins(),
+            overlay=device.addresses if device is not None else (),
+            routers=kernel.default_routers(),
+        )
 
     def served(self) -> frozenset[Served]:
         return self._kernel.served()

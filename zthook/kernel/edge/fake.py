@@ -259,6 +259,9 @@ class FakeEdgeKernel(Steps):
     def default_sources(self) -> frozenset[IPAddress]:
         return frozenset(self.sources)
 
+    def default_routers(self) -> frozenset[IPAddress]:
+        return frozenset(one.gateway for one in self.defaults if one.gateway is not None)
+
     def logins(self) -> frozenset[IPAddress]:
         return frozenset(self.sessions)
 

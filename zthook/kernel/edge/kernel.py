@@ -130,6 +130,10 @@ class EdgeKernel(Protocol):
         """The sources of the machine's own connections."""
         ...
 
+    def default_routers(self) -> frozenset[IPAddress]:
+        """The next hops of the machine's default routes."""
+        ...
+
     def logins(self) -> frozenset[IPAddress]:
         """Own addresses with a login session on them."""
         ...

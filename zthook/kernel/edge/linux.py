@@ -250,6 +250,9 @@ class LinuxEdgeKernel:
     def default_sources(self) -> frozenset[IPAddress]:
         return links.default_source(self._routes_of_others())
 
+    def default_routers(self) -> frozenset[IPAddress]:
+        return links.default_routers(self._routes_of_others())
+
     def logins(self) -> frozenset[IPAddress]:
         return login_addresses()
 
