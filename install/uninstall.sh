@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # uninstall: takes away what host and edge put there, and what the daemons put into the kernel.
 
+LATER=()    # what is left for somebody to do by hand
+
 uninstall() {
     local unit hook left='' purge=$1 scratch
     need_root uninstall
@@ -31,9 +33,8 @@ the ZeroTier network and moon that zthook join took it into; $STATE/entry.json" 
     [ -z "$left" ] || note "packages that came with it stay: $left"
     rm -rf "$scratch"
     [ -n "$DRY_RUN" ] || printf 'Gone. Annotations in guests'\'' XML do nothing without it.\n'
-    next_steps <<'NEXT'
-nothing; ./install.sh host or edge brings it back.
-NEXT
+    [ ${#LATER[@]} != 0 ] || LATER=("nothing; ./install.sh host or edge brings it back.")
+    printf '%s\n' "${LATER[@]}" | next_steps
 }
 
 remove_kernel_state() {
@@ -89,15 +90,23 @@ remove_iptables_rules() {
         done
 }
 
+# Without an edge that answers it leaves all the same.
 leave_edge() {
-    zthook leave || printf 'the edge could not be told: its owner can run "zthook edge host remove"\n'
+    local name why
+    name=$(sed -nE 's/.*"host": *"([^"]*)".*/\1/p' "$STATE/credential.json" 2>/dev/null || true)
+    if zthook leave; then return; fi
+    [ ! -e "$STATE/credential.json" ] ||
+        LATER+=("the edge was not told, and keeps this host's addresses for now; there: zthook edge host remove ${name:-NAME}")
+    if why=$(zthook leave --force 2>&1); then return; fi
+    printf '%s\n' "$why"
+    LATER+=("zthook leave failed (${why%%$'\n'*}); ZeroTier networks that this machine is in: zerotier-cli listnetworks")
 }
 
 zerotier_is_changed() { compgen -G "$STATE/*-local.conf.json" >/dev/null; }
 
 # Bonds in use stay until it is restarted, which cuts the overlay: not ours to do.
 restore_zerotier() {
-    zthook restore || printf 'local.conf of zerotier-one could not be put back: take "zthook" out of it\n'
+    zthook restore || LATER+=('zerotier-one'\''s local.conf could not be put back: take "zthook" out of it')
 }
 
 remove_unit() {

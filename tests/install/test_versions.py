@@ -250,6 +250,45 @@ def test_uninstall_leaves_nothing_but_what_it_names(world: World, purge: bool) -
         assert "(--purge removes them)" in said
 
 
+def a_member(world: World, leaving: str) -> None:
+    """A host of an edge, where `zthook leave` does as ``leaving`` says."""
+    world.do("host")
+    state = world.folder / "state"
+    state.mkdir(exist_ok=True)
+    (state / "credential.json").write_text('{"host": "home1"}')
+    (state / "host-local.conf.json").write_text("{}")
+    world.tool("zthook", f'#!/bin/sh\necho "$*" >>{{world}}/asked.log\n{leaving}\n')
+
+
+def asked(world: World) -> list[str]:
+    return (world.folder / "asked.log").read_text().splitlines()
+
+
+def test_a_host_leaves_its_edge_before_the_program_goes(world: World) -> None:
+    a_member(world, "rm -f {world}/state/credential.json")
+    said = world.do("uninstall")
+    assert asked(world) == ["leave", "restore"]
+    assert "Next: nothing" in said
+
+
+def test_without_an_edge_that_answers_it_leaves_too_and_says_what_is_left(world: World) -> None:
+    a_member(world, '[ "$2" = --force ] && rm {world}/state/credential.json')
+    said = world.do("uninstall")
+    assert asked(world) == ["leave", "leave --force", "restore"]
+    assert said.count("there: zthook edge host remove home1") == 1
+    assert "Next: nothing" not in said
+
+
+def test_what_could_not_be_undone_is_said_at_the_end(world: World) -> None:
+    a_member(world, "echo error: no zerotier-one answers; exit 1")
+    said = world.do("uninstall", "--purge")
+    told = said.split("Next: ")[1]
+    assert "zthook edge host remove home1" in told
+    assert "zthook leave failed (error: no zerotier-one answers)" in told
+    assert "local.conf could not be put back" in told
+    assert not (world.folder / "state").exists()
+
+
 def test_uninstall_puts_zerotiers_settings_back_while_the_program_is_there(world: World) -> None:
     world.do("edge")
     world.tool("zthook", '#!/bin/sh\n[ -e {world}/bin/zthook ] && echo "$*" >>{world}/asked.log\n')
