@@ -487,6 +487,7 @@ class TestHost:
         assert canned.asked == [("shut_out", {"member": "4e41020f73"})]
         for words, why in (
             (("--undo",), "whom?"),
+            (("4e41020f73", "--json"), "--json goes without NODEID"),
             (("--host", "home1"), "whom?"),
             (("4e41020f73", "--undo", "--host", "home1"), "--host has no meaning with --undo"),
         ):

@@ -45,7 +45,10 @@ def assign(guest: str, public: tuple[IPAddress | None], **options: Any) -> int:
 def _tell_assigned(definitions: Definitions, request: AddressRequest) -> int:
     name, what = definitions.persistent.name, request.public or "an address of its own"
     if definitions.live is None:
-        click.echo(f"{name} has {what} from its next start on")
+        click.echo(
+            f"{name} does not run: it asks for {what} from its next start on; once it runs,"
+            f" zthook status {name} says whether it got it"
+        )
         return 0
     written = asked_for(with_request(definitions.live.publication, request))
     return _tell_state(definitions, {str(asked) for one, asked in written if one == request})

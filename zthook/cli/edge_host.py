@@ -89,7 +89,10 @@ def _tell_token(added: HostAdded) -> None:
     left = duration(added.expires - time.time() + 1)
     click.echo(f"On {added.host}, as root, within {left} (until {clock_time(added.expires)}):\n")
     click.echo(f"    zthook join {added.token}\n")
-    click.echo("The token works once.")
+    click.echo(
+        "The token works once. Where zthook is not installed yet, in its checkout and with the"
+    )
+    click.echo("same token: ./install.sh host TOKEN")
     if added.network:
         click.echo(f"It takes that machine into ZeroTier network {added.network} too.")
 
@@ -155,6 +158,8 @@ def approve(member: str | None, *, host: str | None, undo: bool, as_json: bool) 
     """
     if member is None and (undo or host):
         raise UsageError("whom? zthook edge host approve shows who knocks; give the NODEID")
+    if member is not None and as_json:
+        raise UsageError("--json goes without NODEID: it is for the list of who knocks")
     if undo and host:
         raise UsageError("--host has no meaning with --undo: it is NODEID that is shut out")
     if member is None:

@@ -73,7 +73,8 @@ def _unverified_get(token: Token, deadline: float) -> str:
     except (OSError, http.client.HTTPException) as error:
         raise EdgeUnreachable(
             f"no edge answers at {token.address}:{token.port}: {error}",
-            hint="is this machine on the overlay (ping that address), and does the edge serve?",
+            hint="is this machine on the overlay (ping that address), does the edge's daemon run,"
+            f" and does a firewall on the edge let TCP port {token.port} in from the overlay?",
         ) from error
     finally:
         link.close()
