@@ -77,7 +77,8 @@ class Conversation(RuleBasedStateMachine):
         return done
 
     def start_the_daemon(self) -> None:
-        """It may die while it starts, too."""
+        """It may die while it starts, too. While it starts it listens to nobody."""
+        self.edge.turns.nothing_comes()
         for _ in range(10):
             try:
                 self.edge.boot()
