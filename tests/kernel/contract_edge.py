@@ -579,6 +579,7 @@ class EdgeContract:
         dataplane.apply(plane(A))
         protected = dataplane.protected()
         assert protected[OVERLAY_ADDRESS] == "the edge's own address on the overlay"
+        assert protected[IPv4Address("203.0.113.1")] == "the router of the edge's default route"
         assert CONFIGURED not in protected
         assert ON_LINK in dataplane.connected()
         assert IPv4Network("203.0.113.20/32") in dataplane.connected()

@@ -135,11 +135,12 @@ def _wait_for_anybody() -> dict[str, socket.socket]:
 @pytest.mark.netns
 def test_a_real_session_is_seen(top: Topology, edge: Edge) -> None:
     top.serve(edge.inside, 22)
-    source = ip_address("203.0.113.2")
-    assert edge.ask(lambda one: one.protected()).keys() == {source}
+    source, router = ip_address("203.0.113.2"), ip_address("203.0.113.1")
+    assert edge.ask(lambda one: one.protected()).keys() == {source, router}
     with connection(top.client, CONFIGURED, 22):
         edge.apply()
         found = edge.ask(lambda one: one.protected())
     assert found[ip_address(CONFIGURED)] == "in use by a login session (SSH)"
     assert found[source] == "the source address of the edge's default route"
+    assert found[router] == "the router of the edge's default route"
     assert ip_address("192.168.193.222") in found
