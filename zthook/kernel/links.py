@@ -122,8 +122,10 @@ def default_devices() -> frozenset[str]:
 
 
 def default_routers(routes: Iterable[OthersRoute] | None = None) -> frozenset[IPAddress]:
-    """The next hops of the default routes. ``routes`` as in ``default_routes``."""
-    return frozenset(one.gateway for one in default_routes(routes) if one.gateway is not None)
+    """The next hops of the main table's default routes. ``routes`` as in ``default_routes``."""
+    listed = others_routes() if routes is None else routes
+    hops = (hop for route in listed if not route.destination.prefixlen for hop in route.hops)
+    return frozenset(hop.gateway for hop in hops if hop.gateway)
 
 
 def default_source(routes: Iterable[OthersRoute] | None = None) -> frozenset[IPAddress]:
