@@ -229,6 +229,14 @@ def test_validate_reads_a_guest(zthook: Zthook, guest: Guest) -> None:
     assert f"{PUBLIC} is fine" in out
 
 
+def test_validate_of_a_file_that_is_not_there_looks_for_no_guest(
+    zthook: Zthook, places: Places
+) -> None:
+    code, _, err = zthook("validate", str(places.state / "web1.xml"))
+    assert code == 1
+    assert f"there is no file {places.state}/web1.xml" in err
+
+
 def test_validate_names_each_problem_with_its_line(zthook: Zthook, places: Places) -> None:
     path = places.config.parent / "web1.xml"
     path.write_text(

@@ -153,6 +153,11 @@ def test_a_fault_is_told_and_exits_1(zthook: Zthook, agent: Agent) -> None:
 def test_no_agent_is_said_plainly(zthook: Zthook, places: Places) -> None:
     code, _, err = zthook("status")
     assert code == 1
+    assert "this host belongs to no edge" in err
+    assert "On an edge: zthook edge status" in err
+    save_credential(places.credential, CREDENTIAL)
+    code, _, err = zthook("status")
+    assert code == 1
     assert "the agent does not run on this machine" in err
     assert "systemctl start zthook-agent" in err
 

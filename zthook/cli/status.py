@@ -18,7 +18,8 @@ from zthook.cli.status_check import check_guest, check_host
 from zthook.cli.tables import Cell, labelled
 from zthook.cli.watching import show, watch_option
 from zthook.config.places import Places
-from zthook.errors import DaemonUnreachable
+from zthook.errors import DaemonUnreachable, NotEnrolled
+from zthook.host.credential import JOIN_HINT
 from zthook.host.health import Health
 from zthook.host.status import AgentStatus, MappingView
 
@@ -86,13 +87,26 @@ def picture(status: AgentStatus, empty: str, *, now: float, width: int | None) -
     return [*lines, "", *table_or(empty, COLUMNS, rows, loose=("MODE", "WHY"), width=width)]
 
 
-def checked(places: Places, look: Callable[[], AgentStatus], guest: str | None) -> Checked:
+def known(places: Places) -> AgentStatus:
+    """What the agent knows. Raises DaemonUnreachable, NotEnrolled (and no agent runs)."""
+    try:
+        return agent_status(places)
+    except DaemonUnreachable as error:
+        if places.credential.exists():
+            raise
+        raise NotEnrolled(
+            "this host belongs to no edge", hint=f"{JOIN_HINT}. On an edge: zthook edge status"
+        ) from error
+
+
+def checked(look: Callable[[], AgentStatus], guest: str | None) -> Checked:
     """What monitoring is told. Raises what ``look`` does, but for an agent that is away."""
     try:
         found = look()
+    except NotEnrolled as error:
+        return unknown(error.message)
     except DaemonUnreachable as error:
-        enrolled = places.credential.exists()
-        return critical(error.message) if enrolled else unknown("this host belongs to no edge")
+        return critical(error.message)
     now = time.time()
     return check_guest(found, guest, now) if guest else check_host(found, now)
 
@@ -121,12 +135,12 @@ def status(
     empty = f"guest {guest!r} asks for no address here: zthook assign {guest} PUBLIC"
 
     def look() -> AgentStatus:
-        found = agent_status(places)
+        found = known(places)
         return replace(found, mappings=rows_of(found, guest)) if guest else found
 
     if check:
         alone = not as_json and not watch
-        context.exit(tell("ZTHOOK", lambda: checked(places, look, guest), alone=alone))
+        context.exit(tell("ZTHOOK", lambda: checked(look, guest), alone=alone))
     found = show(
         look,
         lambda found: picture(

@@ -7,6 +7,7 @@ import click
 
 from zthook.cli.commands import command
 from zthook.config.places import Places
+from zthook.errors import NotFound
 from zthook.model.publication import Problem, Publication
 
 
@@ -18,6 +19,8 @@ def checked(what: str) -> tuple[Publication | None, tuple[Problem, ...]]:
         return check(sys.stdin.buffer.read())
     if Path(what).exists():
         return check(Path(what).read_bytes())
+    if "/" in what:  # no guest's name has one
+        raise NotFound(f"there is no file {what}", hint="a guest is named as virsh list does")
     from zthook.cli.guests import find_guest
 
     domain = find_guest(Places.from_environment(), what)[0]

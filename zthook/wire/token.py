@@ -78,7 +78,8 @@ def _foreign(packed: str) -> str:
         kind = packed.partition(".")[0]
         ours = " and ".join(map(repr, PREFIXES))
         return f"the token is a {kind!r} one and this zthook reads {ours}: upgrade this host"
-    return f"this is no token: one begins with {PREFIX!r} and is printed by zthook edge host add"
+    ours = " or ".join(map(repr, PREFIXES))
+    return f"this is no token: one begins with {ours} and is printed by zthook edge host add"
 
 
 def _content(payload: str) -> Token:
