@@ -1,6 +1,7 @@
 """A thread for calls that hang: others do not wait behind them, nor do threads pile up."""
 
 import asyncio
+import gc
 import threading
 from functools import partial
 
@@ -36,6 +37,29 @@ async def test_an_error_is_raised_to_its_own_caller() -> None:
     with pytest.raises(KeyError, match="mine"):
         await lane.call(fail, 5)
     assert await lane.call(lambda: 7, 5) == 7
+    lane.close()
+
+
+async def test_an_error_whose_caller_was_cancelled_is_nobodys_complaint() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    lane, begun, release = Lane("test"), threading.Event(), threading.Event()
+
+    def fail() -> None:
+        begun.set()
+        release.wait(10)
+        raise KeyError("late")
+
+    asked = asyncio.create_task(lane.call(fail, 60))
+    await asyncio.to_thread(begun.wait, 10)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    release.set()
+    assert await lane.call(lambda: 7, 5) == 7
+    del asked
+    gc.collect()
+    assert complaints == []
     lane.close()
 
 

@@ -43,6 +43,7 @@ class Lane:
         """The call's result; HypervisorUnavailable after ``seconds``, also spent in line."""
         job = self.submit(call)
         waiting = asyncio.wrap_future(job)
+        waiting.add_done_callback(_be_seen)
         done, _ = await asyncio.wait({waiting}, timeout=seconds)
         if done:
             return waiting.result()
@@ -68,6 +69,12 @@ class Lane:
             if job.set_running_or_notify_cancel():
                 _settle(job, call)
             del item, job, call  # holds no connection while it waits
+
+
+def _be_seen(waiting: "asyncio.Future[Any]") -> None:
+    """Whoever waited may be cancelled: then asyncio would complain that nobody saw its error."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def _settle(job: "Future[Any]", call: Callable[[], Any]) -> None:
