@@ -65,9 +65,20 @@ def test_the_page_of_the_annotation_shows_every_attribute() -> None:
     assert rows == set(ATTRIBUTES["address"])
 
 
-def test_the_readme_shows_the_table_that_status_prints() -> None:
-    tables = [block for block in read(README).blocks if block.text.startswith("GUEST ")]
-    assert len(tables) == 1
-    heads, *rows = (re.split(r" {2,}", line) for line in tables[0].text.splitlines())
-    assert tuple(heads) == COLUMNS
-    assert {len(row) for row in rows} == {len(COLUMNS)}
+TABLES = [
+    pytest.param(line, block.text.splitlines()[number + 1 :], id=f"{path.name}:{block.line}")
+    for path in (README, DOCS / "first-edge.md")
+    for block in read(path).blocks
+    for number, line in enumerate(block.text.splitlines())
+    if line.startswith("GUEST ")
+]
+
+
+def test_there_is_a_table_in_each() -> None:
+    assert len(TABLES) == 2
+
+
+@pytest.mark.parametrize(("head", "rows"), TABLES)
+def test_the_table_is_as_status_prints_it(head: str, rows: list[str]) -> None:
+    assert tuple(re.split(r" {2,}", head)) == COLUMNS
+    assert {len(re.split(r" {2,}", row)) for row in rows} == {len(COLUMNS)}
