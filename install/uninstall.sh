@@ -12,6 +12,8 @@ uninstall() {
     if { [ -e "$STATE/credential.json" ] || [ -e "$STATE/entry.json" ]; } && command -v zthook >/dev/null; then
         step "this host leaves its edge" "its guests' public addresses; $STATE/credential.json
 the ZeroTier network and moon that zthook join took it into; $STATE/entry.json" leave_edge
+    elif [ -e "$STATE/credential.json" ]; then
+        LATER+=("the edge was not told, as there is no command zthook here any more; $(removing_this_host)")
     fi
     for unit in zthook-agent.socket zthook-agent.service zthook-edge.service zthook-edge-rules.service; do
         [ ! -e "$UNITS/$unit" ] || step "$unit" "$UNITS/$unit" remove_unit "$unit"
@@ -34,7 +36,7 @@ the ZeroTier network and moon that zthook join took it into; $STATE/entry.json" 
     rm -rf "$scratch"
     [ -n "$DRY_RUN" ] || printf 'Gone. Annotations in guests'\'' XML do nothing without it.\n'
     [ ${#LATER[@]} != 0 ] || LATER=("nothing; ./install.sh host or edge brings it back.")
-    printf '%s\n' "${LATER[@]}" | next_steps
+    next_steps <<<"$(printf '%s\n' "${LATER[@]}")"
 }
 
 remove_kernel_state() {
@@ -92,14 +94,24 @@ remove_iptables_rules() {
 
 # Without an edge that answers it leaves all the same.
 leave_edge() {
-    local name why
-    name=$(sed -nE 's/.*"host": *"([^"]*)".*/\1/p' "$STATE/credential.json" 2>/dev/null || true)
-    if zthook leave; then return; fi
-    [ ! -e "$STATE/credential.json" ] ||
-        LATER+=("the edge was not told, and keeps this host's addresses for now; there: zthook edge host remove ${name:-NAME}")
-    if why=$(zthook leave --force 2>&1); then return; fi
+    local why removing
+    removing=$(removing_this_host)
+    if why=$(zthook leave 2>&1 >>"$LOG"); then return; fi
     printf '%s\n' "$why"
+    if [ -e "$STATE/credential.json" ]; then
+        LATER+=("the edge was not told (${why%%$'\n'*}); $removing")
+    fi
+    if [ -e "$STATE/credential.json" ] || [ -e "$STATE/entry.json" ]; then
+        if why=$(zthook leave --force 2>&1 >>"$LOG"); then return; fi
+        printf '%s\n' "$why"
+    fi
     LATER+=("zthook leave failed (${why%%$'\n'*}); ZeroTier networks that this machine is in: zerotier-cli listnetworks")
+}
+
+removing_this_host() {
+    local name
+    name=$(sed -nE 's/.*"host": *"([^"]*)".*/\1/p' "$STATE/credential.json" 2>/dev/null || true)
+    printf 'it keeps this host'\''s addresses for now, until there: zthook edge host remove %s' "${name:-NAME}"
 }
 
 zerotier_is_changed() { compgen -G "$STATE/*-local.conf.json" >/dev/null; }

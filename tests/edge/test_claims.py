@@ -134,7 +134,12 @@ def test_the_routers_address_is_nobodys(edge: Edge) -> None:
     edge.inside.kernel.defaults = [DefaultRoute(4, "up0", IPv4Address(P))]
     edge.advance(3)
     said = edge.host("home1").claim(1, P, X)
-    assert said.reason == f"{P} stays the edge's own: it is the router of the edge's default route"
+    why = f"{P} stays the edge's own: it is the router of the edge's default route"
+    assert said.reason == why
+    edge.inside.kernel.defaults = []
+    edge.advance(3)
+    assert edge.host("home2").claim(2, P, Y).reason == why, "while that route is away"
+    assert edge.reached() == {}
 
 
 def test_who_has_just_logged_in_is_seen_at_once(edge: Edge) -> None:

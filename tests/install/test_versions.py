@@ -272,19 +272,46 @@ def test_a_host_leaves_its_edge_before_the_program_goes(world: World) -> None:
 
 
 def test_without_an_edge_that_answers_it_leaves_too_and_says_what_is_left(world: World) -> None:
-    a_member(world, '[ "$2" = --force ] && rm {world}/state/credential.json')
+    a_member(
+        world,
+        'if [ "$2" = --force ]; then rm {world}/state/credential.json; exit; fi\n'
+        '[ "$1" = restore ] || { echo "error: no edge answers" >&2; exit 1; }',
+    )
     said = world.do("uninstall")
     assert asked(world) == ["leave", "leave --force", "restore"]
     assert said.count("there: zthook edge host remove home1") == 1
+    assert "not told (error: no edge answers)" in said
     assert "Next: nothing" not in said
 
 
+def test_a_failure_after_the_edge_was_told_is_told_as_it_was(world: World) -> None:
+    a_member(
+        world,
+        '[ "$1" = restore ] || { rm {world}/state/credential.json; echo "error: host.toml" >&2;'
+        " exit 1; }",
+    )
+    told = world.do("uninstall").split("Next: ")[1]
+    assert asked(world) == ["leave", "restore"]
+    assert "zthook leave failed (error: host.toml)" in told
+    assert "not told" not in told
+
+
+def test_without_its_command_it_says_that_the_edge_was_not_told(world: World) -> None:
+    world.do("host")
+    state = world.folder / "state"
+    state.mkdir(exist_ok=True)
+    (state / "credential.json").write_text('{"host": "home1"}')
+    (world.folder / "bin" / "zthook").unlink()
+    path = f"{world.folder / 'tools'}:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert "zthook edge host remove home1" in world.do("uninstall", PATH=path)
+
+
 def test_what_could_not_be_undone_is_said_at_the_end(world: World) -> None:
-    a_member(world, "echo error: no zerotier-one answers; exit 1")
+    a_member(world, "echo this host belongs to no edge now\necho error: no zerotier >&2; exit 1")
     said = world.do("uninstall", "--purge")
     told = said.split("Next: ")[1]
     assert "zthook edge host remove home1" in told
-    assert "zthook leave failed (error: no zerotier-one answers)" in told
+    assert "zthook leave failed (error: no zerotier)" in told
     assert "local.conf could not be put back" in told
     assert not (world.folder / "state").exists()
 

@@ -92,11 +92,20 @@ def known(places: Places) -> AgentStatus:
     try:
         return agent_status(places)
     except DaemonUnreachable as error:
-        if places.credential.exists():
+        if not _belongs_nowhere(places):
             raise
         raise NotEnrolled(
             "this host belongs to no edge", hint=f"{JOIN_HINT}. On an edge: zthook edge status"
         ) from error
+
+
+def _belongs_nowhere(places: Places) -> bool:
+    """Whether there is no credential; somebody who may not look there can not say so."""
+    try:
+        places.credential.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def checked(look: Callable[[], AgentStatus], guest: str | None) -> Checked:

@@ -141,7 +141,7 @@ def _private_objection(claim: Claim, prefixes: Iterable[IPNetwork], ground: Grou
         listed = ", ".join(str(prefix) for prefix in prefixes) or "none"
         return f"{private} is outside the private prefixes of its host at the edge ({listed})"
     if private in ground.protected:
-        return f"{private} is the edge's own: it is {ground.protected[private]}"
+        return f"{private} can be no guest's: it is {ground.protected[private]}"
     near = next((str(one) for one in ground.connected if private in one), None)
     if near is not None:
         # Also inside prefixes that the owner gave the host: other hosts' overlay addresses are.

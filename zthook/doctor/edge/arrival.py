@@ -24,8 +24,8 @@ def judge(taken: Mapping[IPAddress, str], mappings: Sequence[MappingView], now: 
     for address, mac in taken.items():
         return fail(
             f"{address} is answered for by {mac} on the uplink: another machine has it",
-            f"find that machine (ip neigh), or leave {address} out of its pool in edge.toml, then: "
-            "systemctl reload zthook-edge",
+            f"find that machine (ip neigh); or `zthook unassign` its guest {address} on the host, "
+            "and leave it out of its pool in edge.toml: systemctl reload zthook-edge",
         )
     active = [one for one in mappings if one.state == "active" and one.traffic is not None]
     for one in active:

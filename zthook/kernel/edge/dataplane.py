@@ -112,6 +112,8 @@ class KernelEdgeDataplane:
         self._closed6 = False
         self._waiting = False
         self._misled: tuple[str, ...] = ()
+        self._routers: frozenset[IPAddress] = frozenset()
+        """Also those of before: while a network starts anew there is no default route."""
 
     def apply(self, desired: EdgePlane) -> list[str]:
         glance = self._kernel.glance(desired)
@@ -255,11 +257,12 @@ class KernelEdgeDataplane:
     def protected(self) -> dict[IPAddress, str]:
         device = self._kernel.overlay(self._overlay)
         kernel = self._kernel
+        self._routers |= kernel.default_routers()
         return reasons(
             sources=kernel.default_sources(),
             logins=kernel.logins(),
             overlay=device.addresses if device is not None else (),
-            routers=kernel.default_routers(),
+            routers=self._routers,
         )
 
     def served(self) -> frozenset[Served]:
