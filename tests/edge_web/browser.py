@@ -22,8 +22,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 NAMES = ("chromium-headless-shell", "chromium")
 READY = "(document.activeElement || {}).id === 'token'"
 """The page waits for its token."""
+NAVIGATED = "navigated or closed"
+"""Of what Chromium says where a page went while it was asked."""
 _HIGH = 20
 """Descriptors from here on, as 3 and 4 are Chromium's."""
+
+
+class Navigated(Exception):
+    """The page that was asked has made room for another."""
 
 
 def program() -> str:
@@ -71,6 +77,8 @@ class Tab:
         os.write(self._pipe, json.dumps(message).encode() + b"\0")
         async with asyncio.timeout(30):
             answer = await waiting
+        if NAVIGATED in str(answer.get("error")):
+            raise Navigated
         assert "error" not in answer, (method, answer)
         found: dict[str, Any] = answer["result"]
         return found
@@ -105,11 +113,18 @@ class Tab:
         assert "exceptionDetails" not in found, (expression, found)
         return found["result"].get("value")
 
+    async def _shown(self, expression: str) -> Any:
+        """As ``value``, None while one page goes and the next one comes."""
+        try:
+            return await self.value(expression)
+        except Navigated:
+            return None
+
     async def until(self, expression: str, seconds: float = 20) -> Any:
         """Wait until an expression is true; its value."""
         try:
             async with asyncio.timeout(seconds):
-                while not (found := await self.value(expression)):  # noqa: ASYNC110
+                while not (found := await self._shown(expression)):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
             shown = await self.value("document.body.innerText")
