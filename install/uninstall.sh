@@ -98,8 +98,9 @@ leave_edge() {
     removing=$(removing_this_host)
     if why=$(zthook leave 2>&1 >>"$LOG"); then return; fi
     printf '%s\n' "$why"
+    why=${why%%$'\n'*}
     if [ -e "$STATE/credential.json" ]; then
-        LATER+=("the edge was not told (${why%%$'\n'*}); $removing")
+        LATER+=("the edge was not told (${why%; nothing was changed}); $removing")
     fi
     if [ -e "$STATE/credential.json" ] || [ -e "$STATE/entry.json" ]; then
         if why=$(zthook leave --force 2>&1 >>"$LOG"); then return; fi
@@ -111,7 +112,7 @@ leave_edge() {
 removing_this_host() {
     local name
     name=$(sed -nE 's/.*"host": *"([^"]*)".*/\1/p' "$STATE/credential.json" 2>/dev/null || true)
-    printf 'it keeps this host'\''s addresses for now, until there: zthook edge host remove %s' "${name:-NAME}"
+    printf 'it keeps this host'\''s addresses until its lease'\''s grace is over; to end that at once, there: zthook edge host remove %s' "${name:-NAME}"
 }
 
 zerotier_is_changed() { compgen -G "$STATE/*-local.conf.json" >/dev/null; }

@@ -70,8 +70,10 @@ def test_a_guest_that_does_not_run_has_it_from_its_next_start(
     zthook: Zthook, guest: Guest, agent: Agent
 ) -> None:
     guest.domain.destroy()
-    said = zthook("assign", "test", PUBLIC)[1]
-    assert f"test does not run: it asks for {PUBLIC} from its next start on;" in said
+    assert zthook("assign", "test", PUBLIC)[1] == (
+        f"test does not run: it asks for {PUBLIC} from its next start on; once it runs,"
+        " zthook status test says whether it got it\n"
+    )
     assert PUBLIC in guest.persistent
     assert agent.hints == 0
 

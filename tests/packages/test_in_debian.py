@@ -72,7 +72,8 @@ def builder(release: int, tmp_path_factory: pytest.TempPathFactory) -> Root:
 @pytest.fixture(scope="module")
 def packages(builder: Root) -> list[Path]:
     found = sorted(builder.place("build").glob("*.deb"))
-    assert {path.name.split("_")[0] for path in found} == {"zthook", "zthook-edge", "zthook-host"}
+    names = sorted(path.name.split("_")[0] for path in found)
+    assert names == ["zthook", "zthook-edge", "zthook-host"]
     assert all(path.name.split("_")[1] == __version__ for path in found)
     return found
 

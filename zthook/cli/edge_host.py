@@ -89,16 +89,14 @@ def _tell_token(added: HostAdded) -> None:
     left = duration(added.expires - time.time() + 1)
     click.echo(f"On {added.host}, as root, within {left} (until {clock_time(added.expires)}):\n")
     click.echo(f"    zthook join {added.token}\n")
-    click.echo(
-        "The token works once. Where zthook is not installed yet, in its checkout and with the"
-    )
-    click.echo("same token: ./install.sh host TOKEN")
+    click.echo("The token works once.")
     if added.network:
         click.echo(f"It takes that machine into ZeroTier network {added.network} too.")
 
 
 def _tell(added: HostAdded) -> None:
     _tell_token(added)
+    click.echo("Where zthook is not installed yet, in its checkout: ./install.sh host TOKEN")
     if added.member and added.authorised:
         click.echo(f"Member {added.member} is let into the overlay.")
     elif added.member:

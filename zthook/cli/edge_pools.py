@@ -48,14 +48,13 @@ def uplink_or_default() -> str:
 
 def protect(pools: Iterable[Pool], overlay: OverlaySettings) -> None:
     """Refuse pools that hold an address which this machine itself needs. Raises Refused."""
-    from zthook.kernel.links import default_routers, default_source
-    from zthook.kernel.protected import login_addresses, reasons
+    from zthook.kernel.protected import needed
 
-    needed = reasons(default_source(), login_addresses(), _own_on(overlay), default_routers())
+    own = needed(_own_on(overlay))
     taken = [
         f"{address} in pool {pool.name} is {why}"
         for pool in pools
-        for address, why in needed.items()
+        for address, why in own.items()
         if address in pool
     ]
     if taken:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
+from zthook.kernel.links import default_routers, default_source
+from zthook.kernel.route_listing import others_routes
 from zthook.model.addresses import IPAddress
 from zthook.model.publication import Protocol
 
@@ -149,6 +151,12 @@ def _socket_inodes(process: Path) -> Iterator[str]:
                 yield target[len("socket:[") : -1]
     except OSError:
         return  # it ended, or is not ours to look into
+
+
+def needed(overlay: Iterable[IPAddress]) -> dict[IPAddress, str]:
+    """``reasons`` as this machine is now; ``overlay`` are its addresses there."""
+    routes = others_routes()
+    return reasons(default_source(routes), login_addresses(), overlay, default_routers(routes))
 
 
 def reasons(

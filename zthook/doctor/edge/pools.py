@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from zthook.doctor.edge.case import EdgeCase
 from zthook.doctor.finding import Finding, fail, ok, warn
-from zthook.kernel.links import default_routers, default_source, devices_up
-from zthook.kernel.protected import login_addresses, reasons
+from zthook.kernel.links import devices_up
+from zthook.kernel.protected import needed
 from zthook.model.addresses import IPAddress, Pool
 
 
@@ -34,5 +34,4 @@ def judge(
 def check(case: EdgeCase) -> Finding:
     """Look at this machine's devices and addresses."""
     overlay = case.overlay.addresses if case.overlay else ()
-    protected = reasons(default_source(), login_addresses(), overlay, default_routers())
-    return judge(case.settings.pools, devices_up().keys(), protected)
+    return judge(case.settings.pools, devices_up().keys(), needed(overlay))
