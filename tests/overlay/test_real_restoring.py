@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.lab.commands import wait_until
-from tests.overlay.real_lab import BINARY, Node, real_lab
+from tests.overlay.real_lab import BINARY, real_lab
 from tests.overlay.test_real_controller import RANGE, hosts
 
 pytestmark = [
@@ -19,7 +18,7 @@ pytestmark = [
 
 
 def test_another_machine_goes_on_as_the_edge_and_the_controller(tmp_path: Path) -> None:
-    """As docs/operating.md says to restore one."""
+    """As docs/operating.md says to restore one; how soon hosts find it there is not seen here."""
     with real_lab(tmp_path) as lab:
         old, new, home = lab.edge, lab.stranger, lab.home
         where = ("--controller", "--range", str(RANGE), "--zerotier-home", str(old.home))
@@ -44,12 +43,4 @@ def test_another_machine_goes_on_as_the_edge_and_the_controller(tmp_path: Path) 
         told = new.zthook("edge", "init", "--controller")
         assert "kept   ZeroTier network" in told
         assert f"this edge is {RANGE[1]} there" in told
-        # Not by its lease: whoever had one has it anew when an edge starts.
-        begun = time.time()
         new.running("edge", "serve").wait_logged("listening on", 60)
-        wait_until(lambda: seen(new) > begun, 120, "home1 found it again")
-
-
-def seen(edge: Node) -> float:
-    """When the edge heard its one host last, 0 for never."""
-    return float(hosts(edge)[0]["last_seen"] or 0)
